@@ -1,0 +1,421 @@
+"""Transport adapters: what a session mounts for a prefix of URLs, and sends messages through.
+
+An adapter takes its sockets from the network of the code that calls it (`reqkit.network`), and
+keeps a pool of connections for each network and scope: threads share theirs, a gevent hub has its
+own, and a forked process starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import bodies
+from .connecting import open_stream
+from .environment import select_proxy
+from .exceptions import ConnectTimeout, InvalidSchema
+from .exchange import Body, answer_of, exchange, failure, head_of
+from .network import Network, Semaphore, current
+from .pools import ConnectionPool
+from .retrying import send_again
+from .routes import Marks, Proxy, Route, parse_proxy
+from .response import Times
+from .timeouts import Deadline, Timeouts, clock
+from .tls import TlsSettings, check_cert, check_verify
+from .urls import without_password
+from .wire.connection import Connection, ConnectionGone
+
+if TYPE_CHECKING:
+    from .prepare import PreparedRequest
+    from .response import Response
+
+__all__ = ["DEFAULT_POOLBLOCK", "DEFAULT_POOLSIZE", "BaseAdapter", "HTTPAdapter"]
+
+#: How many hosts' connections, and connections of each, an adapter keeps unless told otherwise.
+DEFAULT_POOLSIZE = 10
+DEFAULT_POOLBLOCK = False
+
+#: RFC 9110 section 9.2.2: sending one of these twice does what sending it once does.
+_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
+
+
+class BaseAdapter:
+    """What a session can mount."""
+
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Send a message and return its answer. Blocks."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of all that the adapter keeps."""
+        raise NotImplementedError
+
+
+class PoolManager:
+    """An adapter's pools, one for each network and scope.
+
+    Args:
+        num_pools: how many hosts' connections are kept.
+        maxsize: how many connections are kept for each host.
+        block: never use more than ``maxsize`` connections to one host at once: wait.
+        **connection_pool_kw: what each connection is made with: ``source_address
+            socket_options ssl_context server_hostname assert_hostname assert_fingerprint
+            ssl_minimum_version ssl_maximum_version ciphers``.
+    """
+
+    def __init__(
+        self,
+        num_pools: int = DEFAULT_POOLSIZE,
+        maxsize: int = DEFAULT_POOLSIZE,
+        block: bool = False,
+        **connection_pool_kw: Any,
+    ) -> None:
+        self.num_pools = num_pools
+        self.maxsize = maxsize
+        self.block = block
+        self.connection_pool_kw = connection_pool_kw
+        self.pools: dict[Hashable, ConnectionPool] = {}
+
+    def pool(self, network: Network) -> ConnectionPool:
+        """Return the pool of the calling code's network and scope."""
+        scope = network.scope()
+        pool = self.pools.get(scope)
+        if pool is None:
+            pool = ConnectionPool(network, self.num_pools, self.maxsize, self.block)
+            pool = self.pools.setdefault(scope, pool)
+        return pool
+
+    def resize(self, num_pools: int, maxsize: int) -> None:
+        """Change how much is kept from now on."""
+        self.num_pools = num_pools
+        self.maxsize = maxsize
+        for pool in list(self.pools.values()):
+            pool.most_keys = num_pools
+            pool.most_each = maxsize
+
+    def clear(self) -> None:
+        """Close all idle connections of this scope; forget the pools of others' networks."""
+        pools, self.pools = self.pools, {}
+        for pool in pools.values():
+            pool.close()
+
+
+class HTTPAdapter(BaseAdapter):
+    """Sends messages over HTTP/1.1, http and https, directly or through proxies.
+
+    Args:
+        pool_connections: how many hosts' connections are kept.
+        pool_maxsize: how many connections are kept for each host.
+        max_retries: failed connections tried again: an int, or a `urllib3.util.Retry`.
+        pool_block: never use more than ``pool_maxsize`` connections to one host at once: wait.
+    """
+
+    def __init__(
+        self,
+        pool_connections: int = DEFAULT_POOLSIZE,
+        pool_maxsize: int = DEFAULT_POOLSIZE,
+        max_retries: Any = 0,
+        pool_block: bool = DEFAULT_POOLBLOCK,
+    ) -> None:
+        self.max_retries = max_retries
+        self.config: dict[str, Any] = {}
+        self._pool_connections = pool_connections
+        self._pool_maxsize = pool_maxsize
+        self._pool_block = pool_block
+        self.poolmanager: Any = None
+        self._routes: dict[Hashable, Route] = {}
+        self.init_poolmanager(pool_connections, pool_maxsize, block=pool_block)
+
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = DEFAULT_POOLBLOCK, **pool_kwargs: Any
+    ) -> None:
+        """Make the pools. A subclass may add keywords: see `PoolManager`."""
+        self.poolmanager = PoolManager(
+            num_pools=connections, maxsize=maxsize, block=block, **pool_kwargs
+        )
+
+    def resize(self, pool_connections: int, pool_maxsize: int) -> None:
+        """Change how many connections are kept, from now on."""
+        if (pool_connections, pool_maxsize) != (self._pool_connections, self._pool_maxsize):
+            self._pool_connections = pool_connections
+            self._pool_maxsize = pool_maxsize
+            self._manager().resize(pool_connections, pool_maxsize)
+
+    def _manager(self) -> PoolManager:
+        manager = self.poolmanager
+        if type(manager) is not PoolManager and not isinstance(manager, PoolManager):
+            # A subclass made another library's: what it says of connections counts.
+            manager = self.poolmanager = PoolManager(
+                self._pool_connections,
+                self._pool_maxsize,
+                self._pool_block,
+                **getattr(manager, "connection_pool_kw", {}),
+            )
+        return manager
+
+    def send(
+        self,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Send a message and return its answer, whose body may still be on its way. Blocks.
+
+        Args:
+            request: the message.
+            stream: leave the body on its way.
+            timeout: as in `reqkit.request`.
+            verify: True, False, a CA file or a folder.
+            cert: a client certificate's file, or ``(cert, key)``.
+            proxies: scheme to proxy.
+
+        Returns:
+            the `Response`; whoever gets it reads or closes it.
+
+        Raises:
+            RequestException: the request failed; `ConnectTimeout` and `ConnectionError` before
+                sending are safe to retry.
+        """
+        limits = timeout if type(timeout) is Timeouts else Timeouts.of(timeout)
+        policy = request._policy
+        deadline = policy.deadline if policy is not None else None
+        if deadline is None and limits.total is not None:
+            deadline = Deadline(limits.total)
+        retries = policy.retries if policy is not None and policy.retries else self.max_retries
+        if retries:
+            response = send_again(
+                lambda: self._send(request, limits, deadline, verify, cert, proxies),
+                request,
+                retries,
+                deadline,
+            )
+        else:
+            response = self._send(request, limits, deadline, verify, cert, proxies)
+        if not stream:
+            response.content  # noqa: B018 reads it
+        return response
+
+    # -- where to ---------------------------------------------------------------------------
+
+    def _route(
+        self,
+        request: PreparedRequest,
+        verify: Any,
+        cert: Any,
+        proxies: Mapping[str, str] | None,
+    ) -> tuple[Hashable, Route | None]:
+        """Return the pool's key for a message, and its route (None: a plain origin)."""
+        target = request.target
+        proxy = select_proxy(proxies, target.scheme, target.host, target.port) if proxies else None
+        if target.scheme == "http":
+            if proxy is None:
+                return target.origin, None
+        elif target.scheme != "https":
+            raise InvalidSchema(
+                f"{without_password(request.url or '')}: there is no adapter for"
+                f" {target.scheme!r}; use http:// or https://",
+                request=request,
+            )
+        if isinstance(cert, list):
+            cert = tuple(cert)
+        authorization = None
+        if proxy is not None and "proxy-authorization" in request.headers:
+            authorization = request.headers["proxy-authorization"]
+        key = (target.origin, verify, cert, proxy, authorization)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._new_route(key)
+        return route, route
+
+    def _new_route(self, key: Any) -> Route:
+        (scheme, host, port), verify, cert, proxy_url, authorization = key
+        proxy: Proxy | None = None
+        if proxy_url is not None:
+            proxy = parse_proxy(proxy_url)
+            if authorization is not None:
+                proxy = proxy._replace(given=authorization)
+        settings = self._tls_settings(verify, cert)
+        route = Route.to(
+            scheme,
+            host,
+            port,
+            settings,
+            proxy,
+            source=self._keyword("source_address"),
+            options=self._keyword("socket_options"),
+        )
+        if len(self._routes) >= 1000:
+            self._routes.clear()
+        self._routes[key] = route
+        return route
+
+    def _keyword(self, name: str) -> Any:
+        value = self._manager().connection_pool_kw.get(name)
+        return tuple(value) if isinstance(value, list) else value
+
+    def _tls_settings(self, verify: Any, cert: Any) -> TlsSettings:
+        keywords = self._manager().connection_pool_kw
+        context = keywords.get("ssl_context")
+        return TlsSettings(
+            verify=check_verify(verify),
+            cert=check_cert(cert),
+            context=context,
+            server_hostname=keywords.get("server_hostname"),
+            assert_hostname=keywords.get("assert_hostname"),
+            assert_fingerprint=keywords.get("assert_fingerprint"),
+            minimum_version=keywords.get("ssl_minimum_version"),
+            maximum_version=keywords.get("ssl_maximum_version"),
+            ciphers=keywords.get("ciphers"),
+        )
+
+    # -- there and back ---------------------------------------------------------------------
+
+    def _send(
+        self,
+        request: PreparedRequest,
+        limits: Timeouts,
+        deadline: Deadline | None,
+        verify: Any,
+        cert: Any,
+        proxies: Mapping[str, str] | None,
+    ) -> Response:
+        key, route = self._route(request, verify, cert, proxies)
+        proxy = route.proxy if route is not None else None
+        forwarded = proxy if route is not None and route.forwarding else None
+        head = head_of(request, forwarded)
+        network = current()
+        pool = self._manager().pool(network)
+        times = Times(clock())
+        place = pool.place(key)
+        if place is not None:
+            _wait_for(place, request, limits, deadline)
+        connection: Connection | None = None
+        try:
+            connection = pool.acquire(key)
+            fresh = connection is None
+            if connection is None:
+                connection = self._connect(key, route, request, network, limits, deadline, times)
+                pool.opened += 1
+            try:
+                answer = exchange(connection, request, head, limits, deadline, times)
+            except ConnectionGone as gone:
+                connection.close()
+                if fresh or not _may_repeat(request, gone):
+                    raise
+                # RFC 9112 section 9.3.1: the server had closed the kept connection.
+                connection = self._connect(key, route, request, network, limits, deadline, times)
+                pool.opened += 1
+                answer = exchange(connection, request, head, limits, deadline, times)
+        except BaseException as error:
+            phase = "connect"
+            if connection is not None:
+                phase = connection.phase
+                connection.close()
+            if place is not None:
+                place.release()
+            ours = failure(error, phase, request, proxy, deadline)
+            if ours is error:
+                raise
+            raise ours from error
+        answer_head, whole = answer
+        if whole is not None:
+            pool.release(connection)
+            if place is not None:
+                place.release()
+            response = answer_of(request, answer_head, whole, None, times)
+        else:
+            body = Body(connection, pool, place, request, limits.read, deadline, times)
+            response = answer_of(request, answer_head, None, body, times)
+        response.connection = self
+        return response
+
+    def _connect(
+        self,
+        key: Hashable,
+        route: Route | None,
+        request: PreparedRequest,
+        network: Network,
+        limits: Timeouts,
+        deadline: Deadline | None,
+        times: Times,
+    ) -> Connection:
+        if route is None:
+            scheme, host, port = request.target.origin
+            route = Route.to(
+                scheme,
+                host,
+                port,
+                None,
+                None,
+                source=self._keyword("source_address"),
+                options=self._keyword("socket_options"),
+            )
+        marks = Marks()
+        try:
+            stream = open_stream(
+                route, network, limits, deadline, marks, without_password(request.url or "")
+            )
+        finally:
+            times.dns, times.connect, times.tls = marks.dns, marks.connect, marks.tls
+        return Connection(stream, key)
+
+    def close(self) -> None:
+        """Close the idle connections, and those in use when they come back."""
+        self._manager().clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Connections stay behind: they belong to this process.
+        return {
+            "max_retries": self.max_retries,
+            "config": self.config,
+            "_pool_connections": self._pool_connections,
+            "_pool_maxsize": self._pool_maxsize,
+            "_pool_block": self._pool_block,
+            "extra": {
+                name: value
+                for name, value in self.__dict__.items()
+                if not name.startswith("_") and name not in ("poolmanager", "max_retries", "config")
+            },
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state.pop("extra"))
+        self.__dict__.update(state)
+        self._routes = {}
+        self.init_poolmanager(
+            self._pool_connections, self._pool_maxsize, block=self._pool_block
+        )
+
+
+def _may_repeat(request: PreparedRequest, gone: ConnectionGone) -> bool:
+    """Tell whether a message that a closed connection took may be sent once more."""
+    if not gone.unsent and request.method not in _IDEMPOTENT:
+        return False
+    if request.body is not None:
+        bodies.rewind(request.body, request._body_position)
+    return True
+
+
+def _wait_for(
+    place: Semaphore, request: PreparedRequest, limits: Timeouts, deadline: Deadline | None
+) -> None:
+    limit = limits.connect if deadline is None else deadline.left(limits.connect, "connect")
+    if not place.acquire(timeout=limit):
+        if deadline is not None and deadline.passed():
+            raise deadline.expired("connect")
+        raise ConnectTimeout(
+            f"no connection to {request.target.host!r} came free within {limit:g} s;"
+            " raise pool_maxsize, or read responses sooner",
+            request=request,
+        )

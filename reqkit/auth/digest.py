@@ -1,0 +1,253 @@
+"""Digest auth: the password is proved, not sent.
+
+`HTTPDigestAuth` keeps, by origin, what the server last asked for, and so it can send the proof
+along at once. What the proof is, `proof` knows.
+
+Source: RFC 7616.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ..exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,
+    ContentDecodingError,
+    ContentTooLarge,
+    InvalidHeader,
+)
+from .base import Credentials, Message, MessageT
+from .challenges import parse_params, quote
+from .proof import Terms, authorization, fresh_cnonce, usable_terms
+
+__all__ = ["HTTPDigestAuth"]
+
+Origin = tuple[str, str, int]
+
+#: How many origins, and how many nonces' counts, one auth remembers.
+MOST_ORIGINS: Final = 256
+MOST_NONCES: Final = 1024
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def _text(value: str | bytes) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _origin(url: str) -> Origin:
+    parts = urlsplit(url)
+    port = parts.port
+    if port is None:
+        port = _DEFAULT_PORTS.get(parts.scheme, 0)
+    return parts.scheme, parts.hostname or "", port
+
+
+def _covers(mine: Origin, other: Origin) -> bool:
+    """Tell whether credentials for one origin may go to another: the same, or its https."""
+    host = mine[1]
+    return mine == other or (mine == ("http", host, 80) and other == ("https", host, 443))
+
+
+def _target(url: str) -> str:
+    """Return the request's target: path and query, as they stand in the URL."""
+    rest = url.partition("#")[0].partition("://")[2]
+    for place, character in enumerate(rest):
+        if character in "/?":
+            return rest[place:] if character == "/" else "/" + rest[place:]
+    return "/"
+
+
+class _Exchange:
+    """The challenges to one message, or to those that it was redirected to."""
+
+    __slots__ = ("auth", "origin")
+
+    def __init__(self, auth: HTTPDigestAuth, origin: Origin) -> None:
+        self.auth = auth
+        self.origin = origin
+
+    def handle_answer(self, response: Any, **kwargs: Any) -> Any:
+        """Answer a challenge. As a ``response`` hook, it sends again, and so it may block."""
+        return self.auth.handle_answer(response, self.origin, kwargs)
+
+
+class HTTPDigestAuth(Credentials):
+    """Digest auth. One object serves any number of origins, threads and greenlets at once.
+
+    The first request to an origin goes without credentials; its challenge is answered by sending
+    it once more. From then on they go along at once, to this origin alone, for as long as the
+    server takes the nonce.
+
+    Args:
+        username: str, or bytes of UTF-8 or Latin-1.
+        password: the same.
+
+    Raises:
+        TypeError: neither str nor bytes.
+    Source: RFC 7616.
+    """
+
+    _lock: threading.Lock
+    _current: dict[Origin, Terms]
+    _counts: dict[tuple[Origin, str], int]
+
+    def __init__(self, username: str | bytes, password: str | bytes) -> None:
+        super().__init__(username, password)
+        self._start()
+
+    def _start(self) -> None:
+        # Held for look-ups and counting alone, never while anything waits.
+        self._lock = threading.Lock()
+        self._current = {}
+        self._counts = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Nonces belong to one process: two that counted the same one would repeat its counts.
+        own = ("_lock", "_current", "_counts")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._start()
+
+    def __call__(self, r: MessageT) -> MessageT:
+        """Set the header where the origin's nonce is known, and see to its challenges.
+
+        Does not block; the hook that it registers sends again, and does.
+        """
+        origin = _origin(r.url)
+        terms = self._current.get(origin)
+        header = None if terms is None else self._header(terms, origin, r)
+        if header is not None:
+            r.headers["Authorization"] = header
+        # A redirected message has the hook of the one before it: one of them is enough.
+        for hook in list(r.hooks.get("response") or ()):
+            exchange = getattr(hook, "__self__", None)
+            if isinstance(exchange, _Exchange) and exchange.auth is self:
+                r.deregister_hook("response", hook)
+        r.register_hook("response", _Exchange(self, origin).handle_answer)
+        return r
+
+    def handle_answer(self, response: Any, origin: Origin, kwargs: dict[str, Any]) -> Any:
+        """Return the answer to the message with proof, or this one where none is asked for.
+
+        Sends at most twice: a nonce that was refused only because it is stale does not count as
+        a try. May block, as sending does.
+
+        Args:
+            response: the answer to a message that this auth was asked for.
+            origin: the one it was asked for.
+            kwargs: how to send: what the adapter's ``send`` takes.
+
+        Raises:
+            UnrewindableBodyError: the body must be sent again, and cannot be.
+        """
+        if response.status_code is None:
+            return response
+        refused: list[Any] = []
+        while True:
+            here = _origin(response.request.url)
+            if not _covers(origin, here):
+                return response
+            self._take_next_nonce(response, here)
+            if response.status_code != 401:
+                return response
+            terms = usable_terms(_values(response.headers, "WWW-Authenticate"))
+            # RFC 7616 section 3.3: a nonce that is fresh and yet refused is a wrong password.
+            if terms is None or len(refused) == 2 or (refused and not terms.stale):
+                self._forget(here)
+                return response
+            self._learn(terms, here)
+            again = self._again(response, terms, here)
+            if again is None:
+                return response
+            answer = response.connection.send(again, **kwargs)
+            refused.append(response)
+            answer.history.extend(refused)
+            answer.request = again
+            response = answer
+
+    def _again(self, response: Any, terms: Terms, origin: Origin) -> Any:
+        """Return the message with the proof, ready to be sent again, or None without one."""
+        again = response.request.copy()
+        header = self._header(terms, origin, again)
+        if header is None:
+            return None
+        # The connection is of use again once the body is read; a broken body only costs it.
+        with contextlib.suppress(
+            ChunkedEncodingError, ConnectionError, ContentDecodingError, ContentTooLarge
+        ):
+            _ = response.content
+        response.close()
+        if again.body is not None and not isinstance(again.body, (str, bytes, bytearray)):
+            again.rewind()
+        if hasattr(again, "take_cookies_of"):
+            again.take_cookies_of(response)
+        again.headers["Authorization"] = header
+        return again
+
+    def _header(self, terms: Terms, origin: Origin, r: Message) -> str | None:
+        qop = terms.qop_for(r.body)
+        if qop is None:
+            return None
+        return authorization(
+            terms,
+            username=_text(self.username),
+            password=_text(self.password),
+            method=r.method,
+            uri=_target(r.url),
+            body=r.body,
+            qop=qop,
+            count=self._count(origin, terms.nonce),
+            cnonce=fresh_cnonce(),
+        )
+
+    def _count(self, origin: Origin, nonce: str) -> int:
+        """Return how many requests have been sent with the nonce, this one among them."""
+        key = (origin, nonce)
+        with self._lock:
+            count = self._counts.pop(key, 0) + 1
+            self._counts[key] = count
+            if len(self._counts) > MOST_NONCES:
+                del self._counts[next(iter(self._counts))]
+        return count
+
+    def _learn(self, terms: Terms, origin: Origin) -> None:
+        with self._lock:
+            self._current.pop(origin, None)
+            self._current[origin] = terms
+            if len(self._current) > MOST_ORIGINS:
+                del self._current[next(iter(self._current))]
+
+    def _forget(self, origin: Origin) -> None:
+        with self._lock:
+            self._current.pop(origin, None)
+
+    def _take_next_nonce(self, response: Any, origin: Origin) -> None:
+        """Use the nonce that the server named for the next request, if it did.
+
+        Source: RFC 7616 section 3.5.
+        """
+        for value in _values(response.headers, "Authentication-Info"):
+            nonce = parse_params(value).get("nextnonce")
+            terms = self._current.get(origin)
+            if not nonce or terms is None or nonce == terms.nonce:
+                continue
+            with contextlib.suppress(InvalidHeader):
+                quote(nonce)
+                self._learn(terms.renewed(nonce), origin)
+
+
+def _values(headers: Any, name: str) -> tuple[str, ...]:
+    value = headers.get(name)
+    return () if value is None else (value,)

@@ -1,0 +1,348 @@
+"""One request on its way: its messages, from the first to the last answer.
+
+What counts for the request (the call's settings on top of the session's) is put together and
+checked before anything is sent; redirects and auth challenges then make further messages of the
+first, with the cookies, the auth and the proxy that may go where each one goes.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from . import environment
+from .cookies import store
+from .exceptions import RequestException, TooManyRedirects
+from .hooks import Hooks, dispatch_hook
+from .prepare import Policy, PreparedRequest, auth_of
+from .redirects import may_keep_auth, next_message
+from .response import Response
+from .settings import UNSET, Config
+from .timeouts import Deadline, Timeouts
+from .tls import check_cert, check_verify
+from .urls import Target, without_password
+
+if TYPE_CHECKING:
+    from .cookies import CookieJar
+    from .request import Request
+    from .sessions import Session
+
+__all__ = ["Chain"]
+
+#: Bytes of a redirect's body that are read so that its connection can be kept.
+_MOST_DRAINED: Final = 256 * 1024
+
+
+class Chain:
+    """What counts for one request, and the sending of its messages.
+
+    It is the ``connection`` of their responses: an auth handler's further messages go through
+    `send`, so that hooks, cookies, proxies and limits count for them too.
+
+    Args:
+        session: whose defaults, cookies and adapters count.
+        request: the request; its settings come before the session's.
+        config: the merged ``config``.
+        prefetch: read the body, whatever the request says.
+        deadline: of an exchange that this is a part of.
+
+    Raises:
+        RequestException, ValueError, TypeError: a setting is wrong.
+    """
+
+    __slots__ = (
+        "_auth",
+        "_first",
+        "allow_redirects",
+        "cert",
+        "config",
+        "cookies",
+        "deadline",
+        "errors",
+        "policy",
+        "prefetch",
+        "prepared",
+        "proxies",
+        "removed",
+        "session",
+        "timeouts",
+        "verify",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        request: Request,
+        config: Config,
+        prefetch: bool | None = None,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self.session = session
+        self.config = config
+        #: The message that the user made, once it is prepared.
+        self.prepared: PreparedRequest | None = None
+        #: The cookies of this call alone.
+        self.cookies: CookieJar | None = None
+        #: The names of the session's cookies that this call leaves out.
+        self.removed: frozenset[str] = frozenset()
+        #: What hooks raised before there was a response to keep it.
+        self.errors: list[Exception] | None = None
+        timeout = request.timeout
+        timeouts = session._timeouts if timeout is UNSET else Timeouts.of(timeout)
+        self.timeouts = timeouts
+        if deadline is None and timeouts.total is not None:
+            deadline = Deadline(timeouts.total)
+        self.deadline = deadline
+        verify = request.verify
+        if verify is None:
+            verify = session._verify
+        if verify is not None and verify is not True:
+            check_verify(verify)
+        self.verify = verify
+        cert = request.cert
+        if cert is None:
+            cert = session._cert
+        if cert is not None:
+            check_cert(cert)
+        self.cert = cert
+        self.proxies: Mapping[str, str | None] | None = session.proxies or None
+        if request.proxies:
+            self.proxies = {**(self.proxies or {}), **request.proxies}
+        if prefetch is None:
+            prefetch = request.prefetch
+        self.prefetch = session.prefetch if prefetch is None else prefetch
+        follow = request.allow_redirects
+        if follow is None:
+            follow = request.method not in ("HEAD", "head", "Head")
+        self.allow_redirects = follow
+        limit = config["max_content_size"]
+        retries = config["max_retries"]
+        self.policy: Policy | None = None
+        if deadline is not None or retries or limit is not None:
+            self.policy = Policy(deadline, retries, limit)
+        self._auth: Any = None
+        self._first: Target | None = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Return what hooks that take keywords, and auth handlers, are told."""
+        proxies = self.proxies or {}
+        return {
+            "timeout": self.timeouts,
+            "verify": True if self.verify is None else self.verify,
+            "cert": self.cert,
+            "proxies": {key: value for key, value in proxies.items() if value is not None},
+            "stream": not self.prefetch,
+        }
+
+    def run(self, prepared: PreparedRequest) -> Response:
+        """Send a message and those that its answers ask for. Blocks. Runs no response hook.
+
+        Raises:
+            RequestException: the request failed.
+        """
+        self._first = prepared.target
+        self._auth = prepared._auth
+        response = self._answered(prepared)
+        if response.is_redirect:
+            if self.allow_redirects:
+                response = self._follow(response)
+            else:
+                response._next = self.next_message
+        if self.prefetch:
+            response.content  # noqa: B018 reads it
+        return response
+
+    def _follow(self, response: Response) -> Response:
+        history: list[Response] = []
+        most = self.config["max_redirects"]
+        while True:
+            history.extend(response.history)
+            message = self.next_message(response)
+            if message is None:
+                response.history = history
+                return response
+            self._drain(response)
+            if len(history) >= most:
+                response.history = history
+                assert self._first is not None
+                raise TooManyRedirects(
+                    f"{without_password(self._first.url)}: more than {most} redirects; raise"
+                    " config['max_redirects'] if that is right",
+                    response=response,
+                )
+            response.history = list(history)
+            history.append(response)
+            response = self._answered(message)
+
+    def steps(
+        self, response: Response, request: PreparedRequest, unsent: bool = False
+    ) -> Iterator[Any]:
+        """Follow the redirects of an answer one by one. Blocks for each.
+
+        Args:
+            response: the answer.
+            request: the chain's first message.
+            unsent: yield the next message alone, without sending it.
+
+        Yields:
+            each answer.
+        """
+        self._first = request.target
+        self._auth = request._auth
+        history: list[Response] = []
+        most = self.config["max_redirects"]
+        while (message := self.next_message(response)) is not None:
+            if unsent:
+                yield message
+                return
+            self._drain(response)
+            history.append(response)
+            if len(history) > most:
+                raise TooManyRedirects(f"more than {most} redirects", response=response)
+            response = self._answered(message)
+            response.history = list(history)
+            if self.prefetch:
+                response.content  # noqa: B018 reads it
+            yield response
+
+    def next_message(self, response: Response) -> PreparedRequest | None:
+        """Make the message that an answer asks for, with the cookies and auth that may go there.
+
+        Raises:
+            InvalidURL, InvalidSchema: it points to what is no http(s) URL.
+            UnrewindableBodyError: the body must be sent again and cannot be.
+        """
+        sent = response.request
+        message = next_message(response, sent)
+        if message is None:
+            return None
+        first = self._first if self._first is not None else sent.target
+        after = message.target
+        self.session._write_cookies(message, self.cookies, first.origin, self.removed)
+        if self._auth is not None:
+            if may_keep_auth(first, after):
+                message.apply_auth(self._auth)
+        elif after.userinfo is not None:
+            message.apply_auth(auth_of(after.userinfo))  # type: ignore[arg-type]
+        elif (
+            self.config["trust_env"]
+            and not may_keep_auth(sent.target, after)
+            and "authorization" not in message.headers
+        ):
+            found = environment.netrc_credentials(after.host)
+            if found is not None:
+                message.apply_auth(auth_of(found))  # type: ignore[arg-type]
+        return message
+
+    def _drain(self, response: Response) -> None:
+        """Read a redirect's body, so that the connection is kept; a large one is not worth it."""
+        source = response._source
+        if response._whole is not None or source is None:
+            return
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while size <= _MOST_DRAINED:
+                data = source.read(65536)
+                if not data:
+                    response._whole = b"".join(parts)
+                    response._source = None
+                    return
+                parts.append(data)
+                size += len(data)
+        except RequestException:
+            pass  # its head has said where to go
+        response.close()
+        response._streamed = True
+
+    def _answered(self, prepared: PreparedRequest) -> Response:
+        """Send one message, and have its auth object answer the server's challenge."""
+        response = self._send_one(prepared, None)
+        auths = prepared._auth_hooks
+        if auths:
+            keywords = self.keywords()
+            keywords["stream"] = True
+            for hook in tuple(auths):
+                # An auth that fails is the request's failure, not a warning: it is no observer.
+                result = hook(response, **keywords)
+                if result is not None and result is not response:
+                    response = result
+        return response
+
+    def send(self, request: PreparedRequest, **keywords: Any) -> Response:
+        """Send a further message the way that the first went. Blocks.
+
+        Args:
+            request: the message.
+            **keywords: ``timeout verify cert proxies stream``; ``timeout``, ``verify`` and
+                ``cert`` count in place of the first's.
+
+        Raises:
+            RequestException: it failed.
+        """
+        return self._send_one(request, keywords)
+
+    def close(self) -> None:
+        """Do nothing: connections are the session's."""
+
+    def _send_one(
+        self, prepared: PreparedRequest, keywords: Mapping[str, Any] | None
+    ) -> Response:
+        """Send one message through its adapter: hooks before and after, cookies taken."""
+        hooks = prepared._hooks
+        if hooks is not None and hooks["pre_request"]:
+            prepared = self._hooked("pre_request", hooks, prepared)
+        config = self.config
+        target = prepared.target
+        if config["verbose"] is not None:
+            self._tell(prepared)
+        prepared._policy = self.policy
+        verify, cert, timeouts = self.verify, self.cert, self.timeouts
+        if keywords:
+            verify = keywords.get("verify", verify)
+            cert = keywords.get("cert", cert)
+            timeouts = keywords.get("timeout", timeouts)
+        proxies = self._proxies_for(target)
+        if verify is None:
+            verify = True
+            if target.scheme == "https" and config["trust_env"]:
+                verify = environment.ca_bundle() or True
+        adapter = self.session._adapter_for(target)
+        response = adapter.send(
+            prepared, stream=True, timeout=timeouts, verify=verify, cert=cert, proxies=proxies
+        )
+        response.connection = self
+        response.max_content_size = config["max_content_size"]
+        if hooks is not None and hooks["post_request"]:
+            self._hooked("post_request", hooks, prepared)
+        if config["store_cookies"]:
+            values = response.set_cookies()
+            if values:
+                store(self.session.cookies, values, target, over=self.cookies)
+        return response
+
+    def _tell(self, prepared: PreparedRequest) -> None:
+        now = datetime.datetime.now().isoformat(timespec="microseconds")
+        url = without_password(prepared.url or "")
+        self.config["verbose"].write(f"{now}   {prepared.method}   {url}\n")
+
+    def _hooked(self, name: str, hooks: Hooks, prepared: PreparedRequest) -> PreparedRequest:
+        if self.errors is None:
+            self.errors = []
+        result = dispatch_hook(name, hooks[name], prepared, self.errors, **self.keywords())
+        return result if isinstance(result, PreparedRequest) else prepared
+
+    def _proxies_for(self, target: Target) -> dict[str, str] | None:
+        """Return the proxies that count for a message: those given, else the environment's."""
+        given = self.proxies
+        if given:
+            host = target.host
+            keys = (f"{target.scheme}://{host}", target.scheme, f"all://{host}", "all")
+            if any(key in given for key in keys):
+                return {key: value for key, value in given.items() if value is not None}
+        if self.config["trust_env"]:
+            proxy = environment.proxies_for(target.scheme, target.host, target.port)
+            if proxy is not None:
+                return {target.scheme: proxy}
+        return None

@@ -1,0 +1,52 @@
+"""Cookies: a jar that is a dictionary, RFC 6265's rules, and the names that plugins import.
+
+Built on `http.cookiejar`: the cookies are its `Cookie` objects, and its jars can be given, merged
+and kept. No sockets, and nothing here blocks.
+"""
+
+from __future__ import annotations
+
+from .jar import CookieConflictError, CookieJar, remove_cookie_by_name
+from .making import cookie_header, create_cookie, morsel_to_cookie
+from .merging import (
+    cookiejar_from_dict,
+    extract_cookies_to_jar,
+    get_cookie_header,
+    header_for,
+    left_out,
+    merge_cookies,
+    set_cookie_values,
+    store,
+    to_jar,
+)
+from .parsing import parse_date
+from .policy import MockRequest, MockResponse
+from .scope import Origin, Place, Target
+
+__all__ = [
+    "CookieConflictError",
+    "CookieJar",
+    "MockRequest",
+    "MockResponse",
+    "Origin",
+    "Place",
+    "RequestsCookieJar",
+    "Target",
+    "cookie_header",
+    "cookiejar_from_dict",
+    "create_cookie",
+    "extract_cookies_to_jar",
+    "get_cookie_header",
+    "header_for",
+    "left_out",
+    "merge_cookies",
+    "morsel_to_cookie",
+    "parse_date",
+    "remove_cookie_by_name",
+    "set_cookie_values",
+    "store",
+    "to_jar",
+]
+
+#: The name that users of ``requests`` know.
+RequestsCookieJar = CookieJar

@@ -1,0 +1,245 @@
+"""Which cookies are taken from whom, and where they may go (RFC 6265 sections 5.1 and 5.3).
+
+These rules are always kept, whatever a jar's policy says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from functools import lru_cache
+from http.cookiejar import Cookie
+from typing import Final, NamedTuple, Protocol, cast, overload
+from urllib.parse import urlsplit
+
+from ..exceptions import InvalidURL
+from .parsing import parse_set_cookie
+
+__all__ = [
+    "Origin",
+    "Place",
+    "Target",
+    "ascii_host",
+    "default_path",
+    "domains_of",
+    "path_matches",
+    "place_of",
+    "read_cookie",
+]
+
+#: Scheme, host and port.
+Origin = tuple[str, str, int]
+
+SECURE_SCHEMES: Final = frozenset(("https", "wss"))
+_DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+#: A host whose last label is a number is an IPv4 address, however odd (the URL standard's rule).
+_NUMBER_LAST: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
+
+
+class Target(Protocol):
+    """What cookies need to know of a URL: `reqkit.urls.Target` has it."""
+
+    @property
+    def url(self) -> str:
+        """The whole URL."""
+
+    @property
+    def scheme(self) -> str:
+        """In lower case."""
+
+    @property
+    def host(self) -> str:
+        """In lower case, in ASCII; an IPv6 address with its brackets or without."""
+
+    @property
+    def port(self) -> int:
+        """The scheme's own where the URL has none."""
+
+    @property
+    def path(self) -> str:
+        """As it is sent, with its query or without."""
+
+    @property
+    def origin(self) -> Origin:
+        """Scheme, host and port."""
+
+
+class Place(NamedTuple):
+    """A URL taken apart: a `Target` for those who have only its text."""
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+    origin: Origin
+
+
+@overload
+def place_of(target: str) -> Place: ...
+@overload
+def place_of(target: str | Target) -> Target: ...
+def place_of(target: str | Target) -> Target:
+    """Return what is known of a URL, given as text or taken apart already.
+
+    Raises:
+        InvalidURL: the text is no URL with a host.
+    """
+    if not isinstance(target, str):
+        if target.host:
+            return target
+        # Of a scheme that is an adapter's own affair: the text may have a host all the same.
+        with contextlib.suppress(InvalidURL):
+            return place_of(target.url)._replace(origin=target.origin)
+        return target
+    try:
+        parts = urlsplit(target)
+        host = parts.hostname
+        port = parts.port
+    except ValueError as error:
+        raise InvalidURL(f"cookies: not a URL that has cookies: {error}") from error
+    if not host:
+        raise InvalidURL(f"cookies: {target!r} has no host, so it has no cookies")
+    if port is None:
+        port = _DEFAULT_PORTS.get(parts.scheme, 0)
+    host = ascii_host(host)
+    path = parts.path or "/"
+    return Place(target, parts.scheme, host, port, path, (parts.scheme, host, port))
+
+
+def ascii_host(host: str) -> str:
+    """Return a host as it is compared: lower case, in its ASCII form where it has one."""
+    if host.isascii():
+        return host.lower()
+    with contextlib.suppress(UnicodeError):
+        # Header text is latin-1; what servers write there beyond ASCII is UTF-8.
+        host = host.encode("latin-1").decode("utf-8")
+    try:
+        return host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return host.lower()
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address, so that nothing is below it."""
+    return ":" in host or _NUMBER_LAST.fullmatch(host) is not None
+
+
+def is_one_label(domain: str) -> bool:
+    """Tell whether a domain is a single label, such as ``com`` or ``localhost``."""
+    return "." not in domain.strip(".")
+
+
+@lru_cache(maxsize=1024)
+def domains_of(host: str) -> tuple[tuple[str, bool], ...]:
+    """Return the domains that cookies for a host may be kept under.
+
+    Returns:
+        pairs of the domain as it is spelled in a jar, and whether it is the host itself: a cookie
+        without Domain counts only there. "" is that of the unbound cookies.
+
+    Source: RFC 6265 section 5.1.3.
+    """
+    host = host.strip("[]").lower()
+    if not host:
+        return (("", True),)
+    found = [("", True), (host, True), ("." + host, True)]
+    if ":" in host:
+        host = f"[{host}]"
+        found.append((host, True))
+    if "." not in host:
+        # http.cookiejar's name for a host without dots, in jars that it has filled.
+        found.append((host + ".local", True))
+    if not is_address(host):
+        _, dot, parent = host.partition(".")
+        while dot and not is_one_label(parent):
+            found += [(parent, False), ("." + parent, False)]
+            _, dot, parent = parent.partition(".")
+    return tuple(found)
+
+
+def path_matches(path: str, cookie_path: str) -> bool:
+    """Tell whether a cookie's path covers a request's path, given without its query.
+
+    Source: RFC 6265 section 5.1.4.
+    """
+    if cookie_path == "/" or path == cookie_path:
+        return True
+    if not path.startswith(cookie_path):
+        return False
+    return cookie_path.endswith("/") or path[len(cookie_path)] == "/"
+
+
+def default_path(path: str) -> str:
+    """Return the path of a cookie that was set without one.
+
+    Source: RFC 6265 section 5.1.4.
+    """
+    path = path.partition("?")[0]
+    return path[: path.rfind("/")] or "/" if path.startswith("/") else "/"
+
+
+def read_cookie(text: str, place: Target, now: float) -> Cookie | None:
+    """Make a cookie of one Set-Cookie, if the answer's URL may set it.
+
+    Args:
+        text: the field's value, decoded as latin-1.
+        place: the URL that was answered.
+        now: seconds since 1970.
+
+    Returns:
+        the cookie, one that has ended already where the server deletes it; None where it is bad or
+        not allowed. Never raises for what a server may send.
+
+    Source: RFC 6265 section 5.3; the prefixes are RFC 6265bis section 4.1.3.
+    """
+    said = parse_set_cookie(text, now)
+    if said is None:
+        return None
+    # A secure cookie is set over a secure connection only (RFC 6265bis section 5.7).
+    if said.secure and place.scheme not in SECURE_SCHEMES:
+        return None
+    domain = _scope(said.domain, place.host.strip("[]").lower())
+    if not domain:
+        return None
+    if said.name.startswith("__"):
+        prefix = said.name[:9].lower()
+        if prefix == "__secure-" and not said.secure:
+            return None
+        if prefix.startswith("__host-") and not (
+            said.secure and said.path == "/" and not said.domain
+        ):
+            return None
+    has_path = said.path.startswith("/")
+    return Cookie(
+        version=0,
+        name=said.name,
+        value=said.value,
+        port=None,
+        port_specified=False,
+        domain=domain,
+        domain_specified=domain.startswith("."),
+        domain_initial_dot=said.domain.startswith("."),
+        path=said.path if has_path else default_path(place.path),
+        path_specified=has_path,
+        secure=said.secure,
+        expires=said.expires,
+        discard=said.expires is None,
+        comment=None,
+        comment_url=None,
+        # HttpOnly has no value: None, as http.cookiejar has it.
+        rest=cast("dict[str, str]", said.rest),
+    )
+
+
+def _scope(attribute: str, host: str) -> str | None:
+    """Return the domain of a cookie: with a dot in front it goes to what is below it too."""
+    domain = ascii_host(attribute.removeprefix("."))
+    if not domain:
+        return host
+    if domain == host:
+        # A public suffix, or an address: for the host alone (RFC 6265 section 5.3 step 5).
+        return host if is_one_label(host) or is_address(host) else "." + host
+    if is_one_label(domain) or domain.endswith(".") or is_address(host):
+        return None
+    return "." + domain if host.endswith("." + domain) else None

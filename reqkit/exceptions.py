@@ -1,0 +1,227 @@
+"""Every error and warning that reqkit raises.
+
+One root, `RequestException`, so that one ``except`` catches whatever the network, the server or
+the arguments did wrong. Below it the classes stand in the relations that users of ``requests``
+know (an ``SSLError`` is a ``ConnectionError``, a ``ConnectTimeout`` is both a ``ConnectionError``
+and a ``Timeout``, a ``MissingSchema`` is a ``ValueError``). No error of urllib3, http.client,
+socket or ssl leaves the package bare: it is the ``__cause__`` of one of these.
+
+Messages name what failed, for which URL (without its password) and what to do about it.
+"""
+
+from __future__ import annotations
+
+import json as _json
+from typing import Any
+
+__all__ = [
+    "ChunkedEncodingError",
+    "ConfigError",
+    "ConnectTimeout",
+    "ConnectionError",
+    "ContentDecodingError",
+    "ContentTooLarge",
+    "HTTPError",
+    "HookWarning",
+    "InvalidHeader",
+    "InvalidJSONError",
+    "InvalidProxyURL",
+    "InvalidSchema",
+    "InvalidURL",
+    "JSONDecodeError",
+    "MissingSchema",
+    "ProtocolError",
+    "ProxyError",
+    "ReadTimeout",
+    "RequestCancelled",
+    "RequestException",
+    "RequestsDependencyWarning",
+    "RequestsWarning",
+    "RetryError",
+    "SSLError",
+    "StreamConsumedError",
+    "Timeout",
+    "TooManyRedirects",
+    "TotalTimeout",
+    "URLRequired",
+    "UnrewindableBodyError",
+]
+
+
+class RequestException(OSError):
+    """The root of all errors of a request.
+
+    Attributes:
+        request: the `PreparedRequest` (or `Request`) that failed, or None where it was never made.
+        response: the `Response` in hand when it failed, or None.
+    """
+
+    request: Any
+    response: Any
+
+    def __init__(self, *args: Any, request: Any = None, response: Any = None) -> None:
+        self.response = response
+        self.request = request
+        if request is None and response is not None:
+            self.request = getattr(response, "request", None)
+        super().__init__(*args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The request carries credentials and the response may hold a socket: neither is pickled.
+        state = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in ("request", "response", "__notes__")
+        }
+        return _rebuild, (type(self), self.args, state)
+
+
+def _rebuild(kind: type[RequestException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    RequestException.__init__(error, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class HTTPError(RequestException):
+    """The server answered with a 4xx or 5xx status. A retry is the caller's choice."""
+
+
+class ConnectionError(RequestException):
+    """The connection could not be made, or broke before the answer's head was read.
+
+    Safe to retry for idempotent methods; the server may have acted on the request.
+    """
+
+
+class ProtocolError(ConnectionError):
+    """The server's answer breaks HTTP's rules, so where it ends cannot be trusted.
+
+    The connection is closed. A retry is safe for idempotent methods, and rarely helps.
+    """
+
+
+class ProxyError(ConnectionError):
+    """The proxy refused, failed, or could not be reached. The server saw nothing."""
+
+
+class SSLError(ConnectionError):
+    """TLS failed: a bad certificate, a wrong name, no common protocol. Nothing was sent."""
+
+
+class Timeout(RequestException):
+    """A time limit ran out. Catches connect, read and total limits alike."""
+
+
+class ConnectTimeout(ConnectionError, Timeout):
+    """No connection within the connect limit. Nothing was sent: a retry is safe."""
+
+
+class ReadTimeout(Timeout):
+    """The server sent nothing for as long as the read limit. It may have acted on the request."""
+
+
+class TotalTimeout(Timeout):
+    """The limit on the whole exchange ran out.
+
+    Attributes:
+        phase: what was going on: ``dns connect tls send wait receive``.
+    """
+
+    phase: str
+
+    def __init__(
+        self, *args: Any, phase: str = "wait", request: Any = None, response: Any = None
+    ) -> None:
+        super().__init__(*args, request=request, response=response)
+        self.phase = phase
+
+
+class TooManyRedirects(RequestException):
+    """The chain of redirects is longer than ``max_redirects``."""
+
+
+class URLRequired(RequestException, ValueError):
+    """A request was to be sent without a URL."""
+
+
+class MissingSchema(RequestException, ValueError):
+    """The URL has no scheme (``http://`` or ``https://``)."""
+
+
+class InvalidSchema(RequestException, ValueError):
+    """The URL's scheme has no adapter, or what it needs is not installed."""
+
+
+class InvalidURL(RequestException, ValueError):
+    """The URL cannot be sent as it is."""
+
+
+class InvalidHeader(RequestException, ValueError):
+    """A header's name or value, or a method, cannot be sent as it is."""
+
+
+class InvalidProxyURL(InvalidURL):
+    """The proxy's URL cannot be used."""
+
+
+class ConfigError(RequestException, ValueError):
+    """A key of ``config`` that is not known, or a value that it cannot take."""
+
+
+class ChunkedEncodingError(RequestException):
+    """The body broke off, or its framing is wrong: what was read is not all of it."""
+
+
+class ContentDecodingError(RequestException):
+    """The body could not be decoded as its Content-Encoding says."""
+
+
+class ContentTooLarge(RequestException):
+    """The decoded body is larger than ``max_content_size``. The connection was closed."""
+
+
+class StreamConsumedError(RequestException, TypeError):
+    """The body was streamed once already, and was not kept."""
+
+
+class RetryError(RequestException):
+    """The retries that a `urllib3.util.Retry` allows for a status are used up."""
+
+
+class UnrewindableBodyError(RequestException):
+    """The body must be sent again (a 307/308, an auth challenge) and cannot be rewound."""
+
+
+class RequestCancelled(RequestException):
+    """The request was stopped before it ended: killed, or its batch was left early.
+
+    It may have reached the server. A retry is safe for idempotent methods.
+    """
+
+
+class InvalidJSONError(RequestException):
+    """A JSON error: the data given cannot be written, or the body cannot be read, as JSON."""
+
+
+class JSONDecodeError(InvalidJSONError, _json.JSONDecodeError):
+    """The body is not JSON. Carries ``msg doc pos lineno colno`` as the stdlib's error does."""
+
+    def __init__(self, *args: Any, request: Any = None, response: Any = None) -> None:
+        _json.JSONDecodeError.__init__(self, *args)
+        InvalidJSONError.__init__(self, *self.args, request=request, response=response)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return JSONDecodeError, (self.msg, self.doc, self.pos)
+
+
+class RequestsWarning(Warning):
+    """The root of reqkit's warnings."""
+
+
+class RequestsDependencyWarning(RequestsWarning):
+    """A dependency is not the one that reqkit needs."""
+
+
+class HookWarning(RequestsWarning, RuntimeWarning):
+    """A hook raised. The request went on; the text has the hook's name and the traceback."""

@@ -1,0 +1,222 @@
+"""One message and its answer over one connection, with its limits, its times and its errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import bodies, failures
+from .exceptions import RequestException
+from .pools import ConnectionPool
+from .response import Response, Times
+from .timeouts import Deadline, Timeouts, clock
+from .urls import without_password
+from .wire.connection import Connection, ConnectionGone
+from .wire.head import AnswerHead, write_head
+
+if TYPE_CHECKING:
+    from .network import Semaphore
+    from .prepare import PreparedRequest
+    from .routes import Proxy
+
+__all__ = ["Body", "answer_of", "exchange", "failure", "head_of"]
+
+
+def head_of(request: PreparedRequest, forwarded: Proxy | None) -> bytes:
+    """Write a message's head.
+
+    Args:
+        request: the message.
+        forwarded: the HTTP proxy that passes the message on, if any (RFC 9112 section 3.2.2).
+
+    Raises:
+        InvalidHeader, InvalidURL: it cannot be written.
+    """
+    target = request.target
+    headers = request.headers
+    pairs = list(headers.items())
+    path = target.path
+    if "host" not in headers:
+        # RFC 9110 section 7.2: it goes first.
+        pairs.insert(0, ("Host", target.authority))
+    if forwarded is not None:
+        path = f"{target.scheme}://{target.authority}{path}"
+        authorization = forwarded.authorization
+        if authorization and "proxy-authorization" not in headers:
+            pairs.append(("Proxy-Authorization", authorization))
+    elif "proxy-authorization" in headers:
+        # For the proxy alone: a tunnel's or the server's peer must not see it.
+        pairs = [pair for pair in pairs if pair[0].lower() != "proxy-authorization"]
+    return write_head(request.method or "GET", path, pairs)
+
+
+def failure(
+    error: BaseException,
+    phase: str,
+    request: PreparedRequest,
+    proxy: Proxy | None,
+    deadline: Deadline | None,
+) -> BaseException:
+    """Return reqkit's error for what went wrong, or the error itself where it is not ours."""
+    if isinstance(error, RequestException):
+        ours: RequestException = error
+    elif isinstance(error, TimeoutError) and deadline is not None and deadline.passed():
+        ours = deadline.expired(phase)
+    else:
+        target = request.target
+        translated = failures.translate(
+            error,
+            phase=phase,
+            host=target.host,
+            port=target.port,
+            url=without_password(request.url or ""),
+            proxy=proxy,
+        )
+        if translated is None:
+            return error
+        ours = translated
+    if ours.request is None:
+        ours.request = request
+    if ours is not error:
+        ours.__cause__ = error
+    return ours
+
+
+class Body:
+    """The part of an answer's body that was not read with the head."""
+
+    __slots__ = (
+        "__weakref__",
+        "_connection",
+        "_deadline",
+        "_limit",
+        "_place",
+        "_pool",
+        "_request",
+        "_times",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        pool: ConnectionPool,
+        place: Semaphore | None,
+        request: PreparedRequest,
+        limit: float | None,
+        deadline: Deadline | None,
+        times: Times,
+    ) -> None:
+        self._connection: Connection | None = connection
+        self._pool = pool
+        self._place = place
+        self._request = request
+        self._limit = limit
+        self._deadline = deadline
+        self._times = times
+
+    def read(self, most: int) -> bytes:
+        """Wait for some bytes; none mean that the body has ended. Blocks.
+
+        Raises:
+            ChunkedEncodingError: it broke off, or its framing is wrong.
+            ReadTimeout: nothing came for too long; `TotalTimeout` where the total limit ran out.
+        """
+        connection = self._connection
+        if connection is None:
+            return b""
+        try:
+            data = connection.read_body(most, self._limit, self._deadline)
+        except BaseException as error:
+            phase = connection.phase
+            self.close()
+            ours = failure(error, phase, self._request, None, self._deadline)
+            if ours is error:
+                raise
+            raise ours from error
+        if connection.ended:
+            self._connection = None
+            self._times.received = clock()
+            self._pool.release(connection)
+            if self._place is not None:
+                self._place.release()
+        return data
+
+    def close(self) -> None:
+        """Close the connection, unless the body was read whole."""
+        connection = self._connection
+        if connection is not None:
+            self._connection = None
+            connection.close()
+            if self._place is not None:
+                self._place.release()
+
+    def __del__(self) -> None:
+        # A response dropped unread: nobody can read the rest.
+        if self._connection is not None:
+            self.close()
+
+
+def exchange(
+    connection: Connection,
+    request: PreparedRequest,
+    head: bytes,
+    limits: Timeouts,
+    deadline: Deadline | None,
+    times: Times,
+) -> tuple[AnswerHead, bytes | None]:
+    """Send a message and read the head of its answer. Blocks.
+
+    Returns:
+        the head, and the whole body where it came along (None: it is to be read).
+
+    Raises:
+        ConnectionGone: the connection was kept, and the server has closed it meanwhile.
+        RequestException, OSError, TimeoutError: as the wire has it.
+    """
+    body = request.body
+    chunked = False
+    broken: OSError | None = None
+    if body is not None:
+        if isinstance(body, str):
+            body = body.encode()
+        if not isinstance(body, bytes):
+            chunked = "transfer-encoding" in request.headers
+            body = bodies.pieces(body, None if chunked else request._length)
+    try:
+        connection.send(head, body, chunked, limits.read, deadline)
+    except ConnectionGone:
+        raise
+    except (BrokenPipeError, ConnectionResetError) as error:
+        # A server may answer (413, 401) and close before it has read a large body: the answer
+        # is what the user wants to see (RFC 9112 section 9.3.1).
+        broken = error
+    times.sent = clock()
+    try:
+        answer = connection.read_head(request.method or "GET", limits.read, deadline)
+    except (OSError, RequestException) as error:
+        if broken is not None and not isinstance(error, TimeoutError):
+            raise broken from error
+        raise
+    times.headed = clock()
+    return answer
+
+
+def answer_of(
+    request: PreparedRequest,
+    head: AnswerHead,
+    whole: bytes | None,
+    source: Body | None,
+    times: Times,
+) -> Response:
+    """Make the `Response`."""
+    response = Response()
+    response.status_code = head.status
+    response.reason = head.reason
+    response.url = request.url
+    response.request = request
+    response._head = head
+    response._whole = whole
+    response._source = source
+    response._times = times
+    if whole is not None:
+        times.received = times.headed
+    return response

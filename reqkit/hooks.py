@@ -1,0 +1,189 @@
+"""Hooks: functions of the user's that see, and may replace, what passes by.
+
+``args`` gets the dictionary of arguments, ``pre_request`` and ``post_request`` the
+`PreparedRequest` just before and just after each message is sent, ``response`` the `Response`.
+What a hook returns, unless None, takes the place of what it got. A hook that raises is a
+`HookWarning`; the request goes on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from .exceptions import HookWarning
+
+__all__ = ["HOOKS", "Hook", "Hooks", "default_hooks", "dispatch_hook", "merge_hooks"]
+
+Hook = Callable[..., Any]
+
+#: The names, in the order in which they run.
+HOOKS: Final = ("args", "pre_request", "post_request", "response")
+
+
+def check_name(name: object) -> str:
+    """Return the name of a hook.
+
+    Raises:
+        ValueError: there is none of that name; the text lists the known ones.
+    """
+    if name in HOOKS:
+        return name  # type: ignore[return-value]
+    near = difflib.get_close_matches(str(name), HOOKS, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"there is no hook named {name!r}: the hooks are {', '.join(HOOKS)}{hint}")
+
+
+def _as_list(name: str, given: Any) -> list[Hook]:
+    if given is None:
+        return []
+    if callable(given):
+        return [given]
+    if isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
+        hooks = list(given)
+        for hook in hooks:
+            if not callable(hook):
+                raise ValueError(f"hook {name!r}: {hook!r} cannot be called; expected a function")
+        return hooks
+    raise ValueError(f"hook {name!r}: {given!r} cannot be called; expected a function or a list")
+
+
+class Hooks(dict[str, list[Hook]]):
+    """A list of hooks for each known name; any other name is a `ValueError`."""
+
+    __slots__ = ()
+
+    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        for name in HOOKS:
+            dict.__setitem__(self, name, [])
+        if given:
+            self.update(given)
+
+    def __setitem__(self, name: str, hooks: Any) -> None:
+        dict.__setitem__(self, check_name(name), _as_list(name, hooks))
+
+    def __missing__(self, name: str) -> list[Hook]:
+        check_name(name)
+        hooks: list[Hook] = []
+        dict.__setitem__(self, name, hooks)
+        return hooks
+
+    def update(self, *others: Any, **named: Any) -> None:
+        """Set several at once, with the checks of setting one."""
+        for name, hooks in dict(*others, **named).items():
+            self[name] = hooks
+
+    def setdefault(self, name: str, default: Any = None) -> list[Hook]:
+        """Return the hooks of that name, as `dict.setdefault` does."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def copy(self) -> Hooks:
+        """Return a copy whose lists are its own."""
+        return Hooks(self)
+
+    def register(self, name: str, hook: Any) -> None:
+        """Add a hook, or several."""
+        self[check_name(name)].extend(_as_list(name, hook))
+
+    def deregister(self, name: str, hook: Hook) -> bool:
+        """Remove a hook; tell whether it was there."""
+        try:
+            self[check_name(name)].remove(hook)
+        except ValueError:
+            return False
+        return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Hooks, (dict(self),)
+
+
+def default_hooks() -> Hooks:
+    """Return a dictionary with an empty list for each hook."""
+    return Hooks()
+
+
+def merge_hooks(own: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> Hooks | None:
+    """Merge a session's hooks with a call's: for each name the call's take their place.
+
+    Returns:
+        None where there is no hook at all, so that nothing is spent on the usual request.
+    """
+    if given:
+        merged = Hooks(own)
+        merged.update(given)
+        return merged if any(merged.values()) else None
+    if own is not None and any(own.values()):
+        return Hooks(own)
+    return None
+
+
+@functools.lru_cache(maxsize=512)
+def _inspect(hook: Hook) -> bool:
+    try:
+        parameters = inspect.signature(hook).parameters.values()
+    except (TypeError, ValueError):  # some callables of C have no signature
+        return False
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def _takes_keywords(hook: Hook) -> bool:
+    function = getattr(hook, "__func__", hook)  # the cache must not keep a method's object alive
+    try:
+        return _inspect(function)
+    except TypeError:  # not hashable
+        return _inspect.__wrapped__(function)
+
+
+def dispatch_hook(
+    name: str,
+    hooks: Iterable[Hook] | None,
+    data: Any,
+    errors: list[Exception] | None = None,
+    /,
+    **keywords: Any,
+) -> Any:
+    """Run hooks one after the other and return what they leave.
+
+    Runs the user's code, which may block or switch greenlets.
+
+    Args:
+        name: the hook's name, for the warning.
+        hooks: what to call, in this order.
+        data: what the first one gets.
+        errors: a list that takes what hooks raise.
+        **keywords: given to hooks that take ``**kwargs``.
+
+    Returns:
+        ``data``, or what the last hook that returned something put in its place.
+    """
+    if not hooks:
+        return data
+    for hook in tuple(hooks):
+        try:
+            result = hook(data, **keywords) if keywords and _takes_keywords(hook) else hook(data)
+        except Exception as error:
+            if errors is not None:
+                errors.append(error)
+            warn_of(name, hook, error)
+        else:
+            if result is not None:
+                data = result
+    return data
+
+
+def warn_of(name: str, hook: Hook, error: BaseException) -> None:
+    """Give the warning that says that a hook raised."""
+    called = getattr(hook, "__qualname__", None) or repr(hook)
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    warnings.warn(
+        HookWarning(f"the {name} hook {called} raised; the request goes on\n{trace}"),
+        stacklevel=3,
+    )

@@ -1,0 +1,165 @@
+"""Connections kept for the next request, by what they may serve.
+
+A pool belongs to one network and scope (see `reqkit.network`). It is the only thing that several
+threads share on the way of a request: its lock is held for a few dictionary operations, never
+while anything waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Hashable, Iterator
+from typing import Final
+
+from .network import Network, Semaphore
+from .timeouts import clock
+from .wire.connection import Connection
+
+__all__ = ["IDLE_SECONDS", "ConnectionPool"]
+
+#: Seconds after which an unused connection is closed: servers do so themselves after about as long.
+IDLE_SECONDS: Final = 60.0
+
+
+class ConnectionPool:
+    """Idle connections, the most recently used first.
+
+    Args:
+        network: whose connections they are; its ``most_idle`` goes before the next two.
+        most_keys: how many keys (hosts) have connections kept.
+        most_each: how many connections are kept for each key.
+        block: never use more than ``most_each`` connections for one key at once: wait.
+
+    Attributes:
+        opened: how many connections were made.
+    """
+
+    def __init__(
+        self, network: Network, most_keys: int, most_each: int, block: bool = False
+    ) -> None:
+        self.most_keys = most_keys
+        self.most_each = most_each
+        self.opened = 0
+        self.closed = False
+        self._idle: dict[Hashable, deque[Connection]] = {}
+        self._count = 0
+        self._swept = 0.0
+        self._lock = threading.Lock()
+        self._network = network
+        self._block = block
+        self._scheduled = False
+        self._places: dict[Hashable, Semaphore] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def acquire(self, key: Hashable) -> Connection | None:
+        """Return a kept connection that is still good, or None. Never blocks."""
+        while True:
+            with self._lock:
+                kept = self._idle.get(key)
+                if kept is None:
+                    return None
+                connection = kept.pop()
+                self._count -= 1
+                if not kept:
+                    del self._idle[key]
+            # Bytes on an idle connection are nobody's answer, and an end is an end.
+            if (
+                clock() - connection.idle_since < IDLE_SECONDS
+                and not connection.stream.is_readable()
+            ):
+                return connection
+            connection.close()
+
+    def release(self, connection: Connection) -> None:
+        """Keep a connection for the next request, or close it. Never blocks."""
+        if self.closed or not connection.reusable:
+            connection.close()
+            return
+        now = connection.idle_since = clock()
+        surplus: list[Connection] = []
+        with self._lock:
+            # Put back at the end, so that the first key is the one that was idle for longest.
+            kept = self._idle.pop(connection.key, None) or deque()
+            self._idle[connection.key] = kept
+            kept.append(connection)
+            self._count += 1
+            most = self._network.most_idle
+            if most is None:
+                if len(kept) > self.most_each:
+                    surplus.append(kept.popleft())
+                    self._count -= 1
+                if len(self._idle) > self.most_keys:
+                    oldest = next(iter(self._idle))
+                    surplus.extend(self._idle.pop(oldest))
+                    self._count -= len(surplus)
+            elif self._count > most:
+                surplus.append(self._oldest())
+        for extra in surplus:
+            extra.close()
+        if now - self._swept > 1.0:
+            self.sweep(now)
+        if not self._scheduled:
+            self._scheduled = self._network.later(IDLE_SECONDS, self._sweep_later)
+
+    def _oldest(self) -> Connection:
+        """Take out the least recently used connection of the key that was idle for longest."""
+        key = next(iter(self._idle))
+        kept = self._idle[key]
+        connection = kept.popleft()
+        self._count -= 1
+        if not kept:
+            del self._idle[key]
+        return connection
+
+    def sweep(self, now: float | None = None) -> int:
+        """Close what was idle for too long; return how many are left. Never blocks."""
+        if now is None:
+            now = clock()
+        self._swept = now
+        limit = now - IDLE_SECONDS
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return 0
+                kept = self._idle[next(iter(self._idle))]
+                if kept[0].idle_since > limit:
+                    return self._count
+                connection = self._oldest()
+            connection.close()
+
+    def _sweep_later(self) -> None:
+        """Sweep once more, for as long as something is kept."""
+        self._scheduled = bool(self.sweep()) and self._network.later(
+            IDLE_SECONDS / 4, self._sweep_later
+        )
+
+    def place(self, key: Hashable) -> Semaphore | None:
+        """Return what must be acquired before a connection is taken, where places are counted."""
+        if not self._block:
+            return None
+        with self._lock:
+            semaphore = self._places.get(key)
+            if semaphore is None:
+                semaphore = self._places[key] = self._network.semaphore(self.most_each)
+            return semaphore
+
+    def clear(self) -> None:
+        """Close all idle connections; those in use go on and come back."""
+        with self._lock:
+            connections = list(self._all())
+            self._idle.clear()
+            self._count = 0
+        for connection in connections:
+            connection.close()
+
+    def close(self) -> None:
+        """Close all idle connections, and those in use when they come back."""
+        self.closed = True
+        self.clear()
+
+    def _all(self) -> Iterator[Connection]:
+        for kept in self._idle.values():
+            yield from kept

@@ -1,0 +1,420 @@
+"""The prepared request: the exact thing that goes out, with method, URL, headers and body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import bodies, urls
+from .auth import HTTPBasicAuth
+from .cookies import CookieJar, header_for, merge_cookies, store, to_jar
+from .exceptions import InvalidHeader
+from .hooks import Hook, Hooks
+from .settings import merge_headers
+from .structures import CaseInsensitiveDict
+from .urls import Target, without_password
+
+__all__ = ["Policy", "PreparedRequest", "auth_of"]
+
+Auth = Callable[[Any], Any]
+
+
+class Policy:
+    """What counts for one exchange beyond the message itself: set by the session that sends it.
+
+    Attributes:
+        deadline: the `reqkit.timeouts.Deadline` of the whole exchange, or None.
+        retries: how often a failed connection is tried again: an int or a urllib3 Retry.
+        max_content_size: bytes of the decoded body, or None.
+    """
+
+    __slots__ = ("deadline", "max_content_size", "retries")
+
+    def __init__(
+        self, deadline: Any = None, retries: Any = None, max_content_size: int | None = None
+    ) -> None:
+        self.deadline = deadline
+        self.retries = retries
+        self.max_content_size = max_content_size
+
+
+def auth_of(auth: Any) -> Auth | None:
+    """Return the callable that ``auth=`` stands for: a pair is Basic.
+
+    Raises:
+        TypeError: it is neither a pair nor callable.
+    """
+    if auth is None or auth is False:
+        return None
+    if isinstance(auth, (tuple, list)):
+        if len(auth) != 2:
+            raise TypeError(
+                f"auth is a {type(auth).__name__} of {len(auth)}: expected a (user, password) pair"
+            )
+        return HTTPBasicAuth(*auth)
+    if callable(auth):
+        return auth  # type: ignore[no-any-return]
+    raise TypeError(
+        f"auth is a {type(auth).__name__}: expected a (user, password) pair, or a callable that"
+        " takes the prepared request and returns it"
+    )
+
+
+class PreparedRequest:
+    """The exact message to be sent.
+
+    Made by `Request.prepare` or `Session.prepare_request`. Auth and ``pre_request`` hooks may
+    change it: ``method url headers body hooks`` are what goes out.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_auth",
+        "_auth_hooks",
+        "_bare",
+        "_body_position",
+        "_bound_to",
+        "_encode",
+        "_hooks",
+        "_in_auth",
+        "_jars",
+        "_length",
+        "_own_jar",
+        "_policy",
+        "_target",
+        "_wrote_cookies",
+        "body",
+        "headers",
+        "method",
+        "url",
+    )
+
+    method: str | None
+    url: str | None
+    headers: CaseInsensitiveDict
+    body: Any
+
+    def __init__(self) -> None:
+        self.method = None
+        self.url = None
+        self.headers = CaseInsensitiveDict()
+        self.body = None
+        self._hooks: Hooks | None = None
+        self._auth: Auth | None = None
+        #: What auth objects registered: run for each answer, not once at the end.
+        self._auth_hooks: list[Hook] | None = None
+        self._in_auth = False
+        #: The headers before auth: what may follow a redirect.
+        self._bare: CaseInsensitiveDict | None = None
+        self._body_position: Any = None
+        self._length: int | None = None
+        #: What the Cookie header was written from: the session's jar and the call's.
+        self._jars: tuple[Any, CookieJar | None] | None = None
+        self._own_jar: CookieJar | None = None
+        self._wrote_cookies = False
+        self._bound_to: tuple[str, str, int] | None = None
+        self._target: Target | None = None
+        self._encode = True
+        self._policy: Policy | None = None
+
+    def prepare(
+        self,
+        method: str | None = None,
+        url: Any = None,
+        headers: Any = None,
+        files: Any = None,
+        data: Any = None,
+        params: Any = None,
+        auth: Any = None,
+        cookies: Any = None,
+        hooks: Any = None,
+        json: Any = None,
+        encode_uri: bool = True,
+    ) -> None:
+        """Fill in everything, in the order in which the parts need each other.
+
+        Raises:
+            RequestException: an argument cannot be sent; nothing was.
+        """
+        self._encode = encode_uri
+        self.prepare_method(method)
+        self.prepare_url(url, params)
+        self.prepare_headers(headers)
+        if cookies is not None:
+            self.prepare_cookies(cookies)
+        if data is not None or files or json is not None:
+            self.prepare_body(data, files, json)
+        elif self.method not in ("GET", "HEAD"):
+            self.prepare_content_length(None)
+        if hooks:
+            self.prepare_hooks(hooks)
+        # Last: it may sign all the rest.
+        self.prepare_auth(auth, url)
+
+    def prepare_method(self, method: str | bytes | None) -> None:
+        """Set the method, in upper case."""
+        if method is None:
+            self.method = None
+            return
+        if isinstance(method, bytes):
+            method = method.decode("latin-1")
+        if not isinstance(method, str):
+            raise InvalidHeader(f"the method is {method!r}: expected a name such as 'GET'")
+        if method not in _METHODS:
+            if not _is_token(method):
+                raise InvalidHeader(
+                    f"the method is {method[:60]!r}: expected a name such as 'GET',"
+                    " of letters, digits and !#$%&'*+-.^_`|~"
+                )
+            method = method.upper()
+        self.method = method
+
+    def prepare_url(self, url: Any, params: Any = None) -> None:
+        """Set the URL, with a query added.
+
+        Raises:
+            InvalidURL: or `MissingSchema`, `URLRequired`.
+        """
+        target = urls.prepare_url(url, params, self._encode)
+        self._target = target
+        self.url = target.url
+
+    def prepare_headers(self, headers: Any) -> None:
+        """Set the headers.
+
+        Raises:
+            InvalidHeader: a name or value cannot be sent.
+        """
+        self.headers = merge_headers(None, headers)
+
+    def prepare_body(self, data: Any, files: Any = None, json: Any = None) -> None:
+        """Set the body, and the headers that tell its type and length."""
+        encoded = bodies.encode_body(data, json, files)
+        self.body = encoded.body
+        self._length = encoded.length
+        self._body_position = bodies.position(encoded.body)
+        if encoded.content_type and "content-type" not in self.headers:
+            self.headers["Content-Type"] = encoded.content_type
+        if encoded.body is None:
+            self.prepare_content_length(None)
+        elif "transfer-encoding" in self.headers:
+            self._length = None
+            self.headers.pop("Content-Length", None)
+        elif encoded.length is not None:
+            self.headers["Content-Length"] = str(encoded.length)
+        elif "content-length" in self.headers:
+            self._length = self._given_length()
+        else:
+            self.headers["Transfer-Encoding"] = "chunked"
+
+    def _given_length(self) -> int:
+        text = self.headers["Content-Length"].strip()
+        if not (text.isascii() and text.isdigit()):
+            raise InvalidHeader(f"Content-Length is {text[:60]!r}: expected a number of bytes")
+        return int(text)
+
+    def prepare_content_length(self, body: Any) -> None:
+        """Set Content-Length (or Transfer-Encoding) to fit a body."""
+        if body is not None:
+            length = bodies.content_length(body)
+            self._length = length
+            if length is not None:
+                self.headers["Content-Length"] = str(length)
+                self.headers.pop("Transfer-Encoding", None)
+        # RFC 9110 section 8.6: a method that anticipates content says that there is none.
+        elif self.method not in ("GET", "HEAD") and "content-length" not in self.headers:
+            self.headers["Content-Length"] = "0"
+
+    def prepare_cookies(self, cookies: Any) -> None:
+        """Set the Cookie header from a dictionary or a jar, unless it was set by hand."""
+        jar = cookies if isinstance(cookies, CookieJar) else to_jar(cookies)
+        self.write_cookies(jar, None, None)
+
+    def write_cookies(
+        self,
+        jar: Any,
+        given: CookieJar | None,
+        bound_to: tuple[str, str, int] | None,
+        removed: frozenset[str] = frozenset(),
+    ) -> None:
+        """Set the Cookie header, unless it was set by hand.
+
+        Args:
+            jar: the session's jar.
+            given: the call's, which goes first.
+            bound_to: the origin that cookies without a domain belong to.
+            removed: names that are left out.
+        """
+        self._jars = (jar, given)
+        self._own_jar = None
+        self._bound_to = bound_to
+        if "cookie" not in self.headers:
+            value = header_for(jar, self.target, bound_to=bound_to, over=given, without=removed)
+            if value is not None:
+                self.headers["Cookie"] = value
+                self._wrote_cookies = True
+
+    @property
+    def _cookies(self) -> CookieJar:
+        """A jar of this message's own, that auth handlers may add to."""
+        if self._own_jar is None:
+            jar, given = self._jars or (None, None)
+            own = CookieJar() if jar is None else jar.copy() if type(jar) is CookieJar else to_jar(jar)
+            if given is not None:
+                own = merge_cookies(own, given)
+            self._own_jar = own
+        return self._own_jar
+
+    @_cookies.setter
+    def _cookies(self, value: CookieJar) -> None:
+        self._own_jar = value
+
+    def take_cookies_of(self, response: Any) -> None:
+        """Send the cookies that an answer set along with this message, which answers it."""
+        values = response.set_cookies()
+        if values:
+            jar = self._cookies
+            store(jar, values, response.request.target)
+            if self._wrote_cookies:
+                self.headers.pop("Cookie", None)
+                self._wrote_cookies = False
+            self.write_cookies(jar, None, self._bound_to)
+
+    def prepare_auth(self, auth: Any, url: Any = "") -> None:
+        """Let an auth object, or else the URL's credentials, change the message."""
+        if auth is None and self.target.userinfo is not None:
+            auth = self.target.userinfo
+        called = auth_of(auth)
+        if called is not None:
+            self.apply_auth(called)
+
+    def apply_auth(self, auth: Auth) -> None:
+        """Have an auth object change the message.
+
+        Raises:
+            TypeError: it does not return the prepared request.
+        """
+        self._auth = auth
+        self._bare = self.headers.copy()
+        self._in_auth = True
+        try:
+            result = auth(self)
+        finally:
+            self._in_auth = False
+        if not isinstance(result, PreparedRequest):
+            raise TypeError(
+                f"auth {type(auth).__name__} returned {type(result).__name__}:"
+                " expected the prepared request that it got (return r)"
+            )
+        if result is not self:
+            for name in PreparedRequest.__slots__:
+                if name not in ("__dict__", "__weakref__", "_auth", "_bare", "_auth_hooks"):
+                    setattr(self, name, getattr(result, name))
+        if self.body is not None and "transfer-encoding" not in self.headers:
+            self.prepare_content_length(self.body)
+
+    def prepare_hooks(self, hooks: Mapping[str, Any] | None) -> None:
+        """Set the hooks."""
+        self._hooks = Hooks(hooks) if hooks else None
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks: a list for each name."""
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
+
+    @hooks.setter
+    def hooks(self, value: Any) -> None:
+        self._hooks = Hooks(value) if value else None
+
+    def register_hook(self, event: str, hook: Any) -> None:
+        """Add a hook, or several. Those of an auth object run for each answer to this message."""
+        self.hooks.register(event, hook)
+        if self._in_auth and event == "response":
+            if self._auth_hooks is None:
+                self._auth_hooks = []
+            self._auth_hooks.extend([hook] if callable(hook) else hook)
+
+    def deregister_hook(self, event: str, hook: Hook) -> bool:
+        """Remove a hook; tell whether it was there."""
+        if event == "response" and self._auth_hooks and hook in self._auth_hooks:
+            self._auth_hooks.remove(hook)
+        return self.hooks.deregister(event, hook)
+
+    @property
+    def target(self) -> Target:
+        """The parts of the URL, as it is now."""
+        target = self._target
+        if target is None or target.url is not self.url:
+            target = self._target = urls.prepare_url(self.url, None, self._encode)
+            self.url = target.url
+        return target
+
+    @property
+    def path_url(self) -> str:
+        """The path and the query, as they go out."""
+        return self.target.path
+
+    def rewind(self) -> None:
+        """Make the body ready to be sent again.
+
+        Raises:
+            UnrewindableBodyError: it cannot be; the text says why.
+        """
+        if self.body is not None:
+            bodies.rewind(self.body, self._body_position)
+
+    def copy(self) -> PreparedRequest:
+        """Return a copy whose headers, hooks and cookies are its own."""
+        copied = PreparedRequest()
+        for name in _COPIED:
+            setattr(copied, name, getattr(self, name))
+        copied.headers = self.headers.copy()
+        copied._bare = None if self._bare is None else self._bare.copy()
+        copied._hooks = None if self._hooks is None else self._hooks.copy()
+        copied._auth_hooks = None if self._auth_hooks is None else list(self._auth_hooks)
+        copied._own_jar = None if self._own_jar is None else self._own_jar.copy()
+        return copied
+
+    def __repr__(self) -> str:
+        return f"<PreparedRequest [{self.method}]>"
+
+    def describe(self) -> str:
+        """Return method and URL, without a password, for messages."""
+        return f"{self.method} {without_password(self.url or '')}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {
+            "method": self.method,
+            "url": self.url,
+            "headers": self.headers,
+            "body": self.body if isinstance(self.body, (bytes, str)) else None,
+            "_encode": self._encode,
+            "_length": self._length,
+            **self.__dict__,
+        }
+        return _rebuild, (state,)
+
+
+def _rebuild(state: dict[str, Any]) -> PreparedRequest:
+    prepared = PreparedRequest()
+    for name, value in state.items():
+        setattr(prepared, name, value)
+    return prepared
+
+
+_COPIED = (
+    "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_policy", "_auth",
+    "_jars", "_bound_to", "_wrote_cookies",
+)  # fmt: skip
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"))
+_TOKEN = frozenset(
+    "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)
+
+
+def _is_token(text: str) -> bool:
+    """Tell whether it is a token (RFC 9110 section 5.6.2)."""
+    return bool(text) and _TOKEN.issuperset(text)

@@ -1,0 +1,131 @@
+"""Which message comes next when an answer sends the client elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import urls
+from .exceptions import InvalidSchema, InvalidURL
+from .urls import Target, without_password
+
+if TYPE_CHECKING:
+    from .prepare import PreparedRequest
+    from .response import Response
+
+__all__ = ["may_keep_auth", "next_message", "redirect_location", "redirect_method"]
+
+#: Set by hand, these are meant for the host that they were given for.
+_HOST_BOUND = ("host", "authorization", "cookie", "proxy-authorization")
+#: What describes a body that is not sent again (RFC 9110 section 15.4).
+_BODY_HEADERS = ("content-length", "content-type", "transfer-encoding", "content-encoding",
+                 "content-language", "content-location", "content-md5", "digest", "expect",
+                 "trailer")  # fmt: skip
+
+
+def redirect_location(response: Response) -> str | None:
+    """Return where an answer points to, or None where it is no redirect."""
+    if not response.is_redirect:
+        return None
+    location: str = response.headers["location"]
+    # Servers send raw UTF-8 in a field that is read as Latin-1.
+    try:
+        return location.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return location
+
+
+def redirect_method(method: str | None, status: int | None) -> str | None:
+    """Return the method of the next message, as browsers have it (RFC 9110 section 15.4)."""
+    if status == 303 and method != "HEAD":
+        return "GET"
+    if status == 302 and method != "HEAD":
+        return "GET"
+    if status == 301 and method == "POST":
+        return "GET"
+    return method
+
+
+def may_keep_auth(before: Target, after: Target) -> bool:
+    """Tell whether what was meant for one origin may go to another.
+
+    It may to the same origin, and from http to https of one host on default ports.
+    """
+    if before.origin == after.origin:
+        return True
+    return before.host == after.host and (before.scheme, before.port, after.scheme, after.port) == (
+        "http",
+        80,
+        "https",
+        443,
+    )
+
+
+def next_message(response: Response, sent: PreparedRequest) -> PreparedRequest | None:
+    """Make the message that an answer asks for, without auth and cookies, or None.
+
+    Args:
+        response: the answer.
+        sent: the message that it answers.
+
+    Raises:
+        InvalidURL, InvalidSchema: Location is not an http(s) URL.
+        UnrewindableBodyError: the body must be sent again and cannot be.
+    """
+    location = redirect_location(response)
+    if location is None:
+        return None
+    before = sent.target
+    try:
+        url = urls.join(before.url, location)
+        after = urls.prepare_url(url)
+    except InvalidSchema:
+        raise
+    except ValueError as error:
+        raise InvalidURL(
+            f"{without_password(before.url)} redirects to {without_password(location)[:200]!r},"
+            f" which is no URL to go to: {error}",
+            response=response,
+        ) from error
+    if after.scheme not in ("http", "https"):
+        raise InvalidSchema(
+            f"{without_password(before.url)} redirects to {without_password(url)[:200]!r}:"
+            " only http and https are followed",
+            response=response,
+        )
+    message = sent.copy()
+    message.url = after.url
+    message._target = after
+    message._auth_hooks = None
+    message._encode = True
+    if sent._auth_hooks:
+        for hook in sent._auth_hooks:
+            message.hooks.deregister("response", hook)
+    if message._bare is not None:  # what auth set is set anew, or not at all
+        keep = {name: sent.headers[name] for name in ("content-length", "transfer-encoding")
+                if name in sent.headers}  # fmt: skip
+        message.headers = message._bare
+        message.headers.update(keep)
+        message._bare = None
+    headers = message.headers
+    if sent._wrote_cookies:  # those of the next message are written anew
+        headers.pop("Cookie", None)
+        message._wrote_cookies = False
+    if not may_keep_auth(before, after):
+        # `Host` set by hand names a host of the first server's.
+        for name in _HOST_BOUND:
+            headers.pop(name, None)
+    elif before.host != after.host or before.port != after.port:
+        headers.pop("Host", None)
+    method = redirect_method(sent.method, response.status_code)
+    if method != sent.method or response.status_code not in (307, 308):
+        message.method = method
+    if response.status_code not in (307, 308) and (
+        method != sent.method or response.status_code == 303
+    ):
+        message.body = None
+        message._length = None
+        for name in _BODY_HEADERS:
+            headers.pop(name, None)
+    elif message.body is not None:
+        message.rewind()
+    return message

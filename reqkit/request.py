@@ -1,0 +1,235 @@
+"""The unsent request: what the user wants, still to be changed, sent once or many times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .hooks import Hook, Hooks
+from .settings import UNSET, unknown
+from .urls import without_password
+
+if TYPE_CHECKING:
+    from .prepare import PreparedRequest
+    from .response import Response
+
+__all__ = ["Request"]
+
+
+class Request:
+    """A request that was not sent yet.
+
+    Every argument is an attribute that can be read and set until it is sent; nothing is looked
+    at, and nothing costs more than keeping it, before then.
+
+    Args:
+        method: ``GET``, ``POST``, …; written in upper case when it is sent.
+        url: where to, with its scheme.
+        headers, files, data, params, auth, cookies, hooks, json: as in `reqkit.request`.
+        session: whose defaults, cookies and connections count; None for those of a one-shot call.
+        callback: one more ``response`` hook, after the request's and the session's.
+        **settings: ``timeout allow_redirects proxies verify cert config prefetch stream``, as in
+            `reqkit.request`.
+
+    Raises:
+        TypeError: an argument that does not exist; the text has the nearest one.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_cookies",
+        "_headers",
+        "_hooks",
+        "_params",
+        "allow_redirects",
+        "auth",
+        "callback",
+        "cert",
+        "config",
+        "data",
+        "files",
+        "json",
+        "method",
+        "prefetch",
+        "proxies",
+        "response",
+        "session",
+        "timeout",
+        "url",
+        "verify",
+    )
+
+    #: The `Response` of the last time that it was sent, or None.
+    response: Response | None
+
+    def __init__(
+        self,
+        method: str | None = None,
+        url: Any = None,
+        headers: Any = None,
+        files: Any = None,
+        data: Any = None,
+        params: Any = None,
+        auth: Any = None,
+        cookies: Any = None,
+        hooks: Any = None,
+        json: Any = None,
+        *,
+        timeout: Any = UNSET,
+        allow_redirects: bool | None = None,
+        proxies: Mapping[str, str | None] | None = None,
+        verify: Any = None,
+        cert: Any = None,
+        config: Mapping[str, Any] | None = None,
+        prefetch: bool | None = None,
+        stream: bool | None = None,
+        session: Any = None,
+        callback: Hook | None = None,
+        **others: Any,
+    ) -> None:
+        if others:
+            raise unknown("Request", others)
+        self.method = method
+        self.url = url
+        self._headers = headers
+        self.files = files
+        self.data = data
+        self._params = params
+        self.auth = auth
+        self._cookies = cookies
+        self._hooks = None if not hooks else Hooks(hooks)
+        self.json = json
+        self.timeout = timeout
+        self.allow_redirects = allow_redirects
+        self.proxies = proxies
+        self.verify = verify
+        self.cert = cert
+        self.config = config
+        self.prefetch = prefetch if stream is None else not stream
+        self.session = session
+        self.callback = callback
+        self.response = None
+
+    # Dictionaries are made when they are asked for: a hundred thousand unsent requests are light.
+
+    @property
+    def headers(self) -> Any:
+        """The request's own headers, a dictionary."""
+        if self._headers is None:
+            self._headers = {}
+        return self._headers
+
+    @headers.setter
+    def headers(self, value: Any) -> None:
+        self._headers = value
+
+    @property
+    def params(self) -> Any:
+        """The query: a dictionary, a list of pairs, or a str."""
+        if self._params is None:
+            self._params = {}
+        return self._params
+
+    @params.setter
+    def params(self, value: Any) -> None:
+        self._params = value
+
+    @property
+    def cookies(self) -> Any:
+        """The request's own cookies: a dictionary or a jar, or None."""
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, value: Any) -> None:
+        self._cookies = value
+
+    @property
+    def hooks(self) -> Hooks:
+        """The request's own hooks: a list for each name."""
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
+
+    @hooks.setter
+    def hooks(self, value: Any) -> None:
+        self._hooks = None if not value else Hooks(value)
+
+    @property
+    def stream(self) -> bool | None:
+        """Whether the body is left unread: the contrary of ``prefetch``."""
+        return None if self.prefetch is None else not self.prefetch
+
+    @stream.setter
+    def stream(self, value: bool | None) -> None:
+        self.prefetch = None if value is None else not value
+
+    def register_hook(self, event: str, hook: Any) -> None:
+        """Add a hook, or several.
+
+        Raises:
+            ValueError: there is no hook of that name, or it cannot be called.
+        """
+        self.hooks.register(event, hook)
+
+    def deregister_hook(self, event: str, hook: Hook) -> bool:
+        """Remove a hook; tell whether it was there."""
+        return self.hooks.deregister(event, hook)
+
+    #: Makes the session of a request that has none; the session floor puts it here.
+    fresh_session: ClassVar[Callable[[], Any]]
+
+    def _session(self) -> Any:
+        return self.session if self.session is not None else Request.fresh_session()
+
+    def prepare(self) -> PreparedRequest:
+        """Return the exact thing that would be sent. Sends nothing.
+
+        Raises:
+            RequestException: the URL, a header or another argument is wrong.
+        """
+        prepared: PreparedRequest = self._session().prepare_request(self)
+        return prepared
+
+    def send(self, prefetch: bool | None = None) -> Response:
+        """Send it through its session, and keep the answer as ``response``. Blocks.
+
+        Args:
+            prefetch: True reads the body before this returns; None leaves it to the request.
+
+        Returns:
+            the `Response`; whoever gets it reads or closes it.
+
+        Raises:
+            RequestException: as `reqkit.request` does.
+        """
+        response: Response = self._session().perform(self, prefetch=prefetch)
+        return response
+
+    def __repr__(self) -> str:
+        return f"<Request [{self.method}]>"
+
+    def describe(self) -> str:
+        """Return method and URL, without a password, for messages."""
+        return f"{self.method} {without_password(str(self.url))}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The answer stays behind: it may hold a connection.
+        state = {
+            name: getattr(self, name)
+            for name in Request.__slots__
+            if name not in ("__dict__", "__weakref__", "response", "timeout")
+        }
+        if self.timeout is not UNSET:
+            state["timeout"] = self.timeout
+        state.update(self.__dict__)
+        return _rebuild, (type(self), state)
+
+
+def _rebuild(kind: type[Request], state: dict[str, Any]) -> Request:
+    request = kind.__new__(kind)
+    request.response = None
+    request.timeout = UNSET
+    for name, value in state.items():
+        setattr(request, name, value)
+    return request

@@ -1,0 +1,775 @@
+"""Sessions: a user's defaults, cookies and connections, and the way of one request through them.
+
+A request passes down as `Request` → `PreparedRequest` → messages, and up as `Response`. A session
+may be shared by threads and greenlets: what one request changes is its own, but for the cookies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from . import environment
+from .adapters import BaseAdapter, HTTPAdapter
+from .chain import Chain
+from .cookies import CookieJar, cookiejar_from_dict, left_out, to_jar
+from .exceptions import InvalidSchema, RequestException
+from .hooks import Hooks, dispatch_hook, merge_hooks
+from .prepare import PreparedRequest, auth_of
+from .redirects import may_keep_auth, redirect_location, redirect_method
+from .request import Request
+from .response import Response
+from .settings import UNSET, Config, merge, merge_headers, unknown
+from .structures import CaseInsensitiveDict
+from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
+from .urls import Target, without_password
+
+__all__ = ["Outcome", "Session", "failed_response", "session"]
+
+_SEND_KEYWORDS: Final = (
+    "timeout", "verify", "cert", "proxies", "stream", "prefetch", "allow_redirects", "config",
+)  # fmt: skip
+
+
+class Outcome:
+    """How an attempt to send a request ended.
+
+    Attributes:
+        request: the unsent request.
+        response: the answer, where there is one.
+        error: why there is none, or why it counts as a failure.
+        chain: what counted, where it came to that.
+        errors: what ``args`` hooks have raised.
+        safe: whether ``safe_mode`` is on.
+        as_failure: whether an answer with an error (danger mode) is handed over as a failure.
+        hooked: whether the response hooks have begun to run.
+    """
+
+    __slots__ = (
+        "as_failure", "chain", "error", "errors", "hooked", "request", "response", "safe",
+    )  # fmt: skip
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.response: Response | None = None
+        self.error: Exception | None = None
+        self.chain: Chain | None = None
+        self.errors: list[Exception] | None = None
+        self.safe = False
+        self.as_failure = False
+        self.hooked = False
+
+
+def failed_response(request: Request, error: Exception, chain: Chain | None = None) -> Response:
+    """Return the response that stands for a failed request. Runs no hook.
+
+    Args:
+        request: what was to be sent.
+        error: why it was not answered; an answer in hand is its ``response``.
+        chain: what counted, where it came to that.
+    """
+    response = Response()
+    response.error = error
+    prepared = chain.prepared if chain is not None else None
+    response.request = prepared if prepared is not None else request
+    url = prepared.url if prepared is not None else request.url
+    response.url = url if isinstance(url, str) else None
+    return response
+
+
+class Session:
+    """Defaults, cookies and connections that requests share.
+
+    Every argument is an attribute that can be read and set at any time; it counts from the next
+    request on. Leaving it as a context manager closes its connections.
+
+    Args:
+        headers: sent with each request; None as a value leaves a base header out.
+        cookies: a dictionary or a jar; answers add to it.
+        auth: a ``(user, password)`` pair (Basic), or a callable.
+        timeout: as in `reqkit.request`; the default is connect 10 s, read 60 s, no total.
+        proxies: scheme, ``scheme://host`` or ``all`` to a proxy's URL.
+        hooks: hook name to a callable or a list.
+        params: added to each URL's query.
+        config: see the documentation's table.
+        verify: True, False, a CA file or a folder.
+        cert: a client certificate's file, or ``(cert, key)``.
+        prefetch: read each body before the call returns.
+    """
+
+    auth: Any
+    params: Any
+    proxies: Any
+
+    def __init__(
+        self,
+        headers: Any = None,
+        cookies: Any = None,
+        auth: Any = None,
+        timeout: Any = UNSET,
+        proxies: Mapping[str, str | None] | None = None,
+        hooks: Mapping[str, Any] | None = None,
+        params: Any = None,
+        config: Mapping[str, Any] | None = None,
+        verify: Any = None,
+        cert: Any = None,
+        prefetch: bool = False,
+        **others: Any,
+    ) -> None:
+        if others:
+            known = (
+                "headers", "cookies", "auth", "timeout", "proxies", "hooks", "params", "config",
+                "verify", "cert", "prefetch",
+            )  # fmt: skip
+            raise unknown("Session", others, known)
+        self._headers: Any = None
+        self._cookies: Any = None
+        self._hooks: Hooks | None = None
+        self._config: Config | None = None
+        self._timeouts = DEFAULT_TIMEOUTS
+        self._timeout: Any = UNSET
+        self._base: tuple[Any, Any, Any] | None = None
+        self._adapters: dict[str, BaseAdapter] | None = None
+        self.auth = auth
+        self.proxies = proxies if proxies is not None else {}
+        self.params = params if params is not None else {}
+        self.prefetch = prefetch
+        self._verify: Any = None
+        self._cert: Any = None
+        if headers is not None:
+            self.headers = headers
+        if cookies is not None:
+            self.cookies = cookies
+        if timeout is not UNSET:
+            self.timeout = timeout
+        if hooks is not None:
+            self.hooks = hooks
+        if config is not None:
+            self.config = config
+        if verify is not None:
+            self.verify = verify
+        if cert is not None:
+            self.cert = cert
+        if auth is not None:
+            auth_of(auth)
+
+    # -- settings ---------------------------------------------------------------------------
+
+    @property
+    def headers(self) -> CaseInsensitiveDict:
+        """The headers sent with each request, on top of ``config['base_headers']``."""
+        if self._headers is None:
+            self._headers = CaseInsensitiveDict()
+        headers: CaseInsensitiveDict = self._headers
+        return headers
+
+    @headers.setter
+    def headers(self, value: Any) -> None:
+        kept = CaseInsensitiveDict()
+        kept.update(value or {})
+        self._headers = kept
+
+    @property
+    def cookies(self) -> Any:
+        """The jar of all cookies that answers have set, and those that were put in by hand."""
+        if self._cookies is None:
+            self._cookies = CookieJar()
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, value: Any) -> None:
+        if value is None or isinstance(value, Mapping):
+            value = cookiejar_from_dict(dict(value or {})) if not _is_jar(value) else value
+        elif not _is_jar(value):
+            value = to_jar(value)
+        self._cookies = value
+
+    @property
+    def timeout(self) -> Any:
+        """The time limits, as they were given."""
+        return DEFAULT_TIMEOUTS if self._timeout is UNSET else self._timeout
+
+    @timeout.setter
+    def timeout(self, value: Any) -> None:
+        self._timeouts = Timeouts.of(value)
+        self._timeout = value
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks: a list for each name."""
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
+
+    @hooks.setter
+    def hooks(self, value: Any) -> None:
+        self._hooks = Hooks(value)
+
+    @property
+    def config(self) -> Config:
+        """The settings; see the documentation's table."""
+        if self._config is None:
+            self._config = Config()
+        return self._config
+
+    @config.setter
+    def config(self, value: Any) -> None:
+        self._config = value if type(value) is Config else Config(value)
+
+    @property
+    def verify(self) -> Any:
+        """What certificates are verified with: True, False, a CA file or a folder."""
+        return True if self._verify is None else self._verify
+
+    @verify.setter
+    def verify(self, value: Any) -> None:
+        self._verify = value
+
+    @property
+    def cert(self) -> Any:
+        """The client certificate: a file, ``(cert, key)``, or None."""
+        return self._cert
+
+    @cert.setter
+    def cert(self, value: Any) -> None:
+        self._cert = value
+
+    @property
+    def stream(self) -> bool:
+        """Whether bodies are left unread: the contrary of ``prefetch``."""
+        return not self.prefetch
+
+    @stream.setter
+    def stream(self, value: bool) -> None:
+        self.prefetch = not value
+
+    @property
+    def trust_env(self) -> bool:
+        """``config['trust_env']``."""
+        trusted: bool = self.config["trust_env"]
+        return trusted
+
+    @trust_env.setter
+    def trust_env(self, value: bool) -> None:
+        self.config["trust_env"] = value
+
+    @property
+    def max_redirects(self) -> int:
+        """``config['max_redirects']``."""
+        most: int = self.config["max_redirects"]
+        return most
+
+    @max_redirects.setter
+    def max_redirects(self, value: int) -> None:
+        self.config["max_redirects"] = value
+
+    # -- adapters ---------------------------------------------------------------------------
+
+    @property
+    def adapters(self) -> dict[str, BaseAdapter]:
+        """The mounted adapters by prefix, the longest first."""
+        if self._adapters is None:
+            # One for both, so that limits count for both.
+            adapter = HTTPAdapter(self.config["pool_connections"], self.config["pool_maxsize"])
+            self._adapters = {"https://": adapter, "http://": adapter}
+        return self._adapters
+
+    def mount(self, prefix: str, adapter: BaseAdapter) -> None:
+        """Send what begins with a prefix through an adapter; the longest prefix wins."""
+        adapters = self.adapters
+        adapters[prefix] = adapter
+        for shorter in [key for key in adapters if len(key) < len(prefix)]:
+            adapters[shorter] = adapters.pop(shorter)
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Return the adapter for a URL.
+
+        Raises:
+            InvalidSchema: none is mounted for it.
+        """
+        lowered = url.lower()
+        for prefix, adapter in self.adapters.items():
+            if lowered.startswith(prefix.lower()):
+                return adapter
+        raise InvalidSchema(
+            f"{without_password(url)!r}: no adapter is mounted for it; the prefixes are"
+            f" {', '.join(self.adapters)}"
+        )
+
+    def _adapter_for(self, target: Target) -> BaseAdapter:
+        adapters = self.adapters
+        if len(adapters) == 2:  # nothing mounted: no prefix to look for
+            config = self._config
+            adapter = adapters.get(f"{target.scheme}://")
+            if adapter is not None:
+                if config is not None and type(adapter) is HTTPAdapter:
+                    adapter.resize(config["pool_connections"], config["pool_maxsize"])
+                return adapter
+        return self.get_adapter(target.url)
+
+    def close(self) -> None:
+        """Close the connections. The session can be used again."""
+        if self._adapters is not None:
+            for adapter in set(self._adapters.values()):
+                adapter.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # -- requests ---------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        url: Any,
+        params: Any = None,
+        data: Any = None,
+        headers: Any = None,
+        cookies: Any = None,
+        files: Any = None,
+        auth: Any = None,
+        timeout: Any = UNSET,
+        allow_redirects: bool | None = None,
+        proxies: Mapping[str, str | None] | None = None,
+        hooks: Mapping[str, Any] | None = None,
+        stream: bool | None = None,
+        verify: Any = None,
+        cert: Any = None,
+        json: Any = None,
+        *,
+        config: Mapping[str, Any] | None = None,
+        prefetch: bool | None = None,
+        return_response: bool = True,
+        **others: Any,
+    ) -> Any:
+        """Make a request and send it; see `reqkit.request` for the arguments. Blocks.
+
+        Returns:
+            the `Response`, or the unsent `Request` with ``return_response=False``.
+
+        Raises:
+            RequestException: as `reqkit.request` does.
+        """
+        if others:
+            raise unknown("request", others)
+        if hooks or self._hooks:
+            args = {
+                "method": method, "url": url, "params": params, "data": data, "headers": headers,
+                "cookies": cookies, "files": files, "auth": auth, "timeout": timeout,
+                "allow_redirects": allow_redirects, "proxies": proxies, "hooks": hooks,
+                "stream": stream, "verify": verify, "cert": cert, "json": json, "config": config,
+                "prefetch": prefetch,
+            }  # fmt: skip
+            return self._hooked(args, return_response)
+        request = Request(
+            method, url, headers, files, data, params, auth, cookies, None, json,
+            timeout=timeout, allow_redirects=allow_redirects, proxies=proxies, verify=verify,
+            cert=cert, config=config, prefetch=prefetch, stream=stream, session=self,
+        )  # fmt: skip
+        return self.perform(request) if return_response else request
+
+    def _hooked(self, args: dict[str, Any], return_response: bool) -> Any:
+        """Run the ``args`` hooks, and make of what they leave a request."""
+        errors: list[Exception] = []
+        request = Request(**run_args_hooks(self._hooks, args, errors), session=self)
+        return self._perform(request, None, errors) if return_response else request
+
+    def get(self, url: Any, params: Any = None, **keywords: Any) -> Any:
+        """Send a GET; see `reqkit.request`."""
+        return self.request("GET", url, params=params, **keywords)
+
+    def options(self, url: Any, **keywords: Any) -> Any:
+        """Send an OPTIONS; see `reqkit.request`."""
+        return self.request("OPTIONS", url, **keywords)
+
+    def head(self, url: Any, **keywords: Any) -> Any:
+        """Send a HEAD, which follows no redirects unless told to; see `reqkit.request`."""
+        return self.request("HEAD", url, **keywords)
+
+    def post(self, url: Any, data: Any = None, json: Any = None, **keywords: Any) -> Any:
+        """Send a POST; see `reqkit.request`."""
+        return self.request("POST", url, data=data, json=json, **keywords)
+
+    def put(self, url: Any, data: Any = None, **keywords: Any) -> Any:
+        """Send a PUT; see `reqkit.request`."""
+        return self.request("PUT", url, data=data, **keywords)
+
+    def patch(self, url: Any, data: Any = None, **keywords: Any) -> Any:
+        """Send a PATCH; see `reqkit.request`."""
+        return self.request("PATCH", url, data=data, **keywords)
+
+    def delete(self, url: Any, **keywords: Any) -> Any:
+        """Send a DELETE; see `reqkit.request`."""
+        return self.request("DELETE", url, **keywords)
+
+    # -- from the request to the message ----------------------------------------------------
+
+    def _default_headers(self, config: Config, given: Any) -> CaseInsensitiveDict:
+        headers = config["base_headers"]
+        if self._headers:
+            headers = merge_headers(headers, self._headers)
+        elif not given:
+            return headers.copy()  # type: ignore[no-any-return]
+        return merge_headers(headers, given) if given else headers
+
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """Return the exact thing that would be sent for a request. Sends nothing.
+
+        Raises:
+            RequestException: the URL, a header or another argument is wrong.
+        """
+        return self._prepare(request, self.config.merged(request.config), None)
+
+    def _prepare(self, request: Request, config: Config, chain: Chain | None) -> PreparedRequest:
+        prepared = PreparedRequest()
+        prepared._encode = config["encode_uri"]
+        prepared.prepare_method(request.method)
+        params = request._params
+        if self.params:
+            params = merge(self.params, params)
+        elif params:
+            params = merge(None, params)
+        prepared.prepare_url(request.url, params)
+        headers = prepared.headers = self._default_headers(config, request._headers)
+        if not config["keep_alive"] and "connection" not in headers:
+            headers["Connection"] = "close"
+        target = prepared.target
+        if request._cookies is not None or self._cookies is not None:
+            given = _given_cookies(request._cookies)
+            removed = left_out(request._cookies)
+            if chain is not None:
+                chain.cookies = given
+                chain.removed = removed
+            self._write_cookies(prepared, given, target.origin, removed)
+        data = request.data
+        if data is not None or request.files or request.json is not None:
+            prepared.prepare_body(data, request.files, request.json)
+        elif prepared.method not in ("GET", "HEAD"):
+            prepared.prepare_content_length(None)
+        prepared._hooks = self._hooks_for(request)
+        auth = self._auth_for(request, target, config)
+        if auth is not None:
+            prepared.apply_auth(auth)
+        return prepared
+
+    def _auth_for(self, request: Request, target: Target, config: Config) -> Any:
+        """Return the auth that counts: the call's, the session's, the URL's, netrc's."""
+        auth = request.auth
+        if auth is None:
+            auth = self.auth
+        if auth is None:
+            auth = target.userinfo
+        if auth is None and config["trust_env"] and not _has_authorization(request, self):
+            auth = environment.netrc_credentials(target.host)
+        return auth_of(auth)
+
+    def _write_cookies(
+        self,
+        prepared: PreparedRequest,
+        given: CookieJar | None,
+        bound_to: tuple[str, str, int],
+        removed: frozenset[str] = frozenset(),
+    ) -> None:
+        """Write the Cookie header from the session's jar and the call's, unless set by hand.
+
+        Args:
+            prepared: the message.
+            given: the call's cookies.
+            bound_to: the origin that cookies without a domain belong to.
+            removed: the names of the session's cookies that the call leaves out.
+        """
+        jar = self._cookies
+        if given is None and (jar is None or not len(jar)):
+            return
+        if jar is None:
+            jar = CookieJar()
+        prepared.write_cookies(jar, given, bound_to, removed)
+
+    # -- from the message to the answer -----------------------------------------------------
+
+    def perform(self, request: Request, prefetch: bool | None = None) -> Response:
+        """Send an unsent request through this session, and keep the answer in it. Blocks.
+
+        Args:
+            request: the request; its settings come before the session's.
+            prefetch: read the body before this returns, whatever the request says.
+
+        Raises:
+            RequestException: as `reqkit.request` does; none in safe mode.
+        """
+        return self._perform(request, prefetch, None)
+
+    def _perform(
+        self, request: Request, prefetch: bool | None, errors: list[Exception] | None
+    ) -> Response:
+        outcome = Outcome(request)
+        outcome.errors = errors
+        self.attempt(outcome, prefetch)
+        error = outcome.error
+        if error is None or (outcome.safe and isinstance(error, RequestException)):
+            outcome.as_failure = True
+            return self.conclude(outcome)
+        if outcome.response is not None:  # in danger mode: there is an answer for the hooks
+            self.conclude(outcome)
+        raise error
+
+    def attempt(
+        self, outcome: Outcome, prefetch: bool | None = None, deadline: Deadline | None = None
+    ) -> None:
+        """Send a request, and put into its outcome how it ended; run no response hook. Blocks.
+
+        Args:
+            outcome: of the request; may be attempted again.
+            prefetch: read the body, whatever the request says.
+            deadline: of an exchange that this is a part of.
+        """
+        request = outcome.request
+        outcome.response = outcome.error = None
+        chain: Chain | None = None
+        try:
+            config = self.config if request.config is None else self.config.merged(request.config)
+            outcome.safe = config["safe_mode"]
+            chain = outcome.chain = Chain(self, request, config, prefetch, deadline)
+            chain.errors = outcome.errors
+            prepared = chain.prepared = self._prepare(request, config, chain)
+            response = chain.run(prepared)
+            outcome.response = response
+            if config["danger_mode"]:
+                response.raise_for_status()
+        except RequestException as error:
+            if error.request is None:
+                prepared_one = chain.prepared if chain is not None else None
+                error.request = prepared_one if prepared_one is not None else request
+            outcome.error = error
+        except Exception as error:
+            outcome.error = error
+
+    def conclude(self, outcome: Outcome) -> Response:
+        """Run the response hooks of an outcome, once, and return what they leave.
+
+        A failed request's response carries the error. Runs the user's code.
+        """
+        request = outcome.request
+        chain = outcome.chain
+        response = outcome.response
+        if outcome.error is not None and (response is None or outcome.as_failure):
+            response = failed_response(request, outcome.error, chain)
+        assert response is not None
+        if chain is not None and chain.errors:
+            response.hook_errors.extend(chain.errors)
+        request.response = response
+        prepared = chain.prepared if chain is not None else None
+        hooks = prepared._hooks if prepared is not None else self._hooks_for(request)
+        if hooks is not None and hooks["response"]:
+            outcome.hooked = True
+            auths = (prepared._auth_hooks if prepared is not None else None) or ()
+            mine = [hook for hook in hooks["response"] if hook not in auths]
+            errors: list[Exception] = []
+            keywords = chain.keywords() if chain is not None else {}
+            result = dispatch_hook("response", mine, response, errors, **keywords)
+            if errors:
+                kept = result if isinstance(result, Response) else response
+                kept.hook_errors.extend(errors)
+            request.response = response = result
+        assert response is not None
+        return response
+
+    def _hooks_for(self, request: Request) -> Hooks | None:
+        """Return the session's and the request's hooks, the callback last."""
+        hooks: Hooks | None = None
+        if self._hooks or request._hooks:
+            hooks = merge_hooks(self._hooks, request._hooks)
+        if request.callback is not None:
+            hooks = hooks or Hooks()
+            hooks.register("response", request.callback)
+        return hooks
+
+    def send(self, request: PreparedRequest, **keywords: Any) -> Response:
+        """Send a prepared request. Blocks.
+
+        Args:
+            request: what `prepare_request` made.
+            **keywords: ``timeout verify cert proxies stream prefetch allow_redirects config``;
+                what is not given is the session's.
+
+        Raises:
+            ValueError: it is not a prepared request.
+            RequestException: as `reqkit.request` does.
+        """
+        if not isinstance(request, PreparedRequest):
+            hint = "; use session.prepare_request(request)" if isinstance(request, Request) else ""
+            raise ValueError(f"You can only send PreparedRequests, not {request!r}{hint}")
+        for name in keywords:
+            if name not in _SEND_KEYWORDS:
+                raise unknown("send", [name], _SEND_KEYWORDS)
+        given = Request(request.method, request.url, **keywords)
+        outcome = Outcome(given)
+        chain: Chain | None = None
+        try:
+            config = self.config.merged(given.config)
+            outcome.safe = config["safe_mode"]
+            chain = outcome.chain = Chain(self, given, config)
+            chain.prepared = request
+            outcome.response = chain.run(request)
+            if config["danger_mode"]:
+                outcome.response.raise_for_status()
+        except RequestException as error:
+            if error.request is None:
+                error.request = request
+            outcome.error = error
+            if not outcome.safe:
+                if outcome.response is not None:
+                    self.conclude(outcome)
+                raise
+        outcome.as_failure = True
+        return self.conclude(outcome)
+
+    # -- stepping, as users of requests know it -----------------------------------------------
+
+    def get_redirect_target(self, response: Response) -> str | None:
+        """Return where a redirect points to, or None."""
+        return redirect_location(response)
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Tell whether auth given for one URL must not go to another."""
+        old, new = PreparedRequest(), PreparedRequest()
+        old.prepare_url(old_url)
+        new.prepare_url(new_url)
+        return not may_keep_auth(old.target, new.target)
+
+    def rebuild_method(self, prepared_request: PreparedRequest, response: Response) -> None:
+        """Set the method that follows a redirect."""
+        prepared_request.method = redirect_method(prepared_request.method, response.status_code)
+
+    def resolve_redirects(
+        self,
+        response: Response,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = UNSET,
+        verify: Any = None,
+        cert: Any = None,
+        proxies: Mapping[str, str | None] | None = None,
+        yield_requests: bool = False,
+        **keywords: Any,
+    ) -> Iterator[Any]:
+        """Follow redirects one by one, yielding each answer (or each message, unsent)."""
+        given = Request(
+            request.method, request.url, timeout=timeout, verify=verify, cert=cert,
+            proxies=proxies, stream=stream,
+        )  # fmt: skip
+        chain = Chain(self, given, self.config)
+        yield from chain.steps(response, request, yield_requests)
+
+    def merge_environment_settings(
+        self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> dict[str, Any]:
+        """Return the ``proxies stream verify cert`` that count for a URL."""
+        prepared = PreparedRequest()
+        prepared.prepare_url(url)
+        target = prepared.target
+        merged = {**(self.proxies or {}), **(proxies or {})}
+        if verify is None:
+            verify = self._verify
+        if self.trust_env:
+            proxy = environment.proxies_for(target.scheme, target.host, target.port)
+            if proxy is not None:
+                merged.setdefault(target.scheme, proxy)
+            if verify is None:
+                verify = environment.ca_bundle()
+        return {
+            "proxies": {key: value for key, value in merged.items() if value is not None},
+            "stream": self.stream if stream is None else stream,
+            "verify": True if verify is None else verify,
+            "cert": self.cert if cert is None else cert,
+        }
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state["_base"] = None
+        config = state.get("_config")
+        if config is not None and config["verbose"] is not None:
+            config = state["_config"] = config.copy()
+            config["verbose"] = None  # a stream belongs to its process
+        return state
+
+
+def session(**defaults: Any) -> Session:
+    """Make a `Session`, as the class does."""
+    return Session(**defaults)
+
+
+def _is_jar(value: Any) -> bool:
+    return hasattr(value, "extract_cookies")
+
+
+def _given_cookies(cookies: Any) -> CookieJar | None:
+    if cookies is None:
+        return None
+    if isinstance(cookies, Mapping) and not _is_jar(cookies):
+        cookies = {name: value for name, value in cookies.items() if value is not None}
+    return to_jar(cookies)
+
+
+def _has_authorization(request: Request, session: Session) -> bool:
+    """Tell whether an Authorization header was set by hand."""
+    for headers in (request._headers, session._headers):
+        if headers:
+            names = headers.keys() if isinstance(headers, Mapping) else [pair[0] for pair in headers]
+            if any(
+                (name.decode("latin-1") if isinstance(name, bytes) else name).lower()
+                == "authorization"
+                for name in names
+            ):
+                return True
+    return False
+
+
+def run_args_hooks(
+    own: Hooks | None, args: dict[str, Any], errors: list[Exception] | None
+) -> dict[str, Any]:
+    """Run the ``args`` hooks over a request's arguments; return what they leave."""
+    merged = merge_hooks(own, args.get("hooks"))
+    if merged is None or not merged["args"]:
+        return args
+    shown = {name: value for name, value in args.items() if value is not UNSET}
+    result = dispatch_hook("args", merged["args"], shown, errors)
+    return {**result} if isinstance(result, Mapping) else shown
+
+
+def request_of(
+    method: str, url: Any, session: Session | None, callback: Any, keywords: dict[str, Any]
+) -> Request:
+    """Make an unsent request of a function's arguments; its ``args`` hooks run now."""
+    if "hooks" in keywords or (session is not None and session._hooks):
+        args = {"method": method, "url": url, **keywords}
+        own = session._hooks if session is not None else None
+        args = run_args_hooks(own, args, None)
+        return Request(**args, session=session, callback=callback)
+    return Request(method, url, session=session, callback=callback, **keywords)
+
+
+def one_shot() -> Session:
+    """Make a session for one request: its own cookies, the connections of all one-shot calls."""
+    made = Session()
+    made._adapters = _shared_adapters()
+    return made
+
+
+_shared: dict[str, BaseAdapter] = {}
+
+
+def _shared_adapters() -> dict[str, BaseAdapter]:
+    if not _shared:
+        adapter = HTTPAdapter(100, 10)
+        _shared.update({"https://": adapter, "http://": adapter})
+    return _shared
+
+
+Request.fresh_session = staticmethod(one_shot)

@@ -1,0 +1,349 @@
+"""TLS over any `Stream`, spoken in memory: whichever network carries it, one implementation.
+
+OpenSSL reads and writes two memory buffers; this moves the bytes between them and the stream
+below. Nothing here knows about sockets, so TLS inside TLS (https through an https proxy) is one
+of these on top of another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+from . import network
+from .exceptions import SSLError
+from .network import Stream
+from .timeouts import clock
+
+__all__ = ["TlsStream"]
+
+#: The most that one record holds (RFC 8446 section 5.1).
+_RECORD: Final = 16384
+#: Asked of the network at once.
+_CHUNK: Final = 65536
+#: Encrypted at once, so that a large body is never in memory twice.
+_PIECE: Final = 262144
+#: How often an idle connection is read before it is taken for one that never stops.
+_IDLE_READS: Final = 16
+
+_DIGESTS: Final = {20: hashlib.sha1, 32: hashlib.sha256}
+
+
+class TlsStream:
+    """A stream of bytes inside TLS. Errors of TLS are ``ssl.SSLError``.
+
+    Args:
+        inner: the stream that carries the records; closed with this one.
+        tls: the client's end, made with the two buffers.
+        incoming: what ``tls`` reads.
+        outgoing: what ``tls`` writes.
+        keep: gets the session to resume, once, when the first bytes have been read: TLS 1.3 sends
+            it after the handshake.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_failed",
+        "_generation",
+        "_incoming",
+        "_inner",
+        "_keep",
+        "_kept",
+        "_outgoing",
+        "tls",
+    )
+
+    def __init__(
+        self,
+        inner: Stream,
+        tls: ssl.SSLObject,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        keep: Callable[[ssl.SSLSession], None] | None = None,
+    ) -> None:
+        self.tls = tls
+        self._inner = inner
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._keep = keep
+        #: Decrypted by `is_readable`, and not handed out yet.
+        self._kept = b""
+        self._ended = False
+        #: TLS broke: nothing that comes can be trusted, and no end is a good one.
+        self._failed = False
+        self._generation = network.generation()
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """The session as it is now, which another connection may resume."""
+        return self.tls.session
+
+    @property
+    def session_reused(self) -> bool:
+        """Whether the handshake resumed a session."""
+        return bool(self.tls.session_reused)
+
+    def handshake(self, timeout: float | None) -> None:
+        """Do the handshake. Blocks.
+
+        Args:
+            timeout: seconds for all of it.
+
+        Raises:
+            ssl.SSLError: the two could not agree, or the certificate is not good.
+            TimeoutError: it took longer.
+        """
+        ends = None if timeout is None else clock() + timeout
+        while True:
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                done = False
+            except ssl.SSLError:
+                self._send_now()  # the alert that tells the server why
+                raise
+            else:
+                done = True
+            if self._outgoing.pending:
+                self._inner.send_all(self._outgoing.read(), _left(ends))
+            if done:
+                return
+            data = self._inner.receive(_CHUNK, _left(ends))
+            if data:
+                self._incoming.write(data)
+            else:
+                self._incoming.write_eof()
+
+    def check_fingerprint(self, fingerprint: str) -> None:
+        """Compare the server's certificate with a SHA-1 or SHA-256 in hex.
+
+        Raises:
+            SSLError: it is no such fingerprint.
+            ssl.SSLCertVerificationError: it is another certificate's.
+        """
+        try:
+            wanted = bytes.fromhex(fingerprint.replace(":", ""))
+        except ValueError:
+            wanted = b""
+        digest = _DIGESTS.get(len(wanted))
+        if digest is None:
+            raise SSLError(
+                f"assert_fingerprint is {fingerprint!r}: expected the SHA-1 or SHA-256 of the"
+                " certificate: 40 or 64 hex digits"
+            )
+        found = digest(self.tls.getpeercert(True) or b"").digest()
+        if found != wanted:
+            raise _unverified(f"the certificate's fingerprint is {found.hex()}")
+
+    def check_name(self, name: str) -> None:
+        """Look for a name in the server's certificate (RFC 9525 section 6.3).
+
+        Raises:
+            ssl.SSLCertVerificationError: it is not there.
+        """
+        from urllib3.util.ssl_match_hostname import CertificateError, match_hostname
+
+        certificate: Any = self.tls.getpeercert()
+        try:
+            match_hostname(certificate, name.rstrip("."))
+        except (CertificateError, ValueError) as error:
+            raise _unverified(f"the certificate is not valid for {name!r}") from error
+
+    def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
+        """Encrypt and send all of it. The limit is for each wait until the peer takes more."""
+        size = len(data)
+        if size <= _RECORD:
+            # One record: OpenSSL takes it whole.
+            self._encrypt(data, timeout)
+            self._inner.send_all(self._outgoing.read(), timeout)
+            return
+        view = memoryview(data).cast("B")
+        size = len(view)
+        outgoing = self._outgoing
+        sent = 0
+        while sent < size:
+            sent += self._encrypt(view[sent : sent + _RECORD], timeout)
+            if outgoing.pending >= _PIECE:
+                self._inner.send_all(outgoing.read(), timeout)
+        if outgoing.pending:
+            self._inner.send_all(outgoing.read(), timeout)
+
+    def _encrypt(self, data: bytes | bytearray | memoryview, timeout: float | None) -> int:
+        while True:
+            try:
+                return self.tls.write(data)
+            except ssl.SSLWantReadError:
+                # The server began a new handshake (TLS 1.2), which comes first.
+                self._flush(timeout)
+                if not self._pull(timeout):
+                    raise ssl.SSLEOFError(
+                        ssl.SSL_ERROR_EOF, "the connection ended within a handshake"
+                    ) from None
+
+    def wait_readable(self, timeout: float | None) -> None:
+        """Wait, where it is cheaper than to try first, until `receive` has something to give."""
+        if not (self._kept or self._incoming.pending or self.tls.pending()):
+            self._inner.wait_readable(timeout)
+
+    def receive(self, most: int, timeout: float | None) -> bytes:
+        """Wait for bytes and return up to ``most`` of them; none mean that the peer has ended.
+
+        The limit is for the whole call: bytes of a record that come one by one do not extend it.
+        An end without TLS's own sign for it (close_notify) counts as an end, as in browsers: the
+        framing of HTTP says whether something is missing.
+        """
+        if self._kept:
+            data, self._kept = self._kept[:most], self._kept[most:]
+            return data
+        if most > _RECORD:
+            most = _RECORD
+        if self._incoming.pending or self.tls.pending():
+            found = self._decrypt(most, timeout)
+            if found is not None:
+                return found
+        ends = None if timeout is None else clock() + timeout
+        wait = timeout
+        while not self._ended and self._pull(wait):
+            found = self._decrypt(most, wait)
+            if found is not None:
+                return found
+            wait = _left(ends)
+        return b""
+
+    def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
+        """As `receive`, into a buffer, of as many records as are there; return how many bytes."""
+        size = len(buffer)
+        if self._kept:
+            data = self.receive(size, timeout)
+            buffer[: len(data)] = data
+            return len(data)
+        ends = None if timeout is None else clock() + timeout
+        wait = timeout
+        tls, incoming = self.tls, self._incoming
+        filled = 0
+        while not self._ended:
+            while filled < size and (incoming.pending or tls.pending()):
+                try:
+                    count = tls.read(size - filled, buffer[filled:])
+                except ssl.SSLWantReadError:
+                    break
+                except ssl.SSLError:
+                    self._failed = True
+                    raise
+                if not count:
+                    self._ended = True
+                    return filled
+                filled += int(count)
+            if self._outgoing.pending:
+                self._flush(wait)
+            if filled:
+                if self._keep is not None:
+                    self._remember()
+                return filled
+            if not self._pull(wait):
+                break
+            wait = _left(ends)
+        return filled
+
+    def is_readable(self) -> bool:
+        """Tell, without waiting, whether decrypted bytes or an end are there to be read.
+
+        Session tickets and key updates come on idle connections too: they are taken in, and are
+        no sign of life or death.
+        """
+        try:
+            for _ in range(_IDLE_READS):
+                if self._kept or self._ended or self._failed:
+                    return True
+                if self._incoming.pending or self.tls.pending():
+                    data = self._decrypt(_RECORD, 0.0)
+                    if data is not None:
+                        self._kept = data
+                        return True
+                if not self._inner.is_readable():
+                    return False
+                self._pull(0.0)
+        except OSError:  # ssl.SSLError is one
+            self._failed = True
+        return True
+
+    def close(self) -> None:
+        """Close it and the stream below. Never raises, never waits, and may be called again."""
+        # A forked child must not write to its parent's connection.
+        if self._generation == network.generation():
+            self._generation = -1
+            with contextlib.suppress(OSError, ValueError):
+                # RFC 8446 section 6.1: say so before closing. The server's own close_notify is
+                # not waited for: that is the SSLWantReadError.
+                self.tls.unwrap()
+            self._send_now()
+        self._inner.close()
+
+    def _pull(self, timeout: float | None) -> bool:
+        """Feed what the network has; False at its end."""
+        if self._failed:
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, "TLS has failed on this connection already")
+        data = self._inner.receive(_CHUNK, timeout)
+        if data:
+            self._incoming.write(data)
+            return True
+        self._ended = True
+        return False
+
+    def _decrypt(self, most: int, timeout: float | None) -> bytes | None:
+        """Return decrypted bytes, none at the end; None where a whole record is not there yet."""
+        try:
+            data = self.tls.read(most)
+        except ssl.SSLWantReadError:
+            if self._outgoing.pending:
+                self._flush(timeout)
+            return None
+        except ssl.SSLError:
+            self._failed = True
+            raise
+        if self._outgoing.pending:
+            self._flush(timeout)
+        if not data:
+            self._ended = True
+        elif self._keep is not None:
+            self._remember()
+        return data
+
+    def _flush(self, timeout: float | None) -> None:
+        # An answer that TLS gives by itself: to a key update, or to a late certificate request.
+        self._inner.send_all(self._outgoing.read(), timeout)
+
+    def _send_now(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._outgoing.pending:
+                self._inner.send_all(self._outgoing.read(), 0.0)
+
+    def _remember(self) -> None:
+        keep, self._keep = self._keep, None
+        session = self.tls.session
+        # In TLS 1.3 only a ticket can be resumed (RFC 8446 section 4.6.1); before, an id can.
+        if (
+            keep is not None
+            and session is not None
+            and (session.has_ticket or (session.id and self.tls.version() != "TLSv1.3"))
+        ):
+            keep(session)
+
+
+def _left(ends: float | None) -> float | None:
+    if ends is None:
+        return None
+    left = ends - clock()
+    if left <= 0:
+        raise TimeoutError("the TLS peer was too slow")
+    return left
+
+
+def _unverified(said: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, said)
+    error.verify_code = 0
+    error.verify_message = said
+    return error

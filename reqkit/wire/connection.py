@@ -1,0 +1,324 @@
+"""One connection: a message out, an answer's head in, a body in. HTTP/1.1, one at a time.
+
+Knows a `reqkit.network.Stream` and bytes; not hosts, pools or retries. Its faults are
+`ProtocolError` and `ChunkedEncodingError` where the peer breaks HTTP's rules, and the stream's
+``OSError`` and ``TimeoutError`` for all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from .._types import Stream
+from ..exceptions import ChunkedEncodingError, ProtocolError
+from ..timeouts import Deadline
+from .framing import ChunkedReader, Framing, framing_of, keeps_alive
+from .head import AnswerHead, find_end, parse_head
+
+__all__ = ["Connection", "ConnectionGone"]
+
+#: Bytes asked of the stream at once.
+_READ: Final = 65536
+#: A body up to this size goes out in one write with the head.
+_JOINED: Final = 65536
+#: Bytes of a larger body handed to the stream at once, so that a time limit counts for each.
+_PIECE: Final = 262144
+#: Interim answers (RFC 9110 section 15.2) that are skipped before the peer is taken for hostile.
+_MOST_INTERIM: Final = 32
+
+
+class ConnectionGone(ConnectionResetError):
+    """The peer had closed a kept connection before a byte of the answer came.
+
+    Attributes:
+        unsent: whether nothing of the message can have been received.
+    """
+
+    def __init__(self, unsent: bool) -> None:
+        super().__init__("the server closed the connection without an answer")
+        self.unsent = unsent
+
+
+class Connection:
+    """A connection, what is known of its state, and the exchange that runs on it.
+
+    Attributes:
+        key: what it may serve, for the pool.
+        served: answers whose head came over it.
+        phase: ``send wait receive``, for messages.
+        ended: whether the answer's last byte was read.
+        idle_since: when it came back to the pool.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_expected",
+        "_keep",
+        "_kind",
+        "_left",
+        "_rest",
+        "ended",
+        "idle_since",
+        "key",
+        "phase",
+        "served",
+        "stream",
+    )
+
+    def __init__(self, stream: Stream, key: Any) -> None:
+        self.stream = stream
+        self.key = key
+        self.served = 0
+        self.phase = "send"
+        self.ended = True
+        self.idle_since = 0.0
+        self._keep = True
+        self._kind = Framing.NONE
+        self._left = 0
+        self._expected = 0
+        self._rest = b""
+        self._chunks: ChunkedReader | None = None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another message may be sent: the answer was read to its end and no further."""
+        return self.ended and self._keep and not self._rest
+
+    def close(self) -> None:
+        """Close it. Never raises and may be called again."""
+        self._keep = False
+        self.stream.close()
+
+    # -- out --------------------------------------------------------------------------------
+
+    def send(
+        self,
+        head: bytes,
+        body: bytes | Iterable[bytes] | None,
+        chunked: bool,
+        limit: float | None,
+        deadline: Deadline | None,
+    ) -> None:
+        """Send a message. Blocks while the peer does not take it.
+
+        Args:
+            head: as `reqkit.wire.head.write_head` makes it.
+            body: bytes, or pieces of a stream.
+            chunked: frame each piece as a chunk (RFC 9112 section 7.1).
+            limit: seconds that each wait may take.
+            deadline: of the whole exchange.
+
+        Raises:
+            ConnectionGone: the connection was kept, and the peer has closed it meanwhile.
+            OSError: sending failed.
+        """
+        self.phase = "send"
+        self.ended = False
+        started = False
+        send_all = self.stream.send_all
+        try:
+            if body is None or (isinstance(body, bytes) and len(body) <= _JOINED):
+                message = head if not body else head + body  # type: ignore[operator]
+                send_all(message, limit if deadline is None else deadline.left(limit, "send"))
+                return
+            pieces = _cut(body) if isinstance(body, bytes) else body
+            pending = head
+            for piece in pieces:
+                if chunked:
+                    piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+                if pending and len(piece) <= _JOINED:
+                    piece = pending + piece  # one packet for the head and the first of the body
+                elif pending:
+                    send_all(pending, limit if deadline is None else deadline.left(limit, "send"))
+                    started = True
+                pending = b""
+                send_all(piece, limit if deadline is None else deadline.left(limit, "send"))
+                started = True
+            if chunked:
+                pending += b"0\r\n\r\n"
+            if pending:
+                send_all(pending, limit if deadline is None else deadline.left(limit, "send"))
+        except (BrokenPipeError, ConnectionResetError) as error:
+            if self.served and not started:
+                raise ConnectionGone(unsent=not isinstance(error, ConnectionResetError)) from error
+            self._keep = False
+            raise
+
+    # -- in ---------------------------------------------------------------------------------
+
+    def read_head(
+        self, method: str, limit: float | None, deadline: Deadline | None
+    ) -> tuple[AnswerHead, bytes | None]:
+        """Wait for the answer's head. Blocks.
+
+        Returns:
+            the head, and the whole body where that came along with it (None: it is to be read).
+
+        Raises:
+            ProtocolError: the head breaks HTTP's rules, or was cut off.
+            ConnectionGone: the connection was kept, and the peer has closed it meanwhile.
+            TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
+        """
+        self.phase = "wait"
+        stream = self.stream
+        timeout = limit if deadline is None else deadline.left(limit, "wait")
+        try:
+            stream.wait_readable(timeout)
+            data = stream.receive(_READ, timeout)
+        except ConnectionResetError as error:
+            if self.served:
+                raise ConnectionGone(unsent=False) from error
+            raise
+        if not data:
+            if self.served:
+                raise ConnectionGone(unsent=False)
+            raise ProtocolError(
+                "the server closed the connection without an answer; is it an HTTP server?"
+            )
+        end = find_end(data, 0)
+        if end < 0:
+            data, end = self._read_on(data, limit, deadline)
+        head = parse_head(data if end == len(data) else data[:end])
+        if head.status < 200:
+            head, data, end = self._skip_interim(head, data, end, limit, deadline)
+        kind, length = framing_of(method, head)
+        self.served += 1
+        self._kind = kind
+        self._keep = self._keep and keeps_alive(head)
+        if kind == Framing.LENGTH:
+            have = len(data) - end
+            if have >= length:
+                self.ended = True
+                stop = end + length
+                self._rest = data[stop:] if have > length else b""
+                return head, (data[end:stop] if length else b"")
+            self._left = self._expected = length
+        elif kind == Framing.NONE:
+            self.ended = True
+            self._rest = data[end:]
+            return head, b""
+        elif kind == Framing.CHUNKED:
+            self._chunks = chunks = ChunkedReader()
+            body = chunks.feed(data[end:])
+            if chunks.ended:
+                self.ended = True
+                self._rest = chunks.rest
+                return head, body
+            self._rest = body
+            return head, None
+        else:
+            self._keep = False
+        self._rest = data[end:]
+        return head, None
+
+    def _read_on(
+        self,
+        data: bytes,
+        limit: float | None,
+        deadline: Deadline | None,
+    ) -> tuple[bytes, int]:
+        """Read until a head is whole."""
+        buffer = bytearray(data)
+        while True:
+            searched = len(buffer)
+            timeout = limit if deadline is None else deadline.left(limit, "wait")
+            more = self.stream.receive(_READ, timeout)
+            if not more:
+                raise ProtocolError(
+                    "the server closed the connection in the middle of the answer's head"
+                )
+            buffer += more
+            end = find_end(buffer, searched)
+            if end >= 0:
+                return bytes(buffer), end
+
+    def _skip_interim(
+        self,
+        head: AnswerHead,
+        data: bytes,
+        end: int,
+        limit: float | None,
+        deadline: Deadline | None,
+    ) -> tuple[AnswerHead, bytes, int]:
+        """Pass over 1xx answers (RFC 9110 section 15.2)."""
+        for _ in range(_MOST_INTERIM):
+            # RFC 9110 section 15.2.2: 101 only ever answers an Upgrade field.
+            if head.status == 101:
+                raise ProtocolError("the server switched protocols (101), unasked")
+            data = data[end:]
+            end = find_end(data, 0) if data else -1
+            if end < 0:
+                data, end = self._read_on(data, limit, deadline)
+            head = parse_head(data[:end])
+            if head.status >= 200:
+                return head, data, end
+        raise ProtocolError(f"the server sent more than {_MOST_INTERIM} interim (1xx) answers")
+
+    def read_body(self, most: int, limit: float | None, deadline: Deadline | None) -> bytes:
+        """Wait for some bytes of the body, without its framing. Blocks.
+
+        Returns:
+            up to ``most`` bytes (more where a chunk came whole); none at the end.
+
+        Raises:
+            ChunkedEncodingError: the body broke off, or its framing is wrong.
+            TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
+        """
+        if self.ended:
+            return b""
+        self.phase = "receive"
+        data = self._rest
+        if self._kind == Framing.CHUNKED:
+            return self._read_chunks(limit, deadline)
+        if data:
+            if len(data) > most:
+                data, self._rest = data[:most], data[most:]
+            else:
+                self._rest = b""
+        else:
+            timeout = limit if deadline is None else deadline.left(limit, "receive")
+            if self._kind == Framing.LENGTH and self._left < most:
+                most = self._left
+            data = self.stream.receive(most, timeout)
+        if self._kind == Framing.LENGTH:
+            if not data:
+                got = self._expected - self._left
+                raise ChunkedEncodingError(
+                    f"the body broke off: {got} of {self._expected} bytes came before the server"
+                    " closed the connection"
+                )
+            self._left -= len(data)
+            self.ended = not self._left
+        elif not data:
+            self.ended = True
+        return data
+
+    def _read_chunks(self, limit: float | None, deadline: Deadline | None) -> bytes:
+        if self._rest:
+            data, self._rest = self._rest, b""
+            return data
+        chunks = self._chunks
+        assert chunks is not None
+        while not chunks.ended:
+            timeout = limit if deadline is None else deadline.left(limit, "receive")
+            raw = self.stream.receive(_READ, timeout)
+            if not raw:
+                chunks.finish()
+                break
+            data = chunks.feed(raw)
+            if data and not chunks.ended:
+                return data
+            if chunks.ended:
+                self._rest = chunks.rest
+                self.ended = True
+                return data
+        self.ended = True
+        return b""
+
+
+def _cut(body: bytes) -> Iterable[bytes]:
+    """Cut bytes, so that the time limit of a write counts for each piece."""
+    view = memoryview(body)
+    for start in range(0, len(body), _PIECE):
+        yield view[start : start + _PIECE]  # type: ignore[misc]

@@ -1,0 +1,447 @@
+"""Heads of HTTP/1.1 messages: writing a request's, reading an answer's. Sans-IO; never blocks.
+
+Both ways are checked in full, for who controls a line break in a head controls the message that
+follows it. The checks run at C speed on the whole text; what exactly is wrong is looked for only
+once something is known to be. Values never show in an error: they may be cookies or credentials.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, NoReturn
+
+from ..exceptions import InvalidHeader, InvalidURL, ProtocolError
+
+__all__ = [
+    "MAX_FIELDS",
+    "MAX_HEAD",
+    "AnswerHead",
+    "check_field",
+    "check_method",
+    "check_target",
+    "find_end",
+    "parse_head",
+    "parse_trailers",
+    "write_head",
+]
+
+# Bytes of a head, from the status line through the empty line. Others allow 16 KiB (Node, h11),
+# 64 KiB for each line (http.client), 256 KiB (Chrome), 300 KiB (curl), 10 MiB (Go).
+MAX_HEAD: Final = 65536
+
+# Fields of a head. Others allow 100 (http.client, Apache httpd), which real sites with many
+# cookies and policies have gone past.
+MAX_FIELDS: Final = 256
+
+# RFC 9110 section 5.6.2: the characters of a token (a method, a field's name).
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+# RFC 9112 section 4: a status line; the space before a missing reason is often left out.
+_STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
+
+# RFC 9110 section 5.5: what no value may hold: all controls but HTAB. CR and LF are among them,
+# so a sound head has two of these for each of its lines, and no more.
+_CONTROLS: Final = bytes(code for code in range(256) if (code < 32 and code != 9) or code == 127)
+
+_FAULTY_CONTROL: Final = re.compile(r"\r(?!\n)|(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+_SECRET: Final = re.compile(r"cookie|auth|token|secret|key|passw|session|credential", re.I)
+
+# Names and status lines repeat from answer to answer: looking one up that is known to be sound
+# is several times faster than checking it. The bounds keep what a server can fill small.
+_REMEMBERED: Final = 1024
+_REMEMBERED_LENGTH: Final = 64
+
+
+class _Names(dict[str, str]):
+    """Sound field names to their lower case; one that is not known yet is checked and learned."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> str:
+        if not _TOKEN.fullmatch(name):
+            raise ProtocolError(_name_fault(name))
+        lower = name.lower()
+        if len(name) <= _REMEMBERED_LENGTH:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[name] = lower
+        return lower
+
+
+class _StatusLines(dict[str, tuple[int, int, str]]):
+    """Status lines to version, status and reason; learned as `_Names` are."""
+
+    __slots__ = ()
+
+    def __missing__(self, line: str) -> tuple[int, int, str]:
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise ProtocolError(
+                f"the answer begins with {_excerpt(line)}: expected a status line such as"
+                " 'HTTP/1.1 200 OK'"
+            )
+        facts = (10 + int(match[1]), int(match[2]), match[3] or "")
+        if len(line) <= _REMEMBERED_LENGTH:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[line] = facts
+        return facts
+
+
+_NAMES: Final = _Names()
+_STATUS_LINES: Final = _StatusLines()
+
+
+class AnswerHead:
+    """The head of an answer.
+
+    Keeps the text and one dictionary of what was said; the fields as received are cut out of
+    the text when asked for.
+
+    Attributes:
+        version: 10 or 11.
+        status: 100 to 999.
+        reason: the text after the status, often empty.
+    """
+
+    __slots__ = ("_index", "_repeats", "_text", "reason", "status", "version")
+
+    version: int
+    status: int
+    reason: str
+
+    def __init__(
+        self,
+        version: int,
+        status: int,
+        reason: str,
+        text: str,
+        index: dict[str, str],
+        repeats: bool,
+    ) -> None:
+        self.version = version
+        self.status = status
+        self.reason = reason
+        self._text = text
+        self._index = index
+        self._repeats = repeats
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Names and values as received, in order; a new list each time."""
+        return _pairs(self._text[:-4].split("\r\n")[1:])
+
+    def get(self, lower_name: str) -> str | None:
+        """Return the value of a field, or None where there is none.
+
+        Args:
+            lower_name: the name in lower case.
+
+        Returns:
+            The value; repeated fields joined by ``", "`` in their order (RFC 9110 section 5.3).
+        """
+        return self._index.get(lower_name)
+
+    def get_all(self, lower_name: str) -> list[str]:
+        """Return the values of all fields of a name (in lower case), in their order.
+
+        This is the way to read Set-Cookie, whose values cannot be joined.
+        """
+        value = self._index.get(lower_name)
+        if value is None:
+            return []
+        if not self._repeats:
+            return [value]
+        return [value for name, value in self.fields if name.lower() == lower_name]
+
+    def __repr__(self) -> str:
+        return f"<AnswerHead {self.status}, {len(self._index)} names>"
+
+
+def find_end(buffer: bytes | bytearray, searched: int) -> int:
+    """Find where the head ends.
+
+    What can never become a head is refused at once instead of waited for: another protocol,
+    lines that end in bare LF.
+
+    Args:
+        buffer: all that has arrived so far.
+        searched: how many of these bytes an earlier call has seen.
+
+    Returns:
+        The index just past the empty line, or -1 where more bytes are needed.
+
+    Raises:
+        ProtocolError: the head is larger than `MAX_HEAD`, or is none.
+    """
+    end = buffer.find(b"\r\n\r\n", searched - 3 if searched > 3 else 0)
+    if end >= 0:
+        return end + 4
+    if not buffer.startswith(b"HTTP/1.") and not b"HTTP/1.".startswith(buffer[:7]):
+        hint = "; this looks like TLS: is the URL to be https?" if buffer[:1] in b"\x15\x16" else ""
+        shown = _excerpt(bytes(buffer[:40]).decode("latin-1"))
+        raise ProtocolError(f"the answer begins with {shown}: expected 'HTTP/1.'{hint}")
+    # RFC 9112 section 2.2 lets a recipient take a bare LF as a line's end. Those that do and
+    # those that do not see different messages, so this one does not.
+    if _BARE_LF.search(buffer, searched):
+        raise ProtocolError("the answer's head has a line that ends in LF instead of CR LF")
+    if len(buffer) > MAX_HEAD:
+        raise ProtocolError(f"the answer's head is larger than {MAX_HEAD:,} bytes")
+    return -1
+
+
+def parse_head(block: bytes) -> AnswerHead:
+    """Read an answer's head.
+
+    Args:
+        block: the bytes from the status line through the empty line.
+
+    Raises:
+        ProtocolError: it breaks a rule or a limit; the message says which.
+
+    Source: RFC 9112 sections 2 to 5; RFC 9110 section 5.5.
+    """
+    size = len(block)
+    if size > MAX_HEAD:
+        raise ProtocolError(f"the answer's head is larger than {MAX_HEAD:,} bytes")
+    if not block.endswith(b"\r\n\r\n"):
+        raise ProtocolError("the answer's head does not end with an empty line")
+    text = block.decode("latin-1")
+    lines = text[:-4].split("\r\n")
+    count = len(lines)
+    if len(block.translate(None, _CONTROLS)) + 2 * count + 2 != size:
+        _refuse_control(text)
+    version, status, reason = _STATUS_LINES[lines[0]]
+    if count > MAX_FIELDS + 1:
+        raise ProtocolError(f"the answer's head has more than {MAX_FIELDS} fields")
+    del lines[0]
+    names = _NAMES
+    index: dict[str, str] = {}
+    repeats = False
+    try:
+        for line in lines:
+            name, value = line.split(":", 1)
+            name = names[name]
+            value = value.strip(" \t")
+            if name in index:
+                repeats = True
+                value = f"{index[name]}, {value}"
+            index[name] = value
+    except ValueError:
+        raise ProtocolError(_line_fault(line)) from None
+    return AnswerHead(version, status, reason, text, index, repeats)
+
+
+def parse_trailers(block: bytes) -> list[tuple[str, str]]:
+    """Read the trailer section of a chunked body, by the same rules as a head's fields.
+
+    Args:
+        block: the lines of the section with their line ends, the empty line left out.
+
+    Raises:
+        ProtocolError: it breaks a rule or a limit.
+
+    Source: RFC 9112 section 7.1.2.
+    """
+    if not block:
+        return []
+    text = block.decode("latin-1")
+    lines = text[:-2].split("\r\n")
+    if len(block) > MAX_HEAD or len(lines) > MAX_FIELDS:
+        raise ProtocolError(f"more than {MAX_FIELDS} trailer fields, or {MAX_HEAD:,} bytes of them")
+    if len(block.translate(None, _CONTROLS)) + 2 * len(lines) != len(block):
+        _refuse_control(text)
+    for line in lines:
+        name, colon, _ = line.partition(":")
+        if not colon:
+            raise ProtocolError(_line_fault(line))
+        _NAMES[name]
+    return _pairs(lines)
+
+
+def write_head(method: str, target: str, fields: Iterable[tuple[str, str]]) -> bytes:
+    """Write a request's head, through the empty line.
+
+    Args:
+        method: as it shall go out; methods are case-sensitive (RFC 9110 section 9.1).
+        target: the request target: a path with its query, or another form (RFC 9112 section 3.2).
+        fields: names and values, written in their order.
+
+    Raises:
+        InvalidHeader: the method, a name or a value cannot be sent.
+        InvalidURL: the target cannot be sent.
+    """
+    if type(fields) is not list:
+        fields = list(fields)
+    known = _NAMES
+    lines = [f"{method} {target} HTTP/1.1"]
+    sound = method in known and target.isascii() and target.isprintable()
+    sound = sound and " " not in target and target != ""
+    try:
+        for name, value in fields:
+            if name not in known:
+                sound = False
+            lines.append(name + ": " + value)
+        lines.append("\r\n")
+        text = "\r\n".join(lines)
+        head = text.encode("latin-1")
+    except (TypeError, UnicodeEncodeError):
+        _check_request(method, target, fields)
+        raise
+    # One CR LF for each line and one for the empty line: any other control came in from outside.
+    if (
+        not sound
+        or len(head.translate(None, _CONTROLS)) + 2 * len(lines) != len(head)
+        or ":  " in text
+        or ": \t" in text
+    ):
+        _check_request(method, target, fields)
+    return head
+
+
+def _check_request(method: str, target: str, fields: list[tuple[str, str]]) -> None:
+    """Check each part by itself, and remember the names found sound."""
+    check_method(method)
+    check_target(target)
+    for name, value in fields:
+        check_field(name, value)
+        _NAMES[name]
+    # A method is a token as a field's name is, so the one memory serves both.
+    _NAMES[method]
+
+
+def check_method(method: str) -> None:
+    """Check that a method can be sent.
+
+    Raises:
+        InvalidHeader: it is not a token (RFC 9110 section 9.1).
+    """
+    if not isinstance(method, str) or not _TOKEN.fullmatch(method):
+        raise InvalidHeader(
+            f"the method is {_excerpt(method)}: expected a word of letters, digits and"
+            " !#$%&'*+-.^_`|~, such as 'GET'"
+        )
+
+
+def check_target(target: str) -> None:
+    """Check that a request target can be sent.
+
+    Raises:
+        InvalidURL: it is empty, or has a space, a control or a character that is not ASCII.
+    """
+    if not target:
+        raise InvalidURL("the request target is empty: expected a path such as '/'")
+    if target.isascii() and target.isprintable() and " " not in target:
+        return
+    at = next(i for i, char in enumerate(target) if not "!" <= char <= "~")
+    # A query may carry keys, and an absolute form a password.
+    shown = re.sub(r"//[^/?#]*@", "//", target.partition("?")[0])
+    raise InvalidURL(
+        f"the request target {_excerpt(shown)} has {_character(target[at])} at position {at}:"
+        " percent-encode it"
+    )
+
+
+def check_field(name: str, value: str) -> None:
+    """Check that a header field can be sent. The value never shows in the error.
+
+    Raises:
+        InvalidHeader: the name is no token; the value is no str, begins with white space, or has
+            a control (HTAB excepted) or a character outside of latin-1.
+
+    Source: RFC 9110 section 5.
+    """
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        raise InvalidHeader(
+            f"the header name {_excerpt(name)} cannot be sent: expected letters, digits and"
+            " !#$%&'*+-.^_`|~, without spaces or a colon"
+        )
+    shown = _excerpt(name, secret=False)
+    if not isinstance(value, str):
+        raise InvalidHeader(
+            f"the value of header {shown} is of type {type(value).__name__}: expected a str"
+        )
+    control = _CONTROL.search(value)
+    if control:
+        raise InvalidHeader(
+            f"the value of header {shown} has {_character(control[0])} at position"
+            f" {control.start()}: take it out, for it could begin another header or request"
+        )
+    if value[:1] in (" ", "\t"):
+        raise InvalidHeader(
+            f"the value of header {shown} begins with {_character(value[0])}: strip the value"
+        )
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise InvalidHeader(
+            f"the value of header {shown} has {_character(value[error.start])} at position"
+            f" {error.start}, which latin-1 does not have: percent-encode the value, or give"
+            " value.encode('utf-8').decode('latin-1') where the server wants UTF-8"
+        ) from None
+
+
+def _pairs(lines: list[str]) -> list[tuple[str, str]]:
+    pairs = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        # RFC 9110 section 5.5: white space around a value is no part of it.
+        pairs.append((name, value.strip(" \t")))
+    return pairs
+
+
+def _excerpt(text: object, *, secret: bool = True) -> str:
+    """Return a short repr, or a mere description of what may hold a secret."""
+    if not isinstance(text, str):
+        return f"of type {type(text).__name__}"
+    if secret and _SECRET.search(text, 0, 80):
+        return f"(hidden, {len(text)} characters)"
+    # A repr takes up to four characters for each one here.
+    shown = repr(text if len(text) <= 40 else text[:40])
+    return (shown if len(shown) <= 60 else shown[:60]) + ("..." if len(text) > 40 else "")
+
+
+def _character(char: str) -> str:
+    names = {"\0": "a NUL", "\t": "a tab", "\n": "an LF", "\r": "a CR", " ": "a space"}
+    if char in names:
+        return names[char]
+    if char.isprintable():
+        return f"{char!r} (U+{ord(char):04X})"
+    return f"the character U+{ord(char):04X}"
+
+
+def _name_fault(name: str) -> str:
+    """Say what is wrong with a received field name."""
+    if name[:1] in (" ", "\t"):
+        # RFC 9112 section 5.2: folding is obsolete, and read differently by different parsers.
+        return "a line of the head begins with white space: folded fields are not accepted"
+    if not name:
+        return "a line of the head begins with a colon: expected a field name"
+    if name.rstrip(" \t") != name:
+        # RFC 9112 section 5.1: this has been used to slip a field past a proxy.
+        return f"white space between the field name {_excerpt(name.rstrip())} and its colon"
+    return f"the field name {_excerpt(name)} has a character that none may have"
+
+
+def _line_fault(line: str) -> str:
+    """Say what is wrong with a received line that has no colon."""
+    if not line:
+        return "an empty line before the end of the head"
+    if line[0] in " \t":
+        return _name_fault(line)
+    return f"a line of the head has no colon: {_excerpt(line)}"
+
+
+def _refuse_control(text: str) -> NoReturn:
+    """Raise the error that says which control stands where."""
+    match = _FAULTY_CONTROL.search(text)
+    assert match is not None
+    at = match.start()
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    name = line.partition(":")[0]
+    where = f", in field {_excerpt(name, secret=False)}" if _TOKEN.fullmatch(name) else ""
+    kind = {"\r": "a CR without its LF", "\n": "an LF without its CR"}.get(match[0])
+    raise ProtocolError(f"{kind or _character(match[0])} at byte {at} of the head{where}")

@@ -1,0 +1,39 @@
+"""reqkit_async: very many HTTP requests at once, on a pool of greenlets.
+
+>>> import reqkit_async
+>>> requests = [reqkit_async.get(url) for url in ()]
+>>> reqkit_async.map(requests, size=50)
+[]
+
+Nothing is patched, and nothing needs to be: sockets, TLS, names and waiting are gevent's own on
+the way of these requests, and those of the rest of the process stay as they are.
+"""
+
+from __future__ import annotations
+
+from reqkit import Request, Response, Session, Timeouts, exceptions, session
+
+from .api import (
+    delete,
+    get,
+    head,
+    imap,
+    imap_enumerated,
+    imap_unordered,
+    map,
+    options,
+    patch,
+    post,
+    put,
+    request,
+    send,
+)
+from .dispatch import Pool
+from .dns import Resolver, set_resolver
+from .stats import Stats, summarise
+
+__all__ = [
+    "Pool", "Request", "Resolver", "Response", "Session", "Stats", "Timeouts", "delete",
+    "exceptions", "get", "head", "imap", "imap_enumerated", "imap_unordered", "map", "options",
+    "patch", "post", "put", "request", "send", "session", "set_resolver", "summarise",
+]  # fmt: skip

@@ -1,0 +1,319 @@
+"""How much of a batch may go to one host, and when: places, rate, delay, Retry-After.
+
+No clock and no waiting in here: times are given, in seconds of one monotonic clock, and the times
+returned are of the same. So all of it can be tested with made-up times.
+
+A host is its name, whatever the port and scheme.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import math
+import re
+from collections import deque
+from collections.abc import Hashable, Iterator
+from email.utils import parsedate_to_datetime
+from heapq import heappop, heappush
+from typing import Any, Final, Generic, TypeVar
+
+__all__ = ["LONGEST_RETRY_AFTER", "HostLimits", "HostQueue", "parse_rate", "retry_after"]
+
+T = TypeVar("T")
+
+#: A Retry-After of more than this many seconds (a year) counts as this many.
+LONGEST_RETRY_AFTER: Final = 366 * 86400.0
+
+_UNITS: Final = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+_RATE: Final = re.compile(
+    r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*/\s*([0-9]+(?:\.[0-9]*)?)?\s*([a-z]+)\s*", re.ASCII | re.I
+)
+_SECONDS: Final = re.compile(r"-?[0-9]+(\.[0-9]*)?")
+
+# A start that comes late by no more than this does not move the ones after it, so that a rate is
+# kept on average although timers are late. No gap gets shorter by more.
+_LATE_PART: Final = 0.1
+_LATE_SECONDS: Final = 0.005
+
+
+def parse_rate(rate: float | str) -> float:
+    """Return how many requests a second a rate allows.
+
+    Args:
+        rate: a number of requests a second, or text: ``"30/min"``, ``"100/h"``, ``"2/10s"``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if isinstance(rate, str):
+        found = _RATE.fullmatch(rate)
+        unit = _UNITS.get(found[3].lower()) if found else None
+        if found and unit and float(found[1]) > 0 and float(found[2] or 1) > 0:
+            return float(found[1]) / (float(found[2] or 1) * unit)
+    elif _is_number(rate) and rate > 0:
+        return float(rate)
+    raise ValueError(
+        f"rate is {rate!r}: expected requests a second as a number above 0, or text such as"
+        " '30/min', '100/h', '5/s', '2/10s' (units: s, sec, min, h, hour, day)"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+class _Host:
+    """Where one host stands."""
+
+    __slots__ = ("active", "held_until", "next_start")
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.next_start = -math.inf
+        self.held_until = -math.inf
+
+
+class HostLimits:
+    """What the limits allow for each host. Keeps nothing of hosts that are idle and free.
+
+    Args:
+        per_host: requests at a time for one host; None for any number.
+        rate: requests a second for one host, evenly spaced (see `parse_rate`); None for any.
+        delay: seconds at least between two starts to one host; None for none.
+
+    Raises:
+        ValueError: one of them is no such thing.
+    """
+
+    def __init__(
+        self,
+        per_host: int | None = None,
+        rate: float | str | None = None,
+        delay: float | None = None,
+    ) -> None:
+        if per_host is not None and (
+            isinstance(per_host, bool) or not isinstance(per_host, int) or per_host < 1
+        ):
+            raise ValueError(
+                f"per_host is {per_host!r}: expected how many requests at a time one host gets,"
+                " a whole number above 0, or None for any number"
+            )
+        if delay is not None and (not _is_number(delay) or delay < 0):
+            raise ValueError(
+                f"delay is {delay!r}: expected the seconds between two requests to one host,"
+                " a number not below 0, or None"
+            )
+        self.per_host = per_host
+        self.delay = float(delay or 0.0)
+        self.interval = 0.0 if rate is None else 1 / parse_rate(rate)
+        self._hosts: dict[Hashable, _Host] = {}
+        self._sweep_at = 128
+
+    def __len__(self) -> int:
+        """Return how many hosts something is kept of."""
+        return len(self._hosts)
+
+    def ready_at(self, host: Hashable, now: float) -> float:
+        """Return when the next request to a host may start.
+
+        Returns:
+            ``now`` where it may at once, infinity where one has to end first (`per_host`).
+        """
+        state = self._hosts.get(host)
+        if state is None:
+            return now
+        if self.per_host is not None and state.active >= self.per_host:
+            return math.inf
+        return max(now, state.next_start, state.held_until)
+
+    def started(self, host: Hashable, now: float) -> None:
+        """Count a request that starts."""
+        state = self._state(host, now)
+        state.active += 1
+        if self.interval or self.delay:
+            late = now - state.next_start
+            planned = now
+            if 0 < late <= min(self.interval * _LATE_PART, _LATE_SECONDS):
+                planned = state.next_start
+            state.next_start = max(planned + self.interval, now + self.delay)
+
+    def ended(self, host: Hashable) -> None:
+        """Count a request that has ended, however."""
+        state = self._hosts[host]
+        state.active -= 1
+        if not state.active and state.next_start == state.held_until == -math.inf:
+            del self._hosts[host]
+
+    def hold(self, host: Hashable, until: float, now: float) -> None:
+        """Start nothing to a host before a time, as its Retry-After says."""
+        state = self._state(host, now)
+        state.held_until = max(state.held_until, until)
+
+    def _state(self, host: Hashable, now: float) -> _Host:
+        state = self._hosts.get(host)
+        if state is None:
+            if len(self._hosts) >= self._sweep_at:
+                self._sweep(now)
+            state = self._hosts[host] = _Host()
+        return state
+
+    def _sweep(self, now: float) -> None:
+        self._hosts = {
+            host: state
+            for host, state in self._hosts.items()
+            if state.active or state.next_start > now or state.held_until > now
+        }
+        # Twice what is needed: so a sweep costs each host that comes a little.
+        self._sweep_at = max(128, 2 * len(self._hosts))
+
+
+# Where a host with waiting items stands.
+_READY: Final = "ready"
+_TIMED: Final = "timed"
+_FULL: Final = "full"
+
+
+class _Line(Generic[T]):
+    """The items that wait for one host."""
+
+    __slots__ = ("host", "items", "place")
+
+    def __init__(self, host: Hashable) -> None:
+        self.host = host
+        self.items: deque[T] = deque()
+        self.place = ""
+
+
+class HostQueue(Generic[T]):
+    """Items that wait for their host: first in, first out for each, the hosts in turn.
+
+    A host that may not start anything now is not looked at until it may, however many items wait
+    for it. Each operation takes O(log hosts) or less.
+
+    Args:
+        limits: what is allowed; the queue counts there what it gives out.
+    """
+
+    def __init__(self, limits: HostLimits) -> None:
+        self.limits = limits
+        self._lines: dict[Hashable, _Line[T]] = {}
+        self._ready: deque[_Line[T]] = deque()
+        self._timed: list[tuple[float, int, _Line[T]]] = []
+        self._numbers = itertools.count()
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Return how many items wait."""
+        return self._size
+
+    def push(self, host: Hashable, item: T) -> None:
+        """Add an item at the end of its host's line."""
+        line = self._lines.get(host)
+        if line is None:
+            line = self._lines[host] = _Line(host)
+            self._make_ready(line)  # whether it may start is asked when its turn comes
+        line.items.append(item)
+        self._size += 1
+
+    def pop_ready(self, now: float) -> tuple[Hashable, T] | None:
+        """Take the next item that may start now, and count it as started.
+
+        Returns:
+            its host and the item (give the host back with `ended`); None where nothing may start.
+        """
+        while self._timed and self._timed[0][0] <= now:
+            self._make_ready(heappop(self._timed)[2])
+        while self._ready:
+            line = self._ready.popleft()
+            when = self.limits.ready_at(line.host, now)
+            if when > now:
+                self._put_off(line, when)
+                continue
+            item = line.items.popleft()
+            self._size -= 1
+            self.limits.started(line.host, now)
+            if not line.items:
+                del self._lines[line.host]
+            elif (when := self.limits.ready_at(line.host, now)) > now:
+                self._put_off(line, when)
+            else:
+                self._make_ready(line)
+            return line.host, item
+        return None
+
+    def next_time(self) -> float:
+        """Return when `pop_ready` is worth its call.
+
+        Returns:
+            minus infinity for now, infinity for not before `ended` or `push`.
+        """
+        if self._ready:
+            return -math.inf
+        return self._timed[0][0] if self._timed else math.inf
+
+    def ended(self, host: Hashable) -> None:
+        """Count a request that was given out and has ended."""
+        self.limits.ended(host)
+        line = self._lines.get(host)
+        if line is not None and line.place is _FULL:
+            self._make_ready(line)
+
+    def hold(self, host: Hashable, until: float, now: float) -> None:
+        """Start nothing to a host before a time, as its Retry-After says."""
+        self.limits.hold(host, until, now)
+
+    def drain(self) -> Iterator[T]:
+        """Take all items out, host by host, without counting them as started."""
+        while self._lines:
+            line = self._lines.pop(next(iter(self._lines)))
+            self._ready.clear()
+            self._timed.clear()
+            while line.items:
+                self._size -= 1
+                yield line.items.popleft()
+
+    def _make_ready(self, line: _Line[T]) -> None:
+        line.place = _READY
+        self._ready.append(line)
+
+    def _put_off(self, line: _Line[T], when: float) -> None:
+        if when == math.inf:
+            line.place = _FULL
+        else:
+            line.place = _TIMED
+            heappush(self._timed, (when, next(self._numbers), line))
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a Retry-After asks to wait.
+
+    Args:
+        value: the header's value: seconds, or a date.
+        now: the time as of ``time.time()``, that a date is compared with.
+
+    Returns:
+        seconds, 0 for what lies in the past, at most `LONGEST_RETRY_AFTER`; None where the value
+        is missing or neither of the two.
+
+    Source:
+        RFC 9110 section 10.2.3
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        return min(max(float(value), 0.0), LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(value)
+        if date.tzinfo is None:  # RFC 9110 section 5.6.7: a date is in UTC
+            date = date.replace(tzinfo=datetime.timezone.utc)
+        seconds = date.timestamp() - now
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

@@ -1,0 +1,303 @@
+"""Figures of a batch: counts, bytes, rate and latency, live and in bounded memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any, Final
+
+__all__ = ["Latency", "Stats", "summarise"]
+
+# Up to so many latencies are kept as they are; more are counted in classes.
+_EXACT: Final = 1000
+# Classes are 2 % wide, so the middle of one is within 1 % of all in it.
+_WIDTH: Final = math.log(1.02)
+_SHORTEST: Final = 1e-6
+_log = math.log
+
+
+class Latency:
+    """How long requests took, in seconds. Exact for few; within 1 % for many.
+
+    Memory is bounded: a microsecond to a day makes some 1,300 classes.
+    """
+
+    __slots__ = ("_classes", "_count", "_exact", "_max", "_sum")
+
+    def __init__(self) -> None:
+        self._exact: list[float] | None = []
+        self._classes: dict[int, int] = {}
+        self._count = 0
+        self._sum = 0.0
+        self._max = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self._count += 1
+        self._sum += seconds
+        if seconds > self._max:
+            self._max = seconds
+        exact = self._exact
+        if exact is not None:
+            exact.append(seconds)
+            if len(exact) > _EXACT:
+                self._exact = None
+                for each in exact:
+                    self._classify(each)
+        else:
+            self._classify(seconds)
+
+    def _classify(self, seconds: float) -> None:
+        number = int(_log(seconds / _SHORTEST) / _WIDTH) if seconds > _SHORTEST else 0
+        classes = self._classes
+        classes[number] = classes.get(number, 0) + 1
+
+    def __len__(self) -> int:
+        """Return how many were counted."""
+        return self._count
+
+    @property
+    def mean(self) -> float:
+        """The mean; 0 where there was none, as with the others."""
+        return self._sum / self._count if self._count else 0.0
+
+    @property
+    def max(self) -> float:
+        """The longest."""
+        return self._max
+
+    @property
+    def p50(self) -> float:
+        """Half of them took no longer."""
+        return self.percentile(50)
+
+    @property
+    def p90(self) -> float:
+        """Nine in ten took no longer."""
+        return self.percentile(90)
+
+    @property
+    def p99(self) -> float:
+        """Ninety-nine in a hundred took no longer."""
+        return self.percentile(99)
+
+    def percentile(self, percent: float) -> float:
+        """Return what so many percent took no longer than."""
+        if not self._count:
+            return 0.0
+        rank = max(math.ceil(self._count * percent / 100), 1)
+        if self._exact is not None:
+            return sorted(self._exact)[rank - 1]
+        for number in sorted(self._classes):
+            rank -= self._classes[number]
+            if rank <= 0:
+                return min(_SHORTEST * math.exp((number + 0.5) * _WIDTH), self._max)
+        return self._max
+
+    def __repr__(self) -> str:
+        return (
+            f"Latency(mean={self.mean:.6f}, p50={self.p50:.6f}, p90={self.p90:.6f},"
+            f" p99={self.p99:.6f}, max={self.max:.6f})"
+        )
+
+
+class Stats:
+    """What a batch, or a pool, has done so far. ``str()`` gives a small table.
+
+    Attributes:
+        requests: how many have ended.
+        statuses: status code to how many.
+        errors: name of the error's class to how many.
+        bytes: of decoded bodies.
+        latency: `Latency` of those that were answered, in seconds.
+        connections: how many were opened.
+        retries: how many attempts were made anew.
+        hook_errors: how many hooks raised.
+    """
+
+    __slots__ = (
+        "_active",
+        "_busy_since",
+        "_clock",
+        "_seconds",
+        "bytes",
+        "connections",
+        "errors",
+        "hook_errors",
+        "latency",
+        "requests",
+        "retries",
+        "statuses",
+    )
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self.requests = 0
+        self.statuses: dict[int, int] = {}
+        self.errors: dict[str, int] = {}
+        self.bytes = 0
+        self.latency = Latency()
+        self.connections = 0
+        self.retries = 0
+        self.hook_errors = 0
+        self._clock = clock
+        self._active = 0
+        self._busy_since = 0.0
+        self._seconds = 0.0
+
+    def start(self) -> None:
+        """Count a piece of work that begins: while there is one, `seconds` runs."""
+        if not self._active:
+            self._busy_since = self._clock()
+        self._active += 1
+
+    def stop(self) -> None:
+        """Count a piece of work that has ended."""
+        self._active -= 1
+        if not self._active:
+            self._seconds += self._clock() - self._busy_since
+
+    def record(
+        self,
+        status: int | None,
+        error: str | None = None,
+        latency: float | None = None,
+        size: int = 0,
+        hook_errors: int = 0,
+    ) -> None:
+        """Count a request that has ended.
+
+        Args:
+            status: of the answer; None where there was none.
+            error: name of the error's class, where it failed.
+            latency: seconds until the answer; None where there was none.
+            size: bytes of the decoded body.
+            hook_errors: how many hooks raised.
+        """
+        self.requests += 1
+        if status is not None:
+            self.statuses[status] = self.statuses.get(status, 0) + 1
+        if error is not None:
+            self.errors[error] = self.errors.get(error, 0) + 1
+        if latency is not None:
+            self.latency.add(latency)
+        self.bytes += size
+        self.hook_errors += hook_errors
+
+    def add(self, response: Any) -> None:
+        """Count a response that a request has ended in.
+
+        Raises:
+            AttributeError: it is no response.
+        """
+        error = response.error
+        times = response._times
+        latency = None
+        if times is not None:
+            if times.headed is not None and error is None:
+                latency = times.headed - times.started
+            if times.connect is not None:
+                self.connections += 1
+        for before in response.history:
+            if before._times is not None and before._times.connect is not None:
+                self.connections += 1
+        errors = response._hook_errors
+        self.record(
+            response.status_code,
+            None if error is None else type(error).__name__,
+            latency,
+            response._received,
+            len(errors) if errors else 0,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How long something was going on."""
+        if self._active:
+            return self._seconds + self._clock() - self._busy_since
+        return self._seconds
+
+    @property
+    def rate(self) -> float:
+        """Requests a second; 0 where the time is not known."""
+        seconds = self.seconds
+        return self.requests / seconds if seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        latency = self.latency
+        rows = [
+            ("requests", f"{self.requests:,}"),
+            ("statuses", _spell(self.statuses)),
+            ("errors", _spell(self.errors)),
+            ("bytes", f"{self.bytes:,}"),
+            ("seconds", f"{self.seconds:.2f}"),
+            ("rate", f"{self.rate:,.1f}/s"),
+            (
+                "latency",
+                "  ".join(
+                    f"{name} {getattr(latency, name) * 1000:.1f} ms"
+                    for name in ("mean", "p50", "p90", "p99", "max")
+                ),
+            ),
+            ("connections", f"{self.connections:,}"),
+            ("retries", f"{self.retries:,}"),
+            ("hook errors", f"{self.hook_errors:,}"),
+        ]
+        return "\n".join(f"{name:<12} {text}" for name, text in rows)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Stats requests={self.requests} errors={sum(self.errors.values())}"
+            f" seconds={self.seconds:.2f} rate={self.rate:.1f}/s>"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # As it stands: a clock means nothing to another process.
+        state = {
+            name: getattr(self, name)
+            for name in self.__slots__
+            if name not in ("_active", "_busy_since", "_clock", "_seconds")
+        }
+        return {**state, "_seconds": self.seconds}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def _spell(counts: dict[Any, int]) -> str:
+    if not counts:
+        return "none"
+    return "  ".join(f"{key}: {counts[key]:,}" for key in sorted(counts, key=str))
+
+
+def summarise(responses: Iterable[Any], seconds: float | None = None) -> Stats:
+    """Count what came of a batch.
+
+    Never reads a body: ``bytes`` are of those that have been read.
+
+    Args:
+        responses: what `map` or `imap` gave. An entry that is no response (an
+            ``exception_handler`` made it) is counted as an error by its class's name, and None
+            as ``None``.
+        seconds: how long the batch took; what ``seconds`` and ``rate`` are to say. Left out, it
+            is the time from the first request's start to the last one's end, where the responses
+            know it, else 0.
+    """
+    stats = Stats()
+    first, last = math.inf, -math.inf
+    for response in responses:
+        try:
+            stats.add(response)
+        except AttributeError:
+            stats.record(None, "None" if response is None else type(response).__name__)
+            continue
+        times = response._times
+        if times is not None:
+            first = min(first, times.started)
+            last = max(last, times.received or times.headed or times.started)
+    if seconds is None:
+        seconds = max(last - first, 0.0) if last > first else 0.0
+    stats._seconds = float(seconds)
+    return stats

@@ -1,0 +1,159 @@
+"""Fixtures for all tests: a clean environment, and servers on loopback."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from servers.counting import CountingServer
+from servers.proxies import Proxy, start_http_proxy, start_socks_proxy
+from servers.scripted import Handler, ScriptedServer
+from servers.tls import Authority
+from servers.wsgi import WSGIServer
+
+#: What a client may take from its environment, and these tests must not (proxies aside).
+ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No proxy, CA bundle or netrc from outside; HOME is an empty folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name in ENVIRONMENT or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that ``ca_bundle`` trusts; makes server contexts, good and bad."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that ``ca_bundle`` does not know."""
+    return Authority(tmp_path_factory.mktemp("other-authority"))
+
+
+@pytest.fixture(scope="session")
+def ca_bundle(authority: Authority) -> str:
+    """The path of the authority's certificate, for ``verify=``."""
+    return str(authority.bundle)
+
+
+@pytest.fixture(scope="session")
+def httpbin(clean_environment: None) -> Iterator[WSGIServer]:
+    """httpbin with kept connections; ``httpbin('/get')`` is a URL."""
+    from httpbin import app
+
+    with WSGIServer(app) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def httpbin_secure(clean_environment: None, authority: Authority) -> Iterator[WSGIServer]:
+    """httpbin over TLS, with a certificate for 127.0.0.1 and localhost from ``authority``."""
+    from httpbin import app
+
+    with WSGIServer(app, tls=authority.server()) as server:
+        yield server
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., ScriptedServer]]:
+    """Start `ScriptedServer`s: ``scripted(handler)``, or ``scripted([b'...', b'...'])``."""
+    with ExitStack() as stack:
+
+        def start(what: Handler | list[bytes], **options: object) -> ScriptedServer:
+            make = ScriptedServer if callable(what) else ScriptedServer.answers
+            return stack.enter_context(make(what, **options))  # type: ignore[arg-type]
+
+        yield start
+
+
+@pytest.fixture
+def echo() -> Iterator[ScriptedServer]:
+    """A server that answers with what it received, as JSON: head, order and case of fields."""
+    with ScriptedServer.echo() as server:
+        yield server
+
+
+@pytest.fixture
+def echo_secure(authority: Authority) -> Iterator[ScriptedServer]:
+    """As ``echo``, over TLS."""
+    with ScriptedServer.echo(tls=authority.server()) as server:
+        yield server
+
+
+@pytest.fixture
+def counting_server() -> Iterator[Callable[..., CountingServer]]:
+    """Start `CountingServer`s: ``counting_server(20)`` answers when 20 are in flight at once."""
+    with ExitStack() as stack:
+
+        def start(parties: int, **options: object) -> CountingServer:
+            server = CountingServer(parties, **options)  # type: ignore[arg-type]
+            stack.enter_context(server)
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def http_proxy(
+    clean_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """An HTTP proxy, with CONNECT, for everyone."""
+    yield from _run(start_http_proxy(tmp_path_factory.mktemp("http-proxy")))
+
+
+@pytest.fixture(scope="session")
+def auth_proxy(
+    clean_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """An HTTP proxy, with CONNECT, that wants Basic credentials."""
+    yield from _run(start_http_proxy(tmp_path_factory.mktemp("auth-proxy"), auth=True))
+
+
+@pytest.fixture(scope="session")
+def socks_proxy(
+    clean_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A SOCKS5 proxy for everyone."""
+    yield from _run(start_socks_proxy(tmp_path_factory.mktemp("socks")))
+
+
+@pytest.fixture(scope="session")
+def socks_auth_proxy(
+    clean_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A SOCKS5 proxy that wants a user and a password."""
+    yield from _run(start_socks_proxy(tmp_path_factory.mktemp("socks-auth"), auth=True))
+
+
+@pytest.fixture(scope="session")
+def socks4_proxy(
+    clean_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A SOCKS4 proxy for everyone."""
+    yield from _run(start_socks_proxy(tmp_path_factory.mktemp("socks4"), "socks4"))
+
+
+@pytest.fixture(scope="session")
+def socks4_user_proxy(
+    clean_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A SOCKS4 proxy that wants a user's name."""
+    yield from _run(start_socks_proxy(tmp_path_factory.mktemp("socks4-user"), "socks4", auth=True))
+
+
+def _run(proxy: Proxy) -> Iterator[Proxy]:
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
