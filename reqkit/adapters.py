@@ -17,9 +17,9 @@ from .exceptions import ConnectTimeout, InvalidSchema
 from .exchange import Body, answer_of, exchange, failure, head_of
 from .network import Network, Semaphore, current
 from .pools import ConnectionPool
+from .response import Times
 from .retrying import send_again
 from .routes import Marks, Proxy, Route, parse_proxy
-from .response import Times
 from .timeouts import Deadline, Timeouts, clock
 from .tls import TlsSettings, check_cert, check_verify
 from .urls import without_password
@@ -217,7 +217,9 @@ class HTTPAdapter(BaseAdapter):
     ) -> tuple[Hashable, Route | None]:
         """Return the pool's key for a message, and its route (None: a plain origin)."""
         target = request.target
-        proxy = select_proxy(proxies, target.scheme, target.host, target.port) if proxies else None
+        proxy: str | None = None
+        if proxies:
+            proxy = select_proxy(proxies, target.scheme, target.host, target.port) or None
         if target.scheme == "http":
             if proxy is None:
                 return target.origin, None
@@ -393,9 +395,7 @@ class HTTPAdapter(BaseAdapter):
         self.__dict__.update(state.pop("extra"))
         self.__dict__.update(state)
         self._routes = {}
-        self.init_poolmanager(
-            self._pool_connections, self._pool_maxsize, block=self._pool_block
-        )
+        self.init_poolmanager(self._pool_connections, self._pool_maxsize, block=self._pool_block)
 
 
 def _may_repeat(request: PreparedRequest, gone: ConnectionGone) -> bool:

@@ -286,9 +286,7 @@ class Chain:
     def close(self) -> None:
         """Do nothing: connections are the session's."""
 
-    def _send_one(
-        self, prepared: PreparedRequest, keywords: Mapping[str, Any] | None
-    ) -> Response:
+    def _send_one(self, prepared: PreparedRequest, keywords: Mapping[str, Any] | None) -> Response:
         """Send one message through its adapter: hooks before and after, cookies taken."""
         hooks = prepared._hooks
         if hooks is not None and hooks["pre_request"]:
@@ -337,10 +335,9 @@ class Chain:
         """Return the proxies that count for a message: those given, else the environment's."""
         given = self.proxies
         if given:
-            host = target.host
-            keys = (f"{target.scheme}://{host}", target.scheme, f"all://{host}", "all")
-            if any(key in given for key in keys):
-                return {key: value for key, value in given.items() if value is not None}
+            proxy = environment.select_proxy(given, target.scheme, target.host, target.port)
+            if proxy is not None:  # an empty one says: directly
+                return {target.scheme: proxy} if proxy else None
         if self.config["trust_env"]:
             proxy = environment.proxies_for(target.scheme, target.host, target.port)
             if proxy is not None:

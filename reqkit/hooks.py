@@ -33,7 +33,7 @@ def check_name(name: object) -> str:
         ValueError: there is none of that name; the text lists the known ones.
     """
     if name in HOOKS:
-        return name  # type: ignore[return-value]
+        return name
     near = difflib.get_close_matches(str(name), HOOKS, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"there is no hook named {name!r}: the hooks are {', '.join(HOOKS)}{hint}")

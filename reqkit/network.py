@@ -374,9 +374,7 @@ def _race(
 
 STDLIB: Final = StdlibNetwork()
 
-_current: contextvars.ContextVar[Network] = contextvars.ContextVar(
-    "reqkit_network", default=STDLIB
-)
+_current: contextvars.ContextVar[Network] = contextvars.ContextVar("reqkit_network", default=STDLIB)
 
 
 def current() -> Network:

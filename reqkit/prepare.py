@@ -260,7 +260,13 @@ class PreparedRequest:
         """A jar of this message's own, that auth handlers may add to."""
         if self._own_jar is None:
             jar, given = self._jars or (None, None)
-            own = CookieJar() if jar is None else jar.copy() if type(jar) is CookieJar else to_jar(jar)
+            own = (
+                CookieJar()
+                if jar is None
+                else jar.copy()
+                if type(jar) is CookieJar
+                else to_jar(jar)
+            )
             if given is not None:
                 own = merge_cookies(own, given)
             self._own_jar = own
@@ -410,9 +416,7 @@ _COPIED = (
     "_jars", "_bound_to", "_wrote_cookies",
 )  # fmt: skip
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"))
-_TOKEN = frozenset(
-    "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-)
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 def _is_token(text: str) -> bool:

@@ -188,8 +188,11 @@ class Response:
 
     def _field(self, lower_name: str) -> str | None:
         if self._headers is not None:
-            return self._headers.get(lower_name)
-        return None if self._head is None else self._head.get(lower_name)
+            given: str | None = self._headers.get(lower_name)
+            return given
+        head = self._head
+        value: str | None = None if head is None else head.get(lower_name)
+        return value
 
     def set_cookies(self) -> list[str]:
         """Return the values of the answer's Set-Cookie fields."""

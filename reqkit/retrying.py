@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib3 import exceptions as urllib3_errors
 from urllib3.util import Retry
 
+from .exceptions import ConnectionError as ReqkitConnectionError
 from .exceptions import (
     ConnectTimeout,
     ProxyError,
@@ -17,7 +18,6 @@ from .exceptions import (
     SSLError,
     TotalTimeout,
 )
-from .exceptions import ConnectionError as ReqkitConnectionError
 from .network import current
 from .timeouts import Deadline
 from .urls import without_password

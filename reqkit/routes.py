@@ -211,7 +211,6 @@ def authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-@functools.lru_cache(maxsize=256)
 def parse_proxy(value: str) -> Proxy:
     """Read a proxy's URL.
 
@@ -224,6 +223,11 @@ def parse_proxy(value: str) -> Proxy:
     """
     if not isinstance(value, str):
         raise InvalidProxyURL(f"the proxy is a {type(value).__name__}: {_FORMS}")
+    return _parsed(value)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(value: str) -> Proxy:
     text = value.strip()
     if not text or _CONTROL_OR_SPACE.search(text):
         raise _invalid(text, "is empty" if not text else "holds a space or a control character")

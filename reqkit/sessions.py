@@ -587,7 +587,7 @@ class Session:
             hooks.register("response", request.callback)
         return hooks
 
-    def send(self, request: PreparedRequest, **keywords: Any) -> Response:
+    def send(self, request: PreparedRequest | Any, **keywords: Any) -> Response:
         """Send a prepared request. Blocks.
 
         Args:
@@ -721,7 +721,9 @@ def _has_authorization(request: Request, session: Session) -> bool:
     """Tell whether an Authorization header was set by hand."""
     for headers in (request._headers, session._headers):
         if headers:
-            names = headers.keys() if isinstance(headers, Mapping) else [pair[0] for pair in headers]
+            names = (
+                headers.keys() if isinstance(headers, Mapping) else [pair[0] for pair in headers]
+            )
             if any(
                 (name.decode("latin-1") if isinstance(name, bytes) else name).lower()
                 == "authorization"

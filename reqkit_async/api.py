@@ -179,7 +179,12 @@ def imap(
     Args:
         requests: unsent requests.
         size: how many are in flight at most.
-        prefetch, exception_handler, timeout, gtimeout, stream, **settings: as for `map`.
+        prefetch: as for `map`, and so are all the others.
+        exception_handler: see `map`.
+        timeout: see `map`.
+        gtimeout: see `map`.
+        stream: see `map`.
+        **settings: see `map`.
 
     Raises:
         RequestException: the first failure, with ``raise_errors``.

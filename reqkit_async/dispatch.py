@@ -13,7 +13,7 @@ import math
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Final
 
 import gevent
@@ -43,7 +43,7 @@ _GRACE: Final = 0.3
 _IMAP_SIZE: Final = 10
 
 
-class Stop(gevent.GreenletExit):
+class Stop(gevent.GreenletExit):  # type: ignore[misc]
     """Thrown into a worker to stop the request that it sends.
 
     Attributes:
@@ -212,7 +212,7 @@ class Pool:
         call = self._call(settings)
         return self._iterate(Unordered, requests, call, numbered=True)
 
-    def spawn(self, request: Request, prefetch: bool | None = None) -> Any:
+    def spawn(self, request: Any, prefetch: bool | None = None) -> Any:
         """Queue a request; it is sent when there is room. Never blocks.
 
         May be called while the pool runs, from a response hook too.
@@ -239,7 +239,7 @@ class Pool:
         self._pump()
         return handle
 
-    def run(self, request: Request) -> Any:
+    def run(self, request: Any) -> Any:
         """Send a request in the greenlet that calls, now, and return its entry. Blocks.
 
         Takes no place of the pool's. Stopping the greenlet stops the request.
@@ -376,10 +376,8 @@ class Pool:
     def _iterate(
         self, kind: Any, requests: Iterable[Any], call: _Call, numbered: bool
     ) -> Iterator[Any]:
-        feed = kind(
-            requests, 2 * self._most, call.prefetch, call.exception_handler, self._policy
-        )
-        total = len(requests) if hasattr(requests, "__len__") else None
+        feed = kind(requests, 2 * self._most, call.prefetch, call.exception_handler, self._policy)
+        total = len(requests) if isinstance(requests, Sized) else None
         reporter = open_progress(call.progress, total)
         feed.ends = None if call.timeout is None else clock() + call.timeout
         expired = False
@@ -451,7 +449,7 @@ class Pool:
         heapq.heapify(self._later)
         queue = self._queue
         if queue is not None and len(queue):
-            kept = []
+            kept: list[Job] = []
             for job in queue.drain():
                 (out if job.feed is feed else kept).append(job)
             for job in kept:
@@ -578,10 +576,10 @@ class Pool:
 
     def _run(self, job: Job) -> None:
         """Send a job's request, and settle what becomes of it; or put it off to be sent again."""
-        request = job.request
+        request: Any = job.request
         if not isinstance(request, Request):
             error = _no_request(request)
-            entry = failed_response(Request(url=str(request)[:200]), error)  # type: ignore[arg-type]
+            entry = failed_response(Request(url=str(request)[:200]), error)
             self._settle(job, self._handled(job, entry))
             return
         session = self._session_for(request)
@@ -629,7 +627,7 @@ class Pool:
             self._queue.hold(_host_of(job.request), now + wait, now)
 
     def _put_off(self, job: Job, outcome: Outcome) -> bool:
-        """Have a request sent again later, where its retries allow that; the place is given back."""
+        """Have a request sent again later, where its retries allow that; give its place back."""
         request = job.request
         again = job.policy.after(
             str(request.method).upper(), str(request.url), outcome.response, outcome.error,
@@ -658,9 +656,7 @@ class Pool:
         self._wake_later()
         return True
 
-    def _stopped(
-        self, job: Job, outcome: Outcome, session: Session, stop: BaseException
-    ) -> None:
+    def _stopped(self, job: Job, outcome: Outcome, session: Session, stop: BaseException) -> None:
         """Settle a request whose greenlet was stopped: its hooks run, for a short while."""
         error: RequestException
         if isinstance(stop, Stop):
@@ -691,7 +687,7 @@ class Pool:
 
     def _failed(self, job: Job, error: RequestException) -> Any:
         """Return the entry of a request that was never sent, its hooks run."""
-        request = job.request
+        request: Any = job.request
         if not isinstance(request, Request):
             return self._handled(job, failed_response(Request(), error))
         outcome = Outcome(request)
@@ -792,7 +788,7 @@ def _expired(job: Job) -> RequestException:
 
 
 def _describe(job: Job) -> str:
-    request = job.request
+    request: Any = job.request
     return request.describe() if isinstance(request, Request) else repr(request)[:100]
 
 

@@ -9,7 +9,7 @@ fork; a connection never leaves the hub that made it (`GeventNetwork.scope`).
 from __future__ import annotations
 
 import errno
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from time import monotonic as clock
 from typing import Any
 

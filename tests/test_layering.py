@@ -14,16 +14,19 @@ from pathlib import Path
 
 import pytest
 
-GROUND, WIRE, TRANSPORT, MESSAGE, SESSION, FACE = range(6)
+# The transport stands above the messages: it takes a prepared request and gives a response, and
+# these need nothing of it.
+GROUND, WIRE, MESSAGE, TRANSPORT, SESSION, FACE = range(6)
 
 #: Module or sub-package (with all in it) to floor; "" is the package's own ``__init__``.
 CORE: Mapping[str, int] = {
     "": FACE,
     "api": FACE,
     "sessions": SESSION,
+    "chain": SESSION,
     "redirects": SESSION,
-    "settings": SESSION,
-    "environment": SESSION,
+    "settings": MESSAGE,
+    "environment": MESSAGE,
     "request": MESSAGE,
     "prepare": MESSAGE,
     "response": MESSAGE,
@@ -64,6 +67,9 @@ ASYNC: Mapping[str, int] = {
     "": ASYNC_FACE,
     "api": ASYNC_API,
     "dispatch": DISPATCH,
+    "feeds": PARTS,
+    "places": PARTS,
+    "retries": PARTS,
     "limits": PARTS,
     "network": PARTS,
     "dns": PARTS,

@@ -119,7 +119,7 @@ class Connection:
         send_all = self.stream.send_all
         try:
             if body is None or (isinstance(body, bytes) and len(body) <= _JOINED):
-                message = head if not body else head + body  # type: ignore[operator]
+                message = head if not body else head + body
                 send_all(message, limit if deadline is None else deadline.left(limit, "send"))
                 return
             pieces = _cut(body) if isinstance(body, bytes) else body
@@ -300,21 +300,18 @@ class Connection:
             return data
         chunks = self._chunks
         assert chunks is not None
-        while not chunks.ended:
+        while True:
             timeout = limit if deadline is None else deadline.left(limit, "receive")
             raw = self.stream.receive(_READ, timeout)
             if not raw:
-                chunks.finish()
-                break
+                chunks.finish()  # raises: the last chunk is missing
             data = chunks.feed(raw)
-            if data and not chunks.ended:
-                return data
-            if chunks.ended:
+            # Asked again: feeding is what ends it.
+            self.ended = bool(chunks.ended)
+            if self.ended:
                 self._rest = chunks.rest
-                self.ended = True
+            if data or self.ended:
                 return data
-        self.ended = True
-        return b""
 
 
 def _cut(body: bytes) -> Iterable[bytes]:

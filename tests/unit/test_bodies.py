@@ -301,6 +301,16 @@ class TestLength:
             assert content_length(Described(b"0123456789")) == 10
         assert content_length(Described(b"")) is None
 
+    @pytest.mark.parametrize("broken", ["seek", "tell", "seekable"])
+    def test_of_a_file_that_fails_when_asked_is_not_known(self, broken: str) -> None:
+        def fail(*args: Any) -> Any:
+            raise OSError("no")
+
+        file = io.BytesIO(b"abc")
+        reader = type("Broken", (io.BytesIO,), {broken: fail})(b"abc")
+        assert content_length(file) == 3
+        assert content_length(reader) is None
+
     def test_of_what_is_half_read_and_tells_its_length(self) -> None:
         class Both(io.BytesIO):
             def __len__(self) -> int:

@@ -59,10 +59,12 @@ def read_by_email(body: bytes, content_type: str) -> list[tuple[str, str | None,
         f"Content-Type: {content_type}\r\n\r\n".encode() + body, policy=email.policy.HTTP
     )
     read = []
-    for part in message.iter_parts():  # type: ignore[attr-defined]
+    for part in message.iter_parts():
         content = part.get_payload(decode=True)
-        read.append((part["content-disposition"].params, content))
-    return [(params["name"], params.get("filename"), content) for params, content in read]
+        assert isinstance(content, bytes)
+        params = part["content-disposition"].params
+        read.append((params["name"], params.get("filename"), content))
+    return read
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_what_is_written(data: Any, files: Any, expected: str) -> None:
 def test_the_name_of_a_file(name: Any, expected: str) -> None:
     file = io.BytesIO(b"x")
     if name is not None:
-        file.name = name  # type: ignore[attr-defined]
+        file.name = name
     assert f'name="field"; filename="{expected}"' in rendered(None, {"field": file})
 
 
@@ -298,11 +300,6 @@ def escaped(name: str) -> str:
     return name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
 
 
-def unquoted(name: str) -> str:
-    """Return a name as werkzeug reads it: quotes are themselves again, line breaks are not."""
-    return escaped(name).replace("%22", '"')
-
-
 def by_name(read: list[Any]) -> list[Any]:
     """Return them as a MultiDict has them: those of one name together, else in their order."""
     seen = [one[0] for one in read]
@@ -324,12 +321,17 @@ def test_werkzeug_reads_the_same(data: list[Any], files: list[Any]) -> None:
     ]
     body, content_type = encode_multipart(data, given_files)
     form, read = read_by_werkzeug(whole(body), content_type)
-    assert form == by_name([(unquoted(name), value) for name, value in data])
-    assert read == by_name(
-        [
-            (unquoted(name), unquoted(filename), octets(content))
-            for name, filename, content, _ in files
-        ]
+    # Newer versions take the escapes of quotes out again.
+    assert [(escaped(name), value) for name, value in form] == by_name(
+        [(escaped(name), value) for name, value in data]
+    )
+    assert [(escaped(name), escaped(filename), content) for name, filename, content in read] == (
+        by_name(
+            [
+                (escaped(name), escaped(filename), octets(content))
+                for name, filename, content, _ in files
+            ]
+        )
     )
 
 

@@ -87,7 +87,7 @@ def test_a_bad_proxy_is_refused(value: str, said: str) -> None:
     assert isinstance(caught.value, InvalidURL)
 
 
-@pytest.mark.parametrize("value", [b"http://ann:hush@proxy", None, 3128, ("proxy", 3128)])
+@pytest.mark.parametrize("value", [b"http://ann:hush@proxy", None, 3128, ["proxy", 3128]])
 def test_a_proxy_that_is_no_string_is_refused(value: object) -> None:
     with pytest.raises(InvalidProxyURL) as caught:
         parse_proxy(value)

@@ -455,6 +455,7 @@ def test_join(location: str, expected: str) -> None:
         ("http://u:p@a/b", "/c", "http://u:p@a/c"),
         ("http://a", "c", "http://a/c"),
         ("https://a/b", "http:/c", "http:/c"),
+        ("http://a", "", "http://a"),
     ],
 )
 def test_join_with_other_bases(base: str, location: str, expected: str) -> None:
