@@ -191,7 +191,7 @@ class HTTPAdapter(BaseAdapter):
         policy = request._policy
         deadline = policy.deadline if policy is not None else None
         if deadline is None and limits.total is not None:
-            deadline = Deadline(limits.total)
+            deadline = Deadline(limits.total, current().clock)
         retries = policy.retries if policy is not None and policy.retries else self.max_retries
         if retries:
             response = send_again(

@@ -15,6 +15,7 @@ from . import environment
 from .cookies import store
 from .exceptions import RequestException, TooManyRedirects
 from .hooks import Hooks, dispatch_hook
+from .network import current
 from .prepare import Policy, PreparedRequest, auth_of
 from .redirects import may_keep_auth, next_message
 from .response import Response
@@ -92,7 +93,7 @@ class Chain:
         timeouts = session._timeouts if timeout is UNSET else Timeouts.of(timeout)
         self.timeouts = timeouts
         if deadline is None and timeouts.total is not None:
-            deadline = Deadline(timeouts.total)
+            deadline = Deadline(timeouts.total, current().clock)
         self.deadline = deadline
         verify = request.verify
         if verify is None:

@@ -106,6 +106,9 @@ class Network(Protocol):
     def semaphore(self, places: int) -> Semaphore:
         """Make a semaphore whose waiters let others run."""
 
+    def clock(self) -> float:
+        """Return monotonic seconds."""
+
     def later(self, seconds: float, call: Callable[[], Any]) -> bool:
         """Have something called later by the scope's scheduler; False where there is none."""
 
@@ -284,6 +287,10 @@ class StdlibNetwork:
     def semaphore(self, places: int) -> Semaphore:
         """Make a semaphore."""
         return threading.BoundedSemaphore(places)
+
+    def clock(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
 
     def later(self, seconds: float, call: Callable[[], Any]) -> bool:
         """Return False: threads have no scheduler."""

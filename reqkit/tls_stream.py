@@ -52,6 +52,7 @@ class TlsStream:
         "_inner",
         "_keep",
         "_kept",
+        "_midway",
         "_outgoing",
         "tls",
     )
@@ -74,6 +75,8 @@ class TlsStream:
         self._ended = False
         #: TLS broke: nothing that comes can be trusted, and no end is a good one.
         self._failed = False
+        #: A send has begun and not ended: where in a record it stopped, nobody knows.
+        self._midway = False
         self._generation = network.generation()
 
     @property
@@ -108,7 +111,7 @@ class TlsStream:
             else:
                 done = True
             if self._outgoing.pending:
-                self._inner.send_all(self._outgoing.read(), _left(ends))
+                self._flush(_left(ends))
             if done:
                 return
             data = self._inner.receive(_CHUNK, _left(ends))
@@ -158,7 +161,7 @@ class TlsStream:
         if size <= _RECORD:
             # One record: OpenSSL takes it whole.
             self._encrypt(data, timeout)
-            self._inner.send_all(self._outgoing.read(), timeout)
+            self._flush(timeout)
             return
         view = memoryview(data).cast("B")
         size = len(view)
@@ -167,16 +170,16 @@ class TlsStream:
         while sent < size:
             sent += self._encrypt(view[sent : sent + _RECORD], timeout)
             if outgoing.pending >= _PIECE:
-                self._inner.send_all(outgoing.read(), timeout)
+                self._flush(timeout)
         if outgoing.pending:
-            self._inner.send_all(outgoing.read(), timeout)
+            self._flush(timeout)
 
     def _encrypt(self, data: bytes | bytearray | memoryview, timeout: float | None) -> int:
         while True:
             try:
                 return self.tls.write(data)
             except ssl.SSLWantReadError:
-                # The server began a new handshake (TLS 1.2), which comes first.
+                # The server began a new handshake (TLS 1.2), which goes first.
                 self._flush(timeout)
                 if not self._pull(timeout):
                     raise ssl.SSLEOFError(
@@ -272,15 +275,18 @@ class TlsStream:
 
     def close(self) -> None:
         """Close it and the stream below. Never raises, never waits, and may be called again."""
-        # A forked child must not write to its parent's connection.
-        if self._generation == network.generation():
-            self._generation = -1
-            with contextlib.suppress(OSError, ValueError):
-                # RFC 8446 section 6.1: say so before closing. The server's own close_notify is
-                # not waited for: that is the SSLWantReadError.
-                self.tls.unwrap()
-            self._send_now()
-        self._inner.close()
+        try:
+            # A forked child must not write to its parent's connection.
+            if self._generation == network.generation():
+                self._generation = -1
+                if not self._midway:
+                    # RFC 8446 section 6.1: say so before closing. The server's own close_notify
+                    # is not waited for: that is the SSLWantReadError.
+                    with contextlib.suppress(OSError, ValueError):
+                        self.tls.unwrap()
+                    self._send_now()
+        finally:
+            self._inner.close()
 
     def _pull(self, timeout: float | None) -> bool:
         """Feed what the network has; False at its end."""
@@ -313,11 +319,15 @@ class TlsStream:
         return data
 
     def _flush(self, timeout: float | None) -> None:
-        # An answer that TLS gives by itself: to a key update, or to a late certificate request.
+        """Send what TLS has written: data, or an answer that it gives by itself."""
+        self._midway = True
         self._inner.send_all(self._outgoing.read(), timeout)
+        self._midway = False
 
     def _send_now(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        """Send what TLS has written if that can be done at once; never raises."""
+        # A stream that belongs to another thread's hub, or that is waited for, may raise anything.
+        with contextlib.suppress(Exception):
             if self._outgoing.pending:
                 self._inner.send_all(self._outgoing.read(), 0.0)
 

@@ -83,6 +83,10 @@ class GeventNetwork:
         semaphore: Semaphore = BoundedSemaphore(places)
         return semaphore
 
+    def clock(self) -> float:
+        """Return monotonic seconds."""
+        return clock()
+
     def later(self, seconds: float, call: Callable[[], Any]) -> bool:
         """Have the hub call something later; it does not keep the process alive."""
         timer = gevent.get_hub().loop.timer(seconds, ref=False)

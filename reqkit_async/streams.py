@@ -72,12 +72,30 @@ class Hub:
         self.expiries = Expiries(hub)
 
 
-# A patched one would be each greenlet's own.
+# Patched ones would be each greenlet's own.
 _ThreadLocal: Any = get_original("_thread", "_local")
+_get_ident: Any = get_original("_thread", "get_ident")
 
 
 class _Local(_ThreadLocal):  # type: ignore[misc]
     current: Hub | None = None
+    ender: _Ender | None = None
+
+
+class _Ender:
+    """Destroys the hub of a thread that ends: gevent leaves its loop's descriptors open."""
+
+    __slots__ = ("hub",)
+
+    def __init__(self, hub: Any) -> None:
+        self.hub: Any = hub
+
+    def __del__(self) -> None:
+        hub = self.hub
+        # What else clears a thread's locals, a fork or the interpreter's end, is another thread.
+        if hub is not None and hub.loop is not None and hub.thread_ident == _get_ident():
+            with contextlib.suppress(Exception):
+                hub.destroy(destroy_loop=True)
 
 
 _local = _Local()
@@ -94,6 +112,10 @@ def current_hub() -> Hub:
         # twice does no harm.
         gevent.reinit(hub)
     kept = _local.current = Hub(hub)
+    if not hub.main_hub:
+        if _local.ender is not None:
+            _local.ender.hub = None
+        _local.ender = _Ender(hub)
     return kept
 
 

@@ -494,6 +494,38 @@ def test_one_that_was_left_open_is_closed(listener: socket.socket) -> None:
 # -- scopes
 
 
+@pytest.mark.parametrize("loop", ["libev-cext", "libuv"])
+def test_a_thread_that_ends_leaves_nothing_open(loop: str) -> None:
+    ended = run_script(
+        """
+import os, socket, threading
+from reqkit.network import Address
+from reqkit_async.network import GEVENT
+
+listener = socket.create_server(("127.0.0.1", 0))
+address = Address(socket.AF_INET, listener.getsockname())
+
+def run():
+    stream = GEVENT.connect([address], 10, [], None)
+    with listener.accept()[0] as peer:
+        peer.sendall(b"x")
+        assert stream.receive(1, 60) == b"x"
+    stream.close()
+
+def count():
+    for _ in range(20):
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    return len(os.listdir("/proc/self/fd"))
+
+assert count() == count()
+""",
+        env={"GEVENT_LOOP": loop},
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_scopes() -> None:
     network = GeventNetwork()
     assert network.scope() == GEVENT.scope() == network.scope()
@@ -633,7 +665,7 @@ def test_killed_at_any_moment_of_connecting(listener: socket.socket) -> None:
 # -- the rest
 
 
-def test_sleep_semaphore_and_clock() -> None:
+def test_sleep_and_semaphore() -> None:
     order: list[str] = []
     places = GEVENT.semaphore(1)
     assert places.acquire()
@@ -645,9 +677,9 @@ def test_sleep_semaphore_and_clock() -> None:
         order.append("second")
 
     waiter = gevent.spawn(second)
-    began = GEVENT.clock()
+    began = time.monotonic()
     GEVENT.sleep(0.02)
-    assert GEVENT.clock() - began >= 0.02
+    assert time.monotonic() - began >= 0.02
     order.append("first")
     places.release()
     waiter.join(LIMIT)
@@ -656,6 +688,13 @@ def test_sleep_semaphore_and_clock() -> None:
     with pytest.raises(ValueError):
         places.release()
     GEVENT.sleep(-1)
+
+
+def test_later() -> None:
+    called = Event()
+    assert GEVENT.later(0.01, called.set)
+    assert not called.is_set()
+    assert called.wait(LIMIT)
 
 
 # -- in processes of their own: patched or not, forks, threads, loops

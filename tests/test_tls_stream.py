@@ -358,6 +358,40 @@ def test_a_forked_child_says_nothing_on_its_parents_connection(
     assert sent == []
 
 
+def test_a_stream_below_that_cannot_be_written_to_is_closed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, scripted: Start, authority: Authority, ca_bundle: str
+) -> None:
+    server = scripted(echo, tls=authority.server())
+
+    def refuse(self: StdlibStream, data: object, timeout: float | None) -> None:
+        raise RuntimeError("this stream is another thread's")
+
+    with secured(server, TlsSettings(verify=ca_bundle)) as stream:
+        monkeypatch.setattr(StdlibStream, "send_all", refuse)
+        stream.close()
+
+    server.wait_for_no_connections()
+
+
+def test_nothing_is_said_after_half_a_record(
+    monkeypatch: pytest.MonkeyPatch, scripted: Start, authority: Authority, ca_bundle: str
+) -> None:
+    server = scripted(echo, tls=authority.server())
+    sent: list[bytes] = []
+
+    def too_slow(self: StdlibStream, data: bytes, timeout: float | None) -> None:
+        sent.append(data)
+        raise TimeoutError
+
+    with secured(server, TlsSettings(verify=ca_bundle)) as stream:
+        monkeypatch.setattr(StdlibStream, "send_all", too_slow)
+        with pytest.raises(TimeoutError):
+            stream.send_all(b"data", SECONDS)
+        stream.close()
+
+    assert len(sent) == 1
+
+
 # -- TLS inside TLS -------------------------------------------------------------------------------
 
 
@@ -377,3 +411,91 @@ def test_tls_inside_tls(scripted: Start, authority: Authority, ca_bundle: str) -
         stream.close()
 
     target.wait_for_no_connections()
+
+
+# -- what TLS says by itself ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("into", [False, True])
+def test_a_certificate_that_is_asked_for_later(
+    into: bool, scripted: Start, authority: Authority, ca_bundle: str
+) -> None:
+    """RFC 8446 section 4.6.2: the answer goes out while the client reads."""
+    subjects: list[Any] = []
+
+    def handler(connection: Connection) -> None:
+        assert connection.tls is not None
+        connection.recv_exact(1)
+        connection.tls.verify_client_post_handshake()
+        connection.send(b"a")
+        connection.recv_exact(1)
+        subjects.append(connection.tls.getpeercert())
+        connection.send(b"b")
+
+    context = authority.wants_client_certificate()
+    context.post_handshake_auth = True
+    cert, key = authority.client("ann@example.org")
+    server = scripted(handler, tls=context)
+
+    with secured(server, TlsSettings(verify=ca_bundle, cert=(cert, key))) as stream:
+        stream.send_all(b"x", SECONDS)
+        if into:
+            assert stream.receive_into(memoryview(bytearray(10)), SECONDS) == 1
+        else:
+            assert exactly(stream, 1) == b"a"
+        stream.send_all(b"x", SECONDS)
+        assert exactly(stream, 1) == b"b"
+
+    assert "ann@example.org" in str(subjects)
+
+
+class FakeTls:
+    """A TLS object that wants to read before it writes, as when the server begins anew."""
+
+    def __init__(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+        self.incoming = incoming
+        self.outgoing = outgoing
+
+    def write(self, data: bytes) -> int:
+        if not self.incoming.pending:
+            self.outgoing.write(b"<handshake>")
+            raise ssl.SSLWantReadError
+        return self.outgoing.write(data)
+
+
+class FakeStream:
+    """A stream below that gives what it was given."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+        self.sent = b""
+
+    def send_all(self, data: bytes, timeout: float | None) -> None:
+        self.sent += data
+
+    def receive(self, most: int, timeout: float | None) -> bytes:
+        return self.pieces.pop(0)
+
+
+def faked(*pieces: bytes) -> tuple[TlsStream, FakeStream]:
+    below: Any = FakeStream(*pieces)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    fake: Any = FakeTls(incoming, outgoing)
+    return TlsStream(below, fake, incoming, outgoing), below
+
+
+def test_a_handshake_that_comes_between_goes_first() -> None:
+    stream, below = faked(b"<answer>")
+
+    stream.send_all(b"data", SECONDS)
+
+    assert below.sent == b"<handshake>data"
+
+
+def test_an_end_in_the_midst_of_a_handshake_is_an_error() -> None:
+    stream, below = faked(b"")
+
+    with pytest.raises(ssl.SSLEOFError):
+        stream.send_all(b"data", SECONDS)
+
+    assert below.sent == b"<handshake>"

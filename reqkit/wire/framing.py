@@ -10,6 +10,7 @@ import re
 from typing import Final, NoReturn
 
 from ..exceptions import ChunkedEncodingError, ProtocolError
+from .faults import excerpt
 from .head import MAX_FIELDS, MAX_HEAD, AnswerHead, parse_trailers
 
 __all__ = ["MAX_CHUNK_LINE", "ChunkedReader", "Framing", "framing_of", "keeps_alive"]
@@ -93,7 +94,7 @@ def _length_of(text: str) -> int:
     # Rule 5: the same number said several times is one number; the texts are compared, so
     # that "5, 05" is not.
     lengths = {part.strip(" \t") for part in text.split(",")}
-    shown = repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
+    shown = excerpt(text, secret=False)
     for length in lengths:
         if not (length.isascii() and length.isdigit()):
             raise ProtocolError(f"the answer's Content-Length is {shown}: expected a plain number")
@@ -108,7 +109,7 @@ def _length_of(text: str) -> int:
 
 def _coding_fault(coding: str) -> str:
     """Say why a Transfer-Encoding cannot be read."""
-    shown = repr(coding) if len(coding) <= 40 else f"{coding[:40]!r}..."
+    shown = excerpt(coding, secret=False)
     codings = [part.strip(" \t").lower() for part in coding.split(",")]
     if codings.count("chunked") > 1:
         # RFC 9112 section 6.1.
@@ -161,7 +162,7 @@ class ChunkedReader:
         ended: the last chunk and the trailer section were read.
         rest: what came after the end. It belongs to nobody: a connection with any is not to be
             used again.
-        trailers: the trailer fields, once ended. They are not to be merged into the head
+        trailers: the trailer fields, complete once ended. They are not to be merged into the head
             (RFC 9110 section 6.5.1).
 
     Source: RFC 9112 section 7.1.
@@ -174,7 +175,7 @@ class ChunkedReader:
         "_left",
         "_lines",
         "_state",
-        "_trailers",
+        "_trailer_bytes",
         "ended",
         "rest",
         "trailers",
@@ -189,8 +190,8 @@ class ChunkedReader:
         self._data = 0  # bytes of all chunks whose size is known
         self._extensions = 0  # bytes of extensions so far
         self._lines = 0  # trailer lines so far
+        self._trailer_bytes = 0  # and their bytes
         self._held = bytearray()  # the beginning of a line whose end has not arrived
-        self._trailers = bytearray()
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes as they arrived, and return the bytes of the body among them.
@@ -322,26 +323,25 @@ class ChunkedReader:
     def _trailer(self, data: bytes, at: int) -> tuple[int, int]:
         """Read one line of the trailer section."""
         # The limit is on the whole section with its empty line.
-        limit = MAX_HEAD - len(self._trailers)
+        limit = MAX_HEAD - self._trailer_bytes
         line, at = self._line(data, at, limit, f"the trailers are larger than {MAX_HEAD:,} bytes")
         if line is None:
             return at, _TRAILERS
-        if line != b"\r\n":
-            self._lines += 1
-            if self._lines > MAX_FIELDS:
-                self._fail(f"more than {MAX_FIELDS} trailer fields")
-            self._trailers += line
-            if not line.endswith(b"\r\n"):
-                self._fail("a trailer line ends in LF instead of CR LF")
-            return at, _TRAILERS
+        if line == b"\r\n":
+            self.ended = True
+            return at, _ENDED
+        self._lines += 1
+        self._trailer_bytes += len(line)
+        if self._lines > MAX_FIELDS:
+            self._fail(f"more than {MAX_FIELDS} trailer fields")
+        if not line.endswith(b"\r\n"):
+            self._fail("a trailer line ends in LF instead of CR LF")
         try:
-            self.trailers = parse_trailers(bytes(self._trailers))
+            self.trailers += parse_trailers(line)
         except ProtocolError as error:
             self._state = _FAILED
             raise ChunkedEncodingError(f"the chunked body's trailers: {error}") from error
-        self._trailers.clear()
-        self.ended = True
-        return at, _ENDED
+        return at, _TRAILERS
 
 
 def _shown(line: bytes) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, NoReturn
+from typing import Final
 
 from ..exceptions import InvalidHeader, InvalidURL, ProtocolError
+from .faults import TOKEN, character, control_fault, excerpt, line_fault, name_fault
 
 __all__ = [
     "MAX_FIELDS",
@@ -34,9 +35,6 @@ MAX_HEAD: Final = 65536
 # cookies and policies have gone past.
 MAX_FIELDS: Final = 256
 
-# RFC 9110 section 5.6.2: the characters of a token (a method, a field's name).
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-
 # RFC 9112 section 4: a status line; the space before a missing reason is often left out.
 _STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
 
@@ -44,10 +42,9 @@ _STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
 # so a sound head has two of these for each of its lines, and no more.
 _CONTROLS: Final = bytes(code for code in range(256) if (code < 32 and code != 9) or code == 127)
 
-_FAULTY_CONTROL: Final = re.compile(r"\r(?!\n)|(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"\r(?!\n)|(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
-_SECRET: Final = re.compile(r"cookie|auth|token|secret|key|passw|session|credential", re.I)
 
 # Names and status lines repeat from answer to answer: looking one up that is known to be sound
 # is several times faster than checking it. The bounds keep what a server can fill small.
@@ -61,8 +58,8 @@ class _Names(dict[str, str]):
     __slots__ = ()
 
     def __missing__(self, name: str) -> str:
-        if not _TOKEN.fullmatch(name):
-            raise ProtocolError(_name_fault(name))
+        if not TOKEN.fullmatch(name):
+            raise ProtocolError(name_fault(name))
         lower = name.lower()
         if len(name) <= _REMEMBERED_LENGTH:
             if len(self) >= _REMEMBERED:
@@ -80,7 +77,7 @@ class _StatusLines(dict[str, tuple[int, int, str]]):
         match = _STATUS_LINE.fullmatch(line)
         if match is None:
             raise ProtocolError(
-                f"the answer begins with {_excerpt(line)}: expected a status line such as"
+                f"the answer begins with {excerpt(line)}: expected a status line such as"
                 " 'HTTP/1.1 200 OK'"
             )
         facts = (10 + int(match[1]), int(match[2]), match[3] or "")
@@ -182,7 +179,7 @@ def find_end(buffer: bytes | bytearray, searched: int) -> int:
         return end + 4
     if not buffer.startswith(b"HTTP/1.") and not b"HTTP/1.".startswith(buffer[:7]):
         hint = "; this looks like TLS: is the URL to be https?" if buffer[:1] in b"\x15\x16" else ""
-        shown = _excerpt(bytes(buffer[:40]).decode("latin-1"))
+        shown = excerpt(bytes(buffer[:40]).decode("latin-1"))
         raise ProtocolError(f"the answer begins with {shown}: expected 'HTTP/1.'{hint}")
     # RFC 9112 section 2.2 lets a recipient take a bare LF as a line's end. Those that do and
     # those that do not see different messages, so this one does not.
@@ -213,7 +210,7 @@ def parse_head(block: bytes) -> AnswerHead:
     lines = text[:-4].split("\r\n")
     count = len(lines)
     if len(block.translate(None, _CONTROLS)) + 2 * count + 2 != size:
-        _refuse_control(text)
+        raise ProtocolError(f"the answer's head has {control_fault(text)}")
     version, status, reason = _STATUS_LINES[lines[0]]
     if count > MAX_FIELDS + 1:
         raise ProtocolError(f"the answer's head has more than {MAX_FIELDS} fields")
@@ -231,7 +228,7 @@ def parse_head(block: bytes) -> AnswerHead:
                 value = f"{index[name]}, {value}"
             index[name] = value
     except ValueError:
-        raise ProtocolError(_line_fault(line)) from None
+        raise ProtocolError(line_fault(line)) from None
     return AnswerHead(version, status, reason, text, index, repeats)
 
 
@@ -253,11 +250,11 @@ def parse_trailers(block: bytes) -> list[tuple[str, str]]:
     if len(block) > MAX_HEAD or len(lines) > MAX_FIELDS:
         raise ProtocolError(f"more than {MAX_FIELDS} trailer fields, or {MAX_HEAD:,} bytes of them")
     if len(block.translate(None, _CONTROLS)) + 2 * len(lines) != len(block):
-        _refuse_control(text)
+        raise ProtocolError(control_fault(text))
     for line in lines:
         name, colon, _ = line.partition(":")
         if not colon:
-            raise ProtocolError(_line_fault(line))
+            raise ProtocolError(line_fault(line))
         _NAMES[name]
     return _pairs(lines)
 
@@ -319,9 +316,9 @@ def check_method(method: str) -> None:
     Raises:
         InvalidHeader: it is not a token (RFC 9110 section 9.1).
     """
-    if not isinstance(method, str) or not _TOKEN.fullmatch(method):
+    if not isinstance(method, str) or not TOKEN.fullmatch(method):
         raise InvalidHeader(
-            f"the method is {_excerpt(method)}: expected a word of letters, digits and"
+            f"the method is {excerpt(method)}: expected a word of letters, digits and"
             " !#$%&'*+-.^_`|~, such as 'GET'"
         )
 
@@ -340,7 +337,7 @@ def check_target(target: str) -> None:
     # A query may carry keys, and an absolute form a password.
     shown = re.sub(r"//[^/?#]*@", "//", target.partition("?")[0])
     raise InvalidURL(
-        f"the request target {_excerpt(shown)} has {_character(target[at])} at position {at}:"
+        f"the request target {excerpt(shown)} has {character(target[at])} at position {at}:"
         " percent-encode it"
     )
 
@@ -354,12 +351,12 @@ def check_field(name: str, value: str) -> None:
 
     Source: RFC 9110 section 5.
     """
-    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
         raise InvalidHeader(
-            f"the header name {_excerpt(name)} cannot be sent: expected letters, digits and"
+            f"the header name {excerpt(name)} cannot be sent: expected letters, digits and"
             " !#$%&'*+-.^_`|~, without spaces or a colon"
         )
-    shown = _excerpt(name, secret=False)
+    shown = excerpt(name, secret=False)
     if not isinstance(value, str):
         raise InvalidHeader(
             f"the value of header {shown} is of type {type(value).__name__}: expected a str"
@@ -367,18 +364,18 @@ def check_field(name: str, value: str) -> None:
     control = _CONTROL.search(value)
     if control:
         raise InvalidHeader(
-            f"the value of header {shown} has {_character(control[0])} at position"
+            f"the value of header {shown} has {character(control[0])} at position"
             f" {control.start()}: take it out, for it could begin another header or request"
         )
     if value[:1] in (" ", "\t"):
         raise InvalidHeader(
-            f"the value of header {shown} begins with {_character(value[0])}: strip the value"
+            f"the value of header {shown} begins with {character(value[0])}: strip the value"
         )
     try:
         value.encode("latin-1")
     except UnicodeEncodeError as error:
         raise InvalidHeader(
-            f"the value of header {shown} has {_character(value[error.start])} at position"
+            f"the value of header {shown} has {character(value[error.start])} at position"
             f" {error.start}, which latin-1 does not have: percent-encode the value, or give"
             " value.encode('utf-8').decode('latin-1') where the server wants UTF-8"
         ) from None
@@ -391,57 +388,3 @@ def _pairs(lines: list[str]) -> list[tuple[str, str]]:
         # RFC 9110 section 5.5: white space around a value is no part of it.
         pairs.append((name, value.strip(" \t")))
     return pairs
-
-
-def _excerpt(text: object, *, secret: bool = True) -> str:
-    """Return a short repr, or a mere description of what may hold a secret."""
-    if not isinstance(text, str):
-        return f"of type {type(text).__name__}"
-    if secret and _SECRET.search(text, 0, 80):
-        return f"(hidden, {len(text)} characters)"
-    # A repr takes up to four characters for each one here.
-    shown = repr(text if len(text) <= 40 else text[:40])
-    return (shown if len(shown) <= 60 else shown[:60]) + ("..." if len(text) > 40 else "")
-
-
-def _character(char: str) -> str:
-    names = {"\0": "a NUL", "\t": "a tab", "\n": "an LF", "\r": "a CR", " ": "a space"}
-    if char in names:
-        return names[char]
-    if char.isprintable():
-        return f"{char!r} (U+{ord(char):04X})"
-    return f"the character U+{ord(char):04X}"
-
-
-def _name_fault(name: str) -> str:
-    """Say what is wrong with a received field name."""
-    if name[:1] in (" ", "\t"):
-        # RFC 9112 section 5.2: folding is obsolete, and read differently by different parsers.
-        return "a line of the head begins with white space: folded fields are not accepted"
-    if not name:
-        return "a line of the head begins with a colon: expected a field name"
-    if name.rstrip(" \t") != name:
-        # RFC 9112 section 5.1: this has been used to slip a field past a proxy.
-        return f"white space between the field name {_excerpt(name.rstrip())} and its colon"
-    return f"the field name {_excerpt(name)} has a character that none may have"
-
-
-def _line_fault(line: str) -> str:
-    """Say what is wrong with a received line that has no colon."""
-    if not line:
-        return "an empty line before the end of the head"
-    if line[0] in " \t":
-        return _name_fault(line)
-    return f"a line of the head has no colon: {_excerpt(line)}"
-
-
-def _refuse_control(text: str) -> NoReturn:
-    """Raise the error that says which control stands where."""
-    match = _FAULTY_CONTROL.search(text)
-    assert match is not None
-    at = match.start()
-    line = text[text.rfind("\n", 0, at) + 1 : at]
-    name = line.partition(":")[0]
-    where = f", in field {_excerpt(name, secret=False)}" if _TOKEN.fullmatch(name) else ""
-    kind = {"\r": "a CR without its LF", "\n": "an LF without its CR"}.get(match[0])
-    raise ProtocolError(f"{kind or _character(match[0])} at byte {at} of the head{where}")

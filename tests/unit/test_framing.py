@@ -259,7 +259,7 @@ def test_the_end_is_known_with_its_last_byte() -> None:
         (b"0\r\nA: b\rc\r\n\r\n", "a CR without its LF"),
         (b"0\r\nA: \x00\r\n\r\n", "a NUL"),
         (b"0\r\nA\r\n\r\n", "no colon"),
-        (b"0\r\n" + b"A: b\r\n" * (MAX_FIELDS + 1) + b"\r\n", "more than 256 trailer fields"),
+        (b"0\r\n" + b"A: b\r\n" * (MAX_FIELDS + 1), "more than 256 trailer fields"),
         (b"0\r\nA: " + b"b" * MAX_HEAD, "trailers are larger than 65,536 bytes"),
         (b"0\r\n" + (b"A: " + b"b" * 9000 + b"\r\n") * 8, "larger than 65,536"),
     ],
@@ -285,6 +285,22 @@ def test_the_longest_lines_allowed(cut: int) -> None:
     body, reader = decode(line + b"x\r\n0\r\n" + trailer + b"\r\n", cut)
     assert (body, reader.ended) == (b"x", True)
     assert len(reader.trailers[0][1]) == MAX_HEAD - 7
+
+
+@pytest.mark.parametrize(
+    "feeds",
+    [
+        (b"5\r\nhello\r", b"\r\n0\r\n\r\n"),
+        (b"5\r", b"5\r\nhello\r\n0\r\n\r\n"),
+        (b"0\r\n\r", b"\r\n"),
+        (b"0\r\nA: b\r", b"\r\n\r\n"),
+    ],
+)
+def test_a_cut_line_is_not_forgotten(feeds: tuple[bytes, bytes]) -> None:
+    reader = ChunkedReader()
+    reader.feed(feeds[0])
+    with pytest.raises(ChunkedEncodingError):
+        reader.feed(feeds[1])
 
 
 def test_a_flood_of_extensions_is_refused() -> None:

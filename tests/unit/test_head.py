@@ -158,11 +158,11 @@ FAULTY_FIELDS = [
     (b"A", "no colon: 'A'"),
     (b"Server", "no colon: 'Server'"),
     (b"A: b\r\n\r\nC: d", "an empty line"),
-    (b"A: b\nC: d", "an LF without its CR at byte 21 of the head, in field 'A'"),
+    (b"A: b\nC: d", "an LF without its CR at byte 21, in field 'A'"),
     (b"A: b\rC: d", "a CR without its LF at byte 21"),
     (b"A: b\r\r", "a CR without its LF"),
     (b"A: b\n\n", "an LF without its CR"),
-    (b"A: b\x00", "a NUL at byte 21 of the head, in field 'A'"),
+    (b"A: b\x00", "a NUL at byte 21, in field 'A'"),
     (b"A\x00: b", "a NUL"),
     (b"A: \x01", "the character U+0001"),
     (b"A: \x0b", "the character U+000B"),
@@ -358,9 +358,10 @@ FAULTY_HEADERS = [
 def test_headers_that_cannot_be_sent(name: Any, value: Any, message: str) -> None:
     with pytest.raises(InvalidHeader, match=re.escape(message)):
         check_field(name, value)
-    for _ in range(2):
-        with pytest.raises(InvalidHeader, match=re.escape(message)):
-            write_head("GET", "/", [("Host", "h"), (name, value), ("Accept", "*/*")])
+    # Once the names are known to be sound, the text as a whole must give the fault away.
+    write_head("GET", "/", [("Host", "h"), ("A", "b"), ("Accept", "*/*")])
+    with pytest.raises(InvalidHeader, match=re.escape(message)):
+        write_head("GET", "/", [("Host", "h"), (name, value), ("Accept", "*/*")])
 
 
 @pytest.mark.parametrize("value", ["hunter2\n", " hunter2", "hunter2€", "hunter2\x00"])
@@ -375,8 +376,9 @@ def test_errors_never_show_a_value(value: str) -> None:
 def test_methods_that_cannot_be_sent(method: Any) -> None:
     with pytest.raises(InvalidHeader, match="the method is"):
         check_method(method)
+    write_head("GET", "/", [("Host", "h")])
     with pytest.raises(InvalidHeader, match="the method is"):
-        write_head(method, "/", [])
+        write_head(method, "/", [("Host", "h")])
 
 
 @pytest.mark.parametrize("method", ["GET", "get", "M-SEARCH", "X!"])
@@ -405,6 +407,7 @@ def test_targets_that_cannot_be_sent(target: str, message: str) -> None:
     with pytest.raises(InvalidURL, match=re.escape(message)) as caught:
         check_target(target)
     assert "hunter2" not in str(caught.value)
+    write_head("GET", "/", [("Host", "h")])
     with pytest.raises(InvalidURL, match=re.escape(message)):
         write_head("GET", target, [("Host", "h")])
 

@@ -90,7 +90,7 @@ def test_a_bad_proxy_is_refused(value: str, said: str) -> None:
 @pytest.mark.parametrize("value", [b"http://ann:hush@proxy", None, 3128, ["proxy", 3128]])
 def test_a_proxy_that_is_no_string_is_refused(value: object) -> None:
     with pytest.raises(InvalidProxyURL) as caught:
-        parse_proxy(value)
+        parse_proxy(value)  # type: ignore[arg-type]
 
     assert type(value).__name__ in str(caught.value)
     assert "hush" not in str(caught.value)

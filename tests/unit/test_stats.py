@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime
 import pickle
 import random
 from types import SimpleNamespace
@@ -134,12 +133,18 @@ def response(status: int | None, **attributes: Any) -> Any:
         **{
             "status_code": status,
             "error": None,
-            "elapsed": datetime.timedelta(seconds=0.5),
-            "hook_errors": [],
-            "body_size": 100,
-            "timings": {"connect": None},
+            "history": [],
+            "_hook_errors": None,
+            "_received": 100,
+            "_times": times(10.0, 10.5),
             **attributes,
         }
+    )
+
+
+def times(started: float, headed: float | None, **others: Any) -> Any:
+    return SimpleNamespace(
+        **{"started": started, "headed": headed, "received": None, "connect": None, **others}
     )
 
 
@@ -147,9 +152,13 @@ def test_summarise() -> None:
     stats = summarise(
         iter(
             [
-                response(200, timings={"connect": 0.01}),
-                response(200, hook_errors=[ValueError()]),
-                response(None, error=OSError("x"), elapsed=None, body_size=0),
+                response(200, _times=times(10.0, 10.5, connect=0.01)),
+                response(
+                    200,
+                    _hook_errors=[ValueError()],
+                    history=[response(302, _times=times(9.0, 9.5, connect=0.01)), response(302)],
+                ),
+                response(None, error=OSError("x"), _times=None, _received=0),
                 None,
                 ValueError("from an exception_handler"),
                 "instead",
@@ -161,16 +170,17 @@ def test_summarise() -> None:
     assert stats.statuses == {200: 2}
     assert stats.errors == {"OSError": 1, "None": 1, "ValueError": 1, "str": 1}
     assert stats.bytes == 200
-    assert stats.connections == 1
+    assert stats.connections == 2
     assert stats.hook_errors == 1
     assert (stats.seconds, stats.rate) == (3, 2)
     assert stats.latency.max == 0.5
 
 
 def test_summarise_finds_the_seconds() -> None:
-    stats = summarise(
-        [response(200, started_at=10.0), response(200, started_at=11.0, ended_at=12.0)]
-    )
-    assert stats.seconds == 2.0
-    assert summarise([response(200)]).seconds == 0
+    found = [
+        response(200, _times=times(10.0, 10.2)),
+        response(200, _times=times(11.0, 11.5, received=12.0)),
+    ]
+    assert summarise(found).seconds == 2.0
+    assert summarise([response(200, _times=None)]).seconds == 0
     assert summarise([]).requests == 0
