@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
-__all__ = ["Stream"]
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from .sessions import Session
+
+__all__ = ["Keywords", "Stream"]
+
+
+class Keywords(TypedDict, total=False):
+    """What every call takes beside ``params``, ``data`` and ``json``, for type checkers."""
+
+    headers: Any
+    cookies: Any
+    files: Any
+    auth: tuple[str | bytes, str | bytes] | Callable[[Any], Any] | None
+    timeout: Any
+    allow_redirects: bool | None
+    proxies: Mapping[str, str | None] | None
+    hooks: Mapping[str, Callable[..., Any] | Iterable[Callable[..., Any]] | None] | None
+    verify: bool | str | PathLike[str] | None
+    cert: str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]] | None
+    config: Mapping[str, Any] | None
+    prefetch: bool | None
+    stream: bool | None
+    session: Session | None  #: of one-shot functions only
 
 
 class Stream(Protocol):

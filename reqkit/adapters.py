@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import bodies
 from .connecting import open_stream
 from .environment import select_proxy
-from .exceptions import ConnectTimeout, InvalidSchema
+from .exceptions import ConnectTimeout, InvalidSchema, RequestException
 from .exchange import Body, answer_of, exchange, failure, head_of
 from .network import Network, Semaphore, current
 from .pools import ConnectionPool
@@ -304,7 +304,7 @@ class HTTPAdapter(BaseAdapter):
             _wait_for(place, request, limits, deadline)
         connection: Connection | None = None
         try:
-            connection = pool.acquire(key)
+            connection = pool.acquire(key, request.body is None and request.method in _IDEMPOTENT)
             fresh = connection is None
             if connection is None:
                 connection = self._connect(key, route, request, network, limits, deadline, times)
@@ -327,6 +327,8 @@ class HTTPAdapter(BaseAdapter):
             if place is not None:
                 place.release()
             ours = failure(error, phase, request, proxy, deadline)
+            if connection is None and isinstance(ours, RequestException):
+                ours.before_sending = True
             if ours is error:
                 raise
             raise ours from error

@@ -1,78 +1,86 @@
-"""One-shot functions: a request without a session of the user's."""
+"""One-shot functions: a request without a session of the user's.
+
+They are the methods of one object, so that what they take and what comes back is written down
+once: in `Verbs`, which sessions have too.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .sessions import one_shot
+from .verbs import Verbs
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._types import Keywords
+    from .request import Request
+    from .response import Response
+    from .sessions import Session
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request"]
 
 
-def request(method: str, url: Any, *, session: Any = None, **keywords: Any) -> Any:
-    """Send a request. Blocks until the head of the answer is there.
+class OneShot(Verbs):
+    """Sends each request through a fresh session, or through the one given."""
 
-    One-shot calls share connections with each other, never cookies.
+    __slots__ = ()
 
-    Args:
-        method: ``GET``, ``POST``, ….
-        url: where to, with its scheme.
-        session: the `Session` to send it through, in place of a fresh one.
-        **keywords: ``params`` (dictionary, pairs or str, added to the query), ``data`` (a form's
-            dictionary or pairs, str, bytes, a file, an iterable of bytes), ``json``, ``headers``,
-            ``cookies``, ``files`` (name to file, bytes, or ``(filename, file[, type[,
-            headers]])``), ``auth`` (a pair for Basic, or a callable), ``timeout`` (seconds,
-            ``(connect, read)``, `Timeouts`, or None for no limit), ``allow_redirects``,
-            ``proxies``, ``hooks``, ``verify`` (True, False, a CA file or folder), ``cert`` (a file
-            or ``(cert, key)``), ``config``, ``prefetch`` (True reads the body before this
-            returns; ``stream=`` is its contrary), ``return_response`` (False gives the unsent
-            `Request`).
+    @overload
+    def request(
+        self, method: str, url: Any, *, params: Any = None, data: Any = None, json: Any = None,
+        return_response: Literal[True] = True, **keywords: Unpack[Keywords],
+    ) -> Response: ...  # fmt: skip
+    @overload
+    def request(
+        self, method: str, url: Any, *, params: Any = None, data: Any = None, json: Any = None,
+        return_response: Literal[False], **keywords: Unpack[Keywords],
+    ) -> Request: ...  # fmt: skip
+    def request(
+        self, method: str, url: Any, *, session: Session | None = None, **keywords: Any
+    ) -> Any:
+        """Send a request. Blocks until the head of the answer is there.
 
-    Returns:
-        the `Response`; whoever gets it reads or closes it.
+        One-shot calls share connections with each other, never cookies.
 
-    Raises:
-        RequestException: the root of all errors: `URLRequired`, `MissingSchema`, `InvalidURL`,
-            `InvalidSchema`, `InvalidHeader` before anything is sent; `ConnectTimeout`, `SSLError`,
-            `ProxyError`, `ConnectionError` where no connection could be made (a retry is safe) or
-            it broke; `ReadTimeout`, `TotalTimeout`, `TooManyRedirects`, and, once the body is
-            read, `ChunkedEncodingError`, `ContentDecodingError`, `ContentTooLarge`.
-        TypeError: an argument that does not exist; the text has the nearest one.
-    """
-    sender = one_shot() if session is None else session
-    return sender.request(method, url, **keywords)
+        Args:
+            method: ``GET``, ``POST``, ….
+            url: where to, with its scheme.
+            session: the `Session` to send it through, in place of a fresh one.
+            **keywords: ``params`` (dictionary, pairs or str, added to the query), ``data`` (a
+                form's dictionary or pairs, str, bytes, a file, an iterable of bytes), ``json``,
+                ``headers``, ``cookies``, ``files`` (name to file, bytes, or ``(filename, file[,
+                type[, headers]])``), ``auth`` (a pair for Basic, or a callable), ``timeout``
+                (seconds, ``(connect, read)``, `Timeouts`, or None for no limit),
+                ``allow_redirects``, ``proxies``, ``hooks``, ``verify`` (True, False, a CA file or
+                folder), ``cert`` (a file or ``(cert, key)``), ``config``, ``prefetch`` (True reads
+                the body before this returns; ``stream=`` is its contrary), ``return_response``
+                (False gives the unsent `Request`).
 
+        Returns:
+            the `Response`; whoever gets it reads or closes it.
 
-def get(url: Any, params: Any = None, **keywords: Any) -> Any:
-    """Send a GET; see `request`."""
-    return request("GET", url, params=params, **keywords)
-
-
-def options(url: Any, **keywords: Any) -> Any:
-    """Send an OPTIONS; see `request`."""
-    return request("OPTIONS", url, **keywords)
-
-
-def head(url: Any, **keywords: Any) -> Any:
-    """Send a HEAD, which follows no redirects unless told to; see `request`."""
-    return request("HEAD", url, **keywords)
-
-
-def post(url: Any, data: Any = None, json: Any = None, **keywords: Any) -> Any:
-    """Send a POST; see `request`."""
-    return request("POST", url, data=data, json=json, **keywords)
+        Raises:
+            RequestException: the root of all errors: `URLRequired`, `MissingSchema`,
+                `InvalidURL`, `InvalidSchema`, `InvalidHeader` before anything is sent;
+                `ConnectTimeout`, `SSLError`, `ProxyError`, `ConnectionError` where no connection
+                could be made (a retry is safe) or it broke; `ReadTimeout`, `TotalTimeout`,
+                `TooManyRedirects`, and, once the body is read, `ChunkedEncodingError`,
+                `ContentDecodingError`, `ContentTooLarge`.
+            TypeError: an argument that does not exist; the text has the nearest one.
+        """
+        sender = one_shot() if session is None else session
+        return sender.request(method, url, **keywords)
 
 
-def put(url: Any, data: Any = None, **keywords: Any) -> Any:
-    """Send a PUT; see `request`."""
-    return request("PUT", url, data=data, **keywords)
+_one_shot = OneShot()
 
-
-def patch(url: Any, data: Any = None, **keywords: Any) -> Any:
-    """Send a PATCH; see `request`."""
-    return request("PATCH", url, data=data, **keywords)
-
-
-def delete(url: Any, **keywords: Any) -> Any:
-    """Send a DELETE; see `request`."""
-    return request("DELETE", url, **keywords)
+request = _one_shot.request
+get = _one_shot.get
+options = _one_shot.options
+head = _one_shot.head
+post = _one_shot.post
+put = _one_shot.put
+patch = _one_shot.patch
+delete = _one_shot.delete

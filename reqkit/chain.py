@@ -15,7 +15,7 @@ from . import environment
 from .cookies import store
 from .exceptions import RequestException, TooManyRedirects
 from .hooks import Hooks, dispatch_hook
-from .network import current
+from .network import current, use
 from .prepare import Policy, PreparedRequest, auth_of
 from .redirects import may_keep_auth, next_message
 from .response import Response
@@ -55,6 +55,7 @@ class Chain:
     __slots__ = (
         "_auth",
         "_first",
+        "_network",
         "allow_redirects",
         "cert",
         "config",
@@ -124,6 +125,7 @@ class Chain:
             self.policy = Policy(deadline, retries, limit)
         self._auth: Any = None
         self._first: Target | None = None
+        self._network = current()
 
     def keywords(self) -> dict[str, Any]:
         """Return what hooks that take keywords, and auth handlers, are told."""
@@ -272,7 +274,7 @@ class Chain:
         return response
 
     def send(self, request: PreparedRequest, **keywords: Any) -> Response:
-        """Send a further message the way that the first went. Blocks.
+        """Send a further message the way that the first went, over its network too. Blocks.
 
         Args:
             request: the message.
@@ -282,7 +284,8 @@ class Chain:
         Raises:
             RequestException: it failed.
         """
-        return self._send_one(request, keywords)
+        with use(self._network):  # who resumes a download may be in a greenlet of their own
+            return self._send_one(request, keywords)
 
     def close(self) -> None:
         """Do nothing: connections are the session's."""

@@ -130,10 +130,14 @@ def _announced(response: Response, offset: int) -> int | None:
     if ranged is not None and ranged[2] is not None:
         return ranged[2]
     length = response.headers.get("content-length")
-    coding = response.headers.get("content-encoding", "identity").strip().lower()
-    if length is None or coding != "identity" or response.request.method == "HEAD":
+    if length is None or _is_encoded(response) or response.request.method == "HEAD":
         return None  # the length is the encoded body's
     return offset + int(length)
+
+
+def _is_encoded(response: Response) -> bool:
+    coding: str = response.headers.get("content-encoding", "identity")
+    return coding.strip().lower() != "identity"
 
 
 def _range_of(response: Response) -> tuple[int | None, int | None, int | None] | None:
@@ -191,16 +195,17 @@ def _resumed(response: Response, part: Path, note: _Note) -> tuple[Response, int
     """
     size = part.stat().st_size if part.exists() else 0
     version = note.read()
-    encoded = response.headers.get("content-encoding", "identity").strip().lower() != "identity"
     if not size or version is None:
-        if encoded:
+        if _is_encoded(response):
             # A part of an encoded body could not be gone on with.
             return _ask(response, None, None), 0
         return response, 0
     again = _ask(response, size, version)
     if again.status_code == 206:
         ranged = _range_of(again)
-        if ranged is None or ranged[0] != size:
+        # A server may not heed If-Range, and send a part of another version.
+        changed = _validator(again) not in (None, version)
+        if ranged is None or ranged[0] != size or changed or _is_encoded(again):
             again.close()
             return _ask(response, None, None), 0
         return again, size

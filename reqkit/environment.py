@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from .exceptions import RequestsWarning
+from .timeouts import clock
 
 __all__ = ["bypasses", "ca_bundle", "netrc_credentials", "proxies_for", "select_proxy"]
 
@@ -258,6 +259,10 @@ class _Read(NamedTuple):
 _NETRC: Final = _Variables("NETRC")
 _MOST_FILES: Final = 8
 _read_files: dict[str, _Read] = {}
+#: Seconds for which the absence of the usual files is taken for granted.
+_NETRC_SECONDS: Final = 0.5
+#: Homes without a netrc, and until when that is believed.
+_no_netrc: dict[str | bytes | None, float] = {}
 
 
 def netrc_credentials(host: str) -> tuple[str, str] | None:
@@ -277,10 +282,16 @@ def netrc_credentials(host: str) -> tuple[str, str] | None:
     else:
         data = _variables()
         home = os.environ.get("USERPROFILE") if data is None else data.get(b"HOME")
+        now = clock()
+        if _no_netrc.get(home, 0.0) > now:
+            return None
         for path in _usual_files(home):
             if os.access(path, os.F_OK):
                 break
         else:
+            # Looking costs as much as a good part of a request, and is asked for each.
+            _no_netrc.clear()
+            _no_netrc[home] = now + _NETRC_SECONDS
             return None
     entries = _netrc_entries(path)
     if entries is None:

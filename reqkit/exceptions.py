@@ -54,10 +54,12 @@ class RequestException(OSError):
     Attributes:
         request: the `PreparedRequest` (or `Request`) that failed, or None where it was never made.
         response: the `Response` in hand when it failed, or None.
+        before_sending: whether no connection was made, so that nothing can have been sent.
     """
 
     request: Any
     response: Any
+    before_sending: bool = False
 
     def __init__(self, *args: Any, request: Any = None, response: Any = None) -> None:
         self.response = response
@@ -98,7 +100,12 @@ class ProtocolError(ConnectionError):
     """The server's answer breaks HTTP's rules, so where it ends cannot be trusted.
 
     The connection is closed. A retry is safe for idempotent methods, and rarely helps.
+
+    Attributes:
+        no_answer: whether the connection ended before a byte of the answer: a retry may help.
     """
+
+    no_answer: bool = False
 
 
 class ProxyError(ConnectionError):

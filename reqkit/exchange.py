@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from . import bodies, failures
 from .exceptions import RequestException
@@ -11,12 +11,15 @@ from .response import Response, Times
 from .timeouts import Deadline, Timeouts, clock
 from .urls import without_password
 from .wire.connection import Connection, ConnectionGone
-from .wire.head import AnswerHead, write_head
+from .wire.head import AnswerHead, write_head, write_request
 
 if TYPE_CHECKING:
     from .network import Semaphore
     from .prepare import PreparedRequest
     from .routes import Proxy
+
+#: Timers may fire this much early, in seconds.
+_SLACK: Final = 0.02
 
 __all__ = ["Body", "answer_of", "exchange", "failure", "head_of"]
 
@@ -32,8 +35,13 @@ def head_of(request: PreparedRequest, forwarded: Proxy | None) -> bytes:
         InvalidHeader, InvalidURL: it cannot be written.
     """
     target = request.target
+    fields = request.fields()
+    if forwarded is None and request._headers is None:
+        return write_request(request.method or "GET", target.path, target.authority, fields)
     headers = request.headers
-    pairs = list(headers.items())
+    if forwarded is None and "host" not in headers and "proxy-authorization" not in headers:
+        return write_request(request.method or "GET", target.path, target.authority, fields)
+    pairs = list(fields)
     path = target.path
     if "host" not in headers:
         # RFC 9110 section 7.2: it goes first.
@@ -59,7 +67,7 @@ def failure(
     """Return reqkit's error for what went wrong, or the error itself where it is not ours."""
     if isinstance(error, RequestException):
         ours: RequestException = error
-    elif isinstance(error, TimeoutError) and deadline is not None and deadline.passed():
+    elif isinstance(error, TimeoutError) and deadline is not None and deadline.passed(_SLACK):
         ours = deadline.expired(phase)
     else:
         target = request.target
@@ -72,6 +80,8 @@ def failure(
             proxy=proxy,
         )
         if translated is None:
+            if getattr(error, "phase", error) is None:
+                error.phase = phase  # type: ignore[attr-defined]  # what it has stopped
             return error
         ours = translated
     if ours.request is None:
@@ -175,6 +185,10 @@ def exchange(
     body = request.body
     chunked = False
     broken: OSError | None = None
+    # Said by config['keep_alive'] or by hand; the server may not heed it (RFC 9112 section 9.6).
+    told = request.headers.get("connection")
+    if told is not None and "close" in told.lower():
+        connection.serve_no_more()
     if body is not None:
         if isinstance(body, str):
             body = body.encode()

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from .exceptions import HookWarning
 
-__all__ = ["HOOKS", "Hook", "Hooks", "default_hooks", "dispatch_hook", "merge_hooks"]
+__all__ = ["HOOKS", "Hook", "Hooks", "default_hooks", "dispatch_hook", "merge_hooks", "takes_keywords"]
 
 Hook = Callable[..., Any]
 
@@ -39,6 +39,16 @@ def check_name(name: object) -> str:
     raise ValueError(f"there is no hook named {name!r}: the hooks are {', '.join(HOOKS)}{hint}")
 
 
+def _mapping(given: Any) -> Mapping[str, Any]:
+    """Return the hooks that were given, once they are known to be a dictionary."""
+    if isinstance(given, Mapping):
+        return given
+    raise ValueError(
+        f"hooks is a {type(given).__name__} ({given!r}): expected a dictionary of a hook's name to"
+        f" a function or a list of them; the hooks are {', '.join(HOOKS)}"
+    )
+
+
 def _as_list(name: str, given: Any) -> list[Hook]:
     if given is None:
         return []
@@ -54,19 +64,29 @@ def _as_list(name: str, given: Any) -> list[Hook]:
 
 
 class Hooks(dict[str, list[Hook]]):
-    """A list of hooks for each known name; any other name is a `ValueError`."""
+    """A list of hooks for each known name; any other name is a `ValueError`.
 
-    __slots__ = ()
+    Attributes:
+        cleared: the names that were set to nothing: a call's leave the session's hooks out.
+    """
+
+    __slots__ = ("cleared",)
+
+    cleared: frozenset[str]
 
     def __init__(self, given: Mapping[str, Any] | None = None) -> None:
         super().__init__()
+        self.cleared = frozenset()
         for name in HOOKS:
             dict.__setitem__(self, name, [])
-        if given:
-            self.update(given)
+        if given is not None:
+            self.update(_mapping(given))
 
     def __setitem__(self, name: str, hooks: Any) -> None:
-        dict.__setitem__(self, check_name(name), _as_list(name, hooks))
+        functions = _as_list(check_name(name), hooks)
+        dict.__setitem__(self, name, functions)
+        if not functions:
+            self.cleared |= {name}
 
     def __missing__(self, name: str) -> list[Hook]:
         check_name(name)
@@ -76,8 +96,12 @@ class Hooks(dict[str, list[Hook]]):
 
     def update(self, *others: Any, **named: Any) -> None:
         """Set several at once, with the checks of setting one."""
-        for name, hooks in dict(*others, **named).items():
-            self[name] = hooks
+        for one in (*others, named):
+            # One of ours has all names: those that nobody set say nothing.
+            cleared = one.cleared if isinstance(one, Hooks) else None
+            for name, hooks in dict(one).items():
+                if hooks or cleared is None or name in cleared:
+                    self[name] = hooks
 
     def setdefault(self, name: str, default: Any = None) -> list[Hook]:
         """Return the hooks of that name, as `dict.setdefault` does."""
@@ -102,7 +126,8 @@ class Hooks(dict[str, list[Hook]]):
         return True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Hooks, (dict(self),)
+        said = {name: hooks for name, hooks in self.items() if hooks or name in self.cleared}
+        return Hooks, (said,)
 
 
 def default_hooks() -> Hooks:
@@ -116,9 +141,9 @@ def merge_hooks(own: Mapping[str, Any] | None, given: Mapping[str, Any] | None) 
     Returns:
         None where there is no hook at all, so that nothing is spent on the usual request.
     """
-    if given:
+    if given is not None:
         merged = Hooks(own)
-        merged.update(given)
+        merged.update(_mapping(given))
         return merged if any(merged.values()) else None
     if own is not None and any(own.values()):
         return Hooks(own)
@@ -134,7 +159,8 @@ def _inspect(hook: Hook) -> bool:
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
-def _takes_keywords(hook: Hook) -> bool:
+def takes_keywords(hook: Hook) -> bool:
+    """Tell whether a hook has ``**kwargs``."""
     function = getattr(hook, "__func__", hook)  # the cache must not keep a method's object alive
     try:
         return _inspect(function)
@@ -168,7 +194,7 @@ def dispatch_hook(
         return data
     for hook in tuple(hooks):
         try:
-            result = hook(data, **keywords) if keywords and _takes_keywords(hook) else hook(data)
+            result = hook(data, **keywords) if keywords and takes_keywords(hook) else hook(data)
         except Exception as error:
             if errors is not None:
                 errors.append(error)
@@ -179,9 +205,16 @@ def dispatch_hook(
     return data
 
 
+def _name_of(hook: Hook) -> str:
+    """Return a hook's name. Not its repr, which may show the arguments of a partial."""
+    while isinstance(hook, functools.partial):
+        hook = hook.func
+    return getattr(hook, "__qualname__", None) or type(hook).__qualname__
+
+
 def warn_of(name: str, hook: Hook, error: BaseException) -> None:
     """Give the warning that says that a hook raised."""
-    called = getattr(hook, "__qualname__", None) or repr(hook)
+    called = _name_of(hook)
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     warnings.warn(
         HookWarning(f"the {name} hook {called} raised; the request goes on\n{trace}"),

@@ -8,7 +8,6 @@ while anything waits.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Hashable, Iterator
 from typing import Final
 
@@ -20,6 +19,8 @@ __all__ = ["IDLE_SECONDS", "ConnectionPool"]
 
 #: Seconds after which an unused connection is closed: servers do so themselves after about as long.
 IDLE_SECONDS: Final = 60.0
+#: Seconds within which what the last answer's read has seen is still so: a system call saved.
+_JUST_NOW: Final = 0.001
 
 
 class ConnectionPool:
@@ -42,7 +43,7 @@ class ConnectionPool:
         self.most_each = most_each
         self.opened = 0
         self.closed = False
-        self._idle: dict[Hashable, deque[Connection]] = {}
+        self._idle: dict[Hashable, list[Connection]] = {}
         self._count = 0
         self._swept = 0.0
         self._lock = threading.Lock()
@@ -54,21 +55,27 @@ class ConnectionPool:
     def __len__(self) -> int:
         return self._count
 
-    def acquire(self, key: Hashable) -> Connection | None:
-        """Return a kept connection that is still good, or None. Never blocks."""
+    def acquire(self, key: Hashable, repeatable: bool = False) -> Connection | None:
+        """Return a kept connection that is still good, or None. Never blocks.
+
+        Args:
+            key: what it is to serve.
+            repeatable: whether the message can be sent again, should the server have closed the
+                connection in the very moment: one that has just been used is not looked at then.
+        """
         while True:
             with self._lock:
                 kept = self._idle.get(key)
-                if kept is None:
+                if not kept:
                     return None
                 connection = kept.pop()
                 self._count -= 1
-                if not kept:
+                if not kept and len(self._idle) > 1:
                     del self._idle[key]
             # Bytes on an idle connection are nobody's answer, and an end is an end.
-            if (
-                clock() - connection.idle_since < IDLE_SECONDS
-                and not connection.stream.is_readable()
+            idle = clock() - connection.idle_since
+            if idle < IDLE_SECONDS and (
+                (repeatable and idle < _JUST_NOW) or not connection.stream.is_readable()
             ):
                 return connection
             connection.close()
@@ -79,26 +86,27 @@ class ConnectionPool:
             connection.close()
             return
         now = connection.idle_since = clock()
-        surplus: list[Connection] = []
+        surplus: list[Connection] | None = None
+        key = connection.key
         with self._lock:
-            # Put back at the end, so that the first key is the one that was idle for longest.
-            kept = self._idle.pop(connection.key, None) or deque()
-            self._idle[connection.key] = kept
+            idle = self._idle
+            kept = idle.get(key)
+            if kept is None:
+                kept = idle[key] = []
+            elif len(idle) > 1:
+                # Put back at the end: the first key is the one that was idle for longest.
+                idle[key] = idle.pop(key)
             kept.append(connection)
             self._count += 1
             most = self._network.most_idle
             if most is None:
-                if len(kept) > self.most_each:
-                    surplus.append(kept.popleft())
-                    self._count -= 1
-                if len(self._idle) > self.most_keys:
-                    oldest = next(iter(self._idle))
-                    surplus.extend(self._idle.pop(oldest))
-                    self._count -= len(surplus)
+                if len(kept) > self.most_each or len(idle) > self.most_keys:
+                    surplus = self._surplus(kept)
             elif self._count > most:
-                surplus.append(self._oldest())
-        for extra in surplus:
-            extra.close()
+                surplus = [self._oldest()]
+        if surplus is not None:
+            for extra in surplus:
+                extra.close()
         if now - self._swept > 1.0:
             self.sweep(now)
         if not self._scheduled:
@@ -106,13 +114,23 @@ class ConnectionPool:
 
     def _oldest(self) -> Connection:
         """Take out the least recently used connection of the key that was idle for longest."""
-        key = next(iter(self._idle))
+        key = next(key for key, kept in self._idle.items() if kept)
         kept = self._idle[key]
-        connection = kept.popleft()
+        connection = kept.pop(0)
         self._count -= 1
         if not kept:
             del self._idle[key]
         return connection
+
+    def _surplus(self, kept: list[Connection]) -> list[Connection]:
+        """Take out what is more than is kept for one key, and for how many keys."""
+        out = []
+        while len(kept) > self.most_each:
+            out.append(kept.pop(0))
+        while len(self._idle) > self.most_keys:
+            out += self._idle.pop(next(iter(self._idle)))
+        self._count -= len(out)
+        return out
 
     def sweep(self, now: float | None = None) -> int:
         """Close what was idle for too long; return how many are left. Never blocks."""
@@ -122,9 +140,9 @@ class ConnectionPool:
         limit = now - IDLE_SECONDS
         while True:
             with self._lock:
-                if not self._idle:
+                if not self._count:
                     return 0
-                kept = self._idle[next(iter(self._idle))]
+                kept = next(kept for kept in self._idle.values() if kept)
                 if kept[0].idle_since > limit:
                     return self._count
                 connection = self._oldest()

@@ -76,29 +76,31 @@ class PreparedRequest:
         "_body_position",
         "_bound_to",
         "_encode",
+        "_headers",
         "_hooks",
         "_in_auth",
         "_jars",
         "_length",
         "_own_jar",
+        "_pairs",
         "_policy",
         "_target",
         "_wrote_cookies",
         "body",
-        "headers",
         "method",
         "url",
     )
 
     method: str | None
     url: str | None
-    headers: CaseInsensitiveDict
     body: Any
 
     def __init__(self) -> None:
         self.method = None
         self.url = None
-        self.headers = CaseInsensitiveDict()
+        self._headers: CaseInsensitiveDict | None = None
+        #: The headers, until somebody looks at them: most messages have their session's.
+        self._pairs: tuple[tuple[str, str], ...] = ()
         self.body = None
         self._hooks: Hooks | None = None
         self._auth: Auth | None = None
@@ -117,6 +119,21 @@ class PreparedRequest:
         self._target: Target | None = None
         self._encode = True
         self._policy: Policy | None = None
+
+    @property
+    def headers(self) -> CaseInsensitiveDict:
+        """The fields that go out, but for Host, unless it was set by hand."""
+        if self._headers is None:
+            self._headers = CaseInsensitiveDict(self._pairs)
+        return self._headers
+
+    @headers.setter
+    def headers(self, value: Any) -> None:
+        self._headers = value if type(value) is CaseInsensitiveDict else CaseInsensitiveDict(value)
+
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """Return what `headers` has, as a key for what is made of it."""
+        return self._pairs if self._headers is None else self._headers.pairs()
 
     def prepare(
         self,

@@ -1,18 +1,49 @@
-"""A body as a file: what `Response.raw` gives, with the methods that users of urllib3 know."""
+"""Where a body comes from, and a body as a file: `Response.raw`, as users of urllib3 know it."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from urllib3 import HTTPHeaderDict
 
 from .content.decoders import make_decoder
 
-__all__ = ["RawBody"]
+__all__ = ["AnswerFacts", "BodySource", "ForeignBody", "RawBody", "WholeBody"]
 
 _STEP = 64 * 1024
+
+
+class AnswerFacts(Protocol):
+    """The head of an answer, as the wire read it."""
+
+    version: int
+    status: int
+    reason: str
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The fields as they were received."""
+
+    def get(self, lower_name: str) -> str | None:
+        """A field's value, joined where it came more than once."""
+
+    def get_all(self, lower_name: str) -> list[str]:
+        """A field's values."""
+
+
+class BodySource(Protocol):
+    """Where a body comes from, without its framing but still encoded.
+
+    Its errors are reqkit's own.
+    """
+
+    def read(self, most: int) -> bytes:
+        """Wait for some bytes; none mean that the body has ended."""
+
+    def close(self) -> None:
+        """Let go of the connection. Never raises and may be called again."""
 
 
 class RawBody(io.RawIOBase):
@@ -104,6 +135,15 @@ class RawBody(io.RawIOBase):
         self._rest = data[amt:]
         return data[:amt]
 
+    def read1(self, amt: int = -1) -> bytes:
+        """Read what comes next, still encoded: up to ``amt`` bytes, without waiting for more."""
+        data = self._rest or self._more(self.decode_content)
+        if 0 <= amt < len(data):
+            data, self._rest = data[:amt], data[amt:]
+        else:
+            self._rest = b""
+        return data
+
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer; return how many bytes."""
         view = memoryview(buffer).cast("B")
@@ -141,3 +181,49 @@ class RawBody(io.RawIOBase):
         if not self.closed:
             self._source.close()
         super().close()
+
+
+class WholeBody:
+    """A body that is there already."""
+
+    __slots__ = ("_at", "_data")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def read(self, most: int) -> bytes:
+        """Return the next bytes."""
+        piece = self._data[self._at : self._at + most]
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Let go of them."""
+        self._data = b""
+
+
+class ForeignBody:
+    """A body that somebody put in ``raw``: any file, urllib3's response among them."""
+
+    __slots__ = ("_file", "_generator", "_live")
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._live = isinstance(file, RawBody)
+        stream = getattr(file, "stream", None)
+        self._generator = None
+        if stream is not None and not isinstance(file, (RawBody, io.IOBase)):
+            self._generator = stream(_STEP, decode_content=False)
+
+    def read(self, most: int) -> bytes:
+        """Read on; blocks as the file does."""
+        if self._generator is not None:
+            return next(self._generator, b"")
+        # Of a live stream what is there, not what would fill the buffer.
+        data: bytes = self._file.read1(most) if self._live else self._file.read(most)
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

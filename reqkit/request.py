@@ -40,6 +40,7 @@ class Request:
         "__weakref__",
         "_cookies",
         "_headers",
+        "_hook_errors",
         "_hooks",
         "_params",
         "allow_redirects",
@@ -92,20 +93,23 @@ class Request:
             raise unknown("Request", others)
         self.method = method
         self.url = url
-        self._headers = headers
-        self.files = files
-        self.data = data
-        self._params = params
+        # What is changed here later is no business of the caller's dictionaries.
+        self._headers = headers if headers is None else _own(headers)
+        self.files = files if files is None else _own(files)
+        self.data = data if data is None else _own(data)
+        self._params = params if params is None else _own(params)
         self.auth = auth
-        self._cookies = cookies
-        self._hooks = None if not hooks else Hooks(hooks)
+        self._cookies = cookies if cookies is None else _own(cookies)
+        self._hooks = None if hooks is None else Hooks(hooks)
+        #: What ``args`` hooks raised when the arguments were taken.
+        self._hook_errors: list[Exception] | None = None
         self.json = json
         self.timeout = timeout
         self.allow_redirects = allow_redirects
-        self.proxies = proxies
+        self.proxies = proxies if proxies is None else _own(proxies)
         self.verify = verify
         self.cert = cert
-        self.config = config
+        self.config = config if config is None else _own(config)
         self.prefetch = prefetch if stream is None else not stream
         self.session = session
         self.callback = callback
@@ -218,7 +222,7 @@ class Request:
         state = {
             name: getattr(self, name)
             for name in Request.__slots__
-            if name not in ("__dict__", "__weakref__", "response", "timeout")
+            if name not in ("__dict__", "__weakref__", "response", "timeout", "_hook_errors")
         }
         if self.timeout is not UNSET:
             state["timeout"] = self.timeout
@@ -226,9 +230,14 @@ class Request:
         return _rebuild, (type(self), state)
 
 
+def _own(given: Any) -> Any:
+    """Return a copy of a plain dictionary; anything else as it is."""
+    return given.copy() if type(given) is dict else given
+
+
 def _rebuild(kind: type[Request], state: dict[str, Any]) -> Request:
     request = kind.__new__(kind)
-    request.response = None
+    request.response = request._hook_errors = None
     request.timeout = UNSET
     for name, value in state.items():
         setattr(request, name, value)

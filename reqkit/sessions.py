@@ -7,7 +7,7 @@ may be shared by threads and greenlets: what one request changes is its own, but
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from . import environment
 from .adapters import BaseAdapter, HTTPAdapter
@@ -19,16 +19,26 @@ from .prepare import PreparedRequest, auth_of
 from .redirects import may_keep_auth, redirect_location, redirect_method
 from .request import Request
 from .response import Response
-from .settings import UNSET, Config, merge, merge_headers, unknown
+from .settings import METHOD_KEYWORDS, UNSET, Config, merge, merge_headers, unknown
 from .structures import CaseInsensitiveDict
 from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
 from .urls import Target, without_password
+from .verbs import Verbs
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._types import Keywords
 
 __all__ = ["Outcome", "Session", "failed_response", "session"]
 
 _SEND_KEYWORDS: Final = (
     "timeout", "verify", "cert", "proxies", "stream", "prefetch", "allow_redirects", "config",
 )  # fmt: skip
+
+
+#: The settings of sessions whose own were never asked for. Not to be handed out.
+_UNTOUCHED: Final = Config()
 
 
 class Outcome:
@@ -42,11 +52,11 @@ class Outcome:
         errors: what ``args`` hooks have raised.
         safe: whether ``safe_mode`` is on.
         as_failure: whether an answer with an error (danger mode) is handed over as a failure.
-        hooked: whether the response hooks have begun to run.
+        pending: the response hooks that are still to run; None before the first one did.
     """
 
     __slots__ = (
-        "as_failure", "chain", "error", "errors", "hooked", "request", "response", "safe",
+        "as_failure", "chain", "error", "errors", "pending", "request", "response", "safe",
     )  # fmt: skip
 
     def __init__(self, request: Request) -> None:
@@ -57,7 +67,7 @@ class Outcome:
         self.errors: list[Exception] | None = None
         self.safe = False
         self.as_failure = False
-        self.hooked = False
+        self.pending: list[Any] | None = None
 
 
 def failed_response(request: Request, error: Exception, chain: Chain | None = None) -> Response:
@@ -77,7 +87,7 @@ def failed_response(request: Request, error: Exception, chain: Chain | None = No
     return response
 
 
-class Session:
+class Session(Verbs):
     """Defaults, cookies and connections that requests share.
 
     Every argument is an attribute that can be read and set at any time; it counts from the next
@@ -131,8 +141,8 @@ class Session:
         self._base: tuple[Any, Any, Any] | None = None
         self._adapters: dict[str, BaseAdapter] | None = None
         self.auth = auth
-        self.proxies = proxies if proxies is not None else {}
-        self.params = params if params is not None else {}
+        self.proxies = dict(proxies) if isinstance(proxies, Mapping) else proxies or {}
+        self.params = dict(params) if isinstance(params, Mapping) else params or {}
         self.prefetch = prefetch
         self._verify: Any = None
         self._cert: Any = None
@@ -270,7 +280,8 @@ class Session:
         """The mounted adapters by prefix, the longest first."""
         if self._adapters is None:
             # One for both, so that limits count for both.
-            adapter = HTTPAdapter(self.config["pool_connections"], self.config["pool_maxsize"])
+            config = self._config or _UNTOUCHED
+            adapter = HTTPAdapter(config["pool_connections"], config["pool_maxsize"])
             self._adapters = {"https://": adapter, "http://": adapter}
         return self._adapters
 
@@ -298,7 +309,8 @@ class Session:
 
     def _adapter_for(self, target: Target) -> BaseAdapter:
         adapters = self.adapters
-        if len(adapters) == 2:  # nothing mounted: no prefix to look for
+        # Nothing mounted: no prefix to look for.
+        if len(adapters) == 2 and "https://" in adapters and "http://" in adapters:
             config = self._config
             adapter = adapters.get(f"{target.scheme}://")
             if adapter is not None:
@@ -321,6 +333,16 @@ class Session:
 
     # -- requests ---------------------------------------------------------------------------
 
+    @overload
+    def request(
+        self, method: str, url: Any, params: Any = None, data: Any = None, *, json: Any = None,
+        return_response: Literal[True] = True, **keywords: Unpack[Keywords],
+    ) -> Response: ...  # fmt: skip
+    @overload
+    def request(
+        self, method: str, url: Any, params: Any = None, data: Any = None, *, json: Any = None,
+        return_response: Literal[False], **keywords: Unpack[Keywords],
+    ) -> Request: ...  # fmt: skip
     def request(
         self,
         method: str,
@@ -354,7 +376,7 @@ class Session:
             RequestException: as `reqkit.request` does.
         """
         if others:
-            raise unknown("request", others)
+            raise unknown("request", others, METHOD_KEYWORDS)
         if hooks or self._hooks:
             args = {
                 "method": method, "url": url, "params": params, "data": data, "headers": headers,
@@ -377,34 +399,6 @@ class Session:
         request = Request(**run_args_hooks(self._hooks, args, errors), session=self)
         return self._perform(request, None, errors) if return_response else request
 
-    def get(self, url: Any, params: Any = None, **keywords: Any) -> Any:
-        """Send a GET; see `reqkit.request`."""
-        return self.request("GET", url, params=params, **keywords)
-
-    def options(self, url: Any, **keywords: Any) -> Any:
-        """Send an OPTIONS; see `reqkit.request`."""
-        return self.request("OPTIONS", url, **keywords)
-
-    def head(self, url: Any, **keywords: Any) -> Any:
-        """Send a HEAD, which follows no redirects unless told to; see `reqkit.request`."""
-        return self.request("HEAD", url, **keywords)
-
-    def post(self, url: Any, data: Any = None, json: Any = None, **keywords: Any) -> Any:
-        """Send a POST; see `reqkit.request`."""
-        return self.request("POST", url, data=data, json=json, **keywords)
-
-    def put(self, url: Any, data: Any = None, **keywords: Any) -> Any:
-        """Send a PUT; see `reqkit.request`."""
-        return self.request("PUT", url, data=data, **keywords)
-
-    def patch(self, url: Any, data: Any = None, **keywords: Any) -> Any:
-        """Send a PATCH; see `reqkit.request`."""
-        return self.request("PATCH", url, data=data, **keywords)
-
-    def delete(self, url: Any, **keywords: Any) -> Any:
-        """Send a DELETE; see `reqkit.request`."""
-        return self.request("DELETE", url, **keywords)
-
     # -- from the request to the message ----------------------------------------------------
 
     def _default_headers(self, config: Config, given: Any) -> CaseInsensitiveDict:
@@ -426,16 +420,23 @@ class Session:
     def _prepare(self, request: Request, config: Config, chain: Chain | None) -> PreparedRequest:
         prepared = PreparedRequest()
         prepared._encode = config["encode_uri"]
-        prepared.prepare_method(request.method)
+        method = request.method
+        if method == "GET":
+            prepared.method = method
+        else:
+            prepared.prepare_method(method)
         params = request._params
         if self.params:
             params = merge(self.params, params)
         elif params:
             params = merge(None, params)
         prepared.prepare_url(request.url, params)
-        headers = prepared.headers = self._default_headers(config, request._headers)
-        if not config["keep_alive"] and "connection" not in headers:
-            headers["Connection"] = "close"
+        if request._headers or self._headers or not config["keep_alive"]:
+            headers = prepared.headers = self._default_headers(config, request._headers)
+            if not config["keep_alive"] and "connection" not in headers:
+                headers["Connection"] = "close"
+        else:
+            prepared._pairs = config["base_headers"].pairs()
         target = prepared.target
         if request._cookies is not None or self._cookies is not None:
             given = _given_cookies(request._cookies)
@@ -447,9 +448,10 @@ class Session:
         data = request.data
         if data is not None or request.files or request.json is not None:
             prepared.prepare_body(data, request.files, request.json)
-        elif prepared.method not in ("GET", "HEAD"):
+        elif method != "GET" and prepared.method != "HEAD":
             prepared.prepare_content_length(None)
-        prepared._hooks = self._hooks_for(request)
+        if self._hooks or request._hooks or request.callback is not None:
+            prepared._hooks = self._hooks_for(request)
         auth = self._auth_for(request, target, config)
         if auth is not None:
             prepared.apply_auth(auth)
@@ -462,9 +464,11 @@ class Session:
             auth = self.auth
         if auth is None:
             auth = target.userinfo
-        if auth is None and config["trust_env"] and not _has_authorization(request, self):
+        if auth is None and config["trust_env"]:
             auth = environment.netrc_credentials(target.host)
-        return auth_of(auth)
+            if auth is not None and _has_authorization(request, self):
+                auth = None  # set by hand
+        return None if auth is None else auth_of(auth)
 
     def _write_cookies(
         self,
@@ -530,7 +534,9 @@ class Session:
         outcome.response = outcome.error = None
         chain: Chain | None = None
         try:
-            config = self.config if request.config is None else self.config.merged(request.config)
+            config = self._config or _UNTOUCHED
+            if request.config is not None:
+                config = config.merged(request.config)
             outcome.safe = config["safe_mode"]
             chain = outcome.chain = Chain(self, request, config, prefetch, deadline)
             chain.errors = outcome.errors
@@ -550,7 +556,8 @@ class Session:
     def conclude(self, outcome: Outcome) -> Response:
         """Run the response hooks of an outcome, once, and return what they leave.
 
-        A failed request's response carries the error. Runs the user's code.
+        A failed request's response carries the error. Runs the user's code. Where that was
+        stopped, a further call runs the hooks that are left.
         """
         request = outcome.request
         chain = outcome.chain
@@ -562,20 +569,23 @@ class Session:
             response.hook_errors.extend(chain.errors)
         request.response = response
         prepared = chain.prepared if chain is not None else None
-        hooks = prepared._hooks if prepared is not None else self._hooks_for(request)
-        if hooks is not None and hooks["response"]:
-            outcome.hooked = True
+        pending = outcome.pending
+        if pending is None:
+            hooks = prepared._hooks if prepared is not None else self._hooks_for(request)
+            if hooks is None or not hooks["response"]:
+                return response
             auths = (prepared._auth_hooks if prepared is not None else None) or ()
-            mine = [hook for hook in hooks["response"] if hook not in auths]
-            errors: list[Exception] = []
-            keywords = chain.keywords() if chain is not None else {}
-            result = dispatch_hook("response", mine, response, errors, **keywords)
-            if errors:
-                kept = result if isinstance(result, Response) else response
-                kept.hook_errors.extend(errors)
-            request.response = response = result
-        assert response is not None
-        return response
+            pending = outcome.pending = [hook for hook in hooks["response"] if hook not in auths]
+        keywords = chain.keywords() if chain is not None else {}
+        errors: list[Exception] = []
+        result: Any = response
+        while pending:
+            result = dispatch_hook("response", (pending.pop(0),), result, errors, **keywords)
+        if errors:
+            kept = result if isinstance(result, Response) else response
+            kept.hook_errors.extend(errors)
+        request.response = result
+        return result  # type: ignore[no-any-return]
 
     def _hooks_for(self, request: Request) -> Hooks | None:
         """Return the session's and the request's hooks, the callback last."""
@@ -740,7 +750,12 @@ def run_args_hooks(
     merged = merge_hooks(own, args.get("hooks"))
     if merged is None or not merged["args"]:
         return args
-    shown = {name: value for name, value in args.items() if value is not UNSET}
+    # Copies, so that a hook that changes them changes nothing of the caller's.
+    shown = {
+        name: value.copy() if type(value) is dict else value
+        for name, value in args.items()
+        if value is not UNSET
+    }
     result = dispatch_hook("args", merged["args"], shown, errors)
     return {**result} if isinstance(result, Mapping) else shown
 

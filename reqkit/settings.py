@@ -11,7 +11,7 @@ from .content.decoders import accepted_encodings
 from .exceptions import ConfigError, InvalidHeader
 from .structures import CaseInsensitiveDict
 
-__all__ = ["KEYWORDS", "UNSET", "Config", "base_headers", "merge", "merge_headers", "unknown"]
+__all__ = ["KEYWORDS", "METHOD_KEYWORDS", "UNSET", "Config", "base_headers", "merge", "merge_headers", "unknown"]
 
 
 class _Unset:
@@ -52,6 +52,10 @@ KEYWORDS: Final = (
     "return_response",
     "session",
 )
+
+
+#: The same for a session's methods.
+METHOD_KEYWORDS: Final = KEYWORDS[:-1]
 
 
 def unknown(function: str, names: Iterable[str], known: Iterable[str] = KEYWORDS) -> TypeError:

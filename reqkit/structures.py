@@ -65,6 +65,10 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         if named:
             self.update(named)
 
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return names and values, as a key for what is made of them."""
+        return tuple(self._store.values())
+
     def __getitem__(self, name: str) -> str:
         return self._store[name.lower()][1]
 

@@ -146,6 +146,6 @@ class Deadline:
             phase=phase,
         )
 
-    def passed(self) -> bool:
-        """Tell whether the moment has passed."""
-        return self.now() >= self.at
+    def passed(self, slack: float = 0.0) -> bool:
+        """Tell whether the moment has passed, or will within ``slack`` seconds."""
+        return self.now() >= self.at - slack

@@ -27,7 +27,7 @@ from gevent.resolver.thread import Resolver as GeventThreadResolver
 
 from reqkit.network import Address, generation, numeric_address
 
-from .streams import Hub, current_hub
+from .hubs import Hub, current_hub
 
 __all__ = ["DNSCache", "Resolver", "SystemResolver", "get_resolver", "set_resolver"]
 

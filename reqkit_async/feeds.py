@@ -11,13 +11,41 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from gevent.event import AsyncResult, Event
+from greenlet import getcurrent
 
 from reqkit import Request
+from reqkit.exceptions import RequestException
 from reqkit.timeouts import Deadline
 
-__all__ = ["Feed", "Job", "Listed", "Ordered", "Spawned", "Unordered"]
+from .progress import SILENT, Reporter
+
+__all__ = ["Call", "Feed", "Iterated", "Job", "Listed", "Ordered", "Spawned", "Unordered"]
 
 _NOTHING: Final = object()
+
+
+class Call:
+    """The settings of one call; each is as `Pool` has it."""
+
+    __slots__ = (
+        "exception_handler", "policy", "prefetch", "progress", "raise_errors", "timeout",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        prefetch: bool = True,
+        exception_handler: Callable[[Any, Any], Any] | None = None,
+        timeout: float | None = None,
+        raise_errors: bool = False,
+        progress: Any = None,
+        policy: Any = None,
+    ) -> None:
+        self.prefetch = prefetch
+        self.exception_handler = exception_handler
+        self.timeout = timeout
+        self.raise_errors = raise_errors
+        self.progress = progress
+        self.policy = policy
 
 
 class Job:
@@ -27,19 +55,23 @@ class Job:
         request: what is sent.
         index: its place in its feed.
         feed: where it came from.
-        host: its host's name, where it takes a place of the host's.
+        host: its host's name, where hosts have limits.
+        placed: whether it holds a place of its host's.
         policy: what is left of its retries.
+        retries: how often it was sent again.
         prefetch: whether its body is read, unless the request says otherwise.
         deadline: of the request itself, over all its attempts.
-        greenlet: the worker that runs it now.
+        greenlet: the one that runs it now.
+        stop: what was thrown into it.
         outcome: of the attempt that runs, or ran last.
+        handle: gets the entry, where it was spawned.
         started: whether it was ever sent.
         done: whether its entry was made.
     """
 
     __slots__ = (
-        "deadline", "done", "feed", "greenlet", "handle", "host", "index", "outcome", "policy",
-        "prefetch", "request", "started",
+        "deadline", "done", "feed", "greenlet", "handle", "host", "index", "outcome", "placed",
+        "policy", "prefetch", "request", "retries", "started", "stop",
     )  # fmt: skip
 
     def __init__(self, request: Request, index: int, feed: Feed) -> None:
@@ -47,10 +79,13 @@ class Job:
         self.index = index
         self.feed = feed
         self.host: str | None = None
-        self.policy = feed.policy
-        self.prefetch = feed.prefetch
+        self.placed = False
+        self.policy = feed.call.policy
+        self.retries = 0
+        self.prefetch: bool = feed.call.prefetch
         self.deadline: Deadline | None = None
         self.greenlet: Any = None
+        self.stop: BaseException | None = None
         self.outcome: Any = None
         self.handle: AsyncResult | None = None
         self.started = False
@@ -60,130 +95,215 @@ class Job:
 class Feed:
     """Requests, and what becomes of them.
 
-    Args:
-        requests: what is pulled from.
-        bound: how many may be pulled and not handed over; None for any number.
-        prefetch, exception_handler, policy: as the call has it.
-
     Attributes:
-        exhausted: whether nothing more comes of it.
-        stopped: whether what is left of it is not to be started.
+        call: the settings.
         error: what the caller's iterable raised.
+        failure: the first failure, where it is to be raised.
         ends: the moment of the call's deadline, in monotonic seconds, or None.
-        running: the jobs that workers run now.
+        hub: the gevent hub that the call belongs to.
+        timer: the deadline's.
+        stopped: whether nothing more of it is to be started.
+        reason: makes the error of what is stopped.
+        stop_by: the moment by which what was stopped has to have ended.
+        running: the jobs that greenlets run now.
+        unsent: jobs that get hooks and an entry, and are not to be sent any more.
+        puller: the greenlet that runs the caller's iterable now.
         outstanding: jobs pulled whose entry was not made.
+        changed: set whenever there is something new to see for who waits for this feed.
     """
 
-    def __init__(
-        self,
-        requests: Iterable[Any],
-        bound: int | None,
-        prefetch: bool | None,
-        exception_handler: Callable[[Any, Any], Any] | None,
-        policy: Any,
-    ) -> None:
-        self._iterator: Iterator[Any] = iter(requests)
-        self.bound = bound
-        self.prefetch = prefetch
-        self.exception_handler = exception_handler
-        self.policy = policy
-        self.exhausted = False
-        self.stopped = False
-        self.error: Exception | None = None
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.error: BaseException | None = None
+        self.failure: BaseException | None = None
         self.ends: float | None = None
+        self.hub: Any = None
+        self.timer: Any = None
+        self.stopped = False
+        self.reason: Callable[[Job, str | None], RequestException] | None = None
+        self.stop_by = 0.0
         self.running: set[Job] = set()
+        self.unsent: deque[Job] = deque()
+        self.puller: Any = None
         self.outstanding = 0
-        self.pulled = 0
-        self.handed = 0
-        self._pulling = False
-        #: Set whenever there is something new to see for who waits for this feed.
         self.changed = Event()
 
     @property
     def ready(self) -> bool:
         """Whether a request can be pulled now."""
-        return not (
-            self.exhausted
-            or self._pulling
-            or (self.bound is not None and self.pulled - self.handed >= self.bound)
-        )
+        raise NotImplementedError
 
     def pull(self) -> Job | None:
-        """Take the next request; None where there is none, or no room. Runs the user's code."""
-        if not self.ready:
-            return None
-        self._pulling = True
-        try:
-            request = next(self._iterator, _NOTHING)
-        except Exception as error:
-            self.error = error
-            request = _NOTHING
-        finally:
-            self._pulling = False
-        if self.stopped:
-            return None
-        if request is _NOTHING:
-            self.exhausted = True
-            self.changed.set()
-            return None
-        job = Job(request, self.pulled, self)  # type: ignore[arg-type]
-        self.pulled += 1
-        self.outstanding += 1
-        return job
-
-    def finish(self, job: Job, entry: Any) -> bool:
-        """Take a job's entry; False where it had one already."""
-        if job.done:
-            return False
-        job.done = True
-        self.outstanding -= 1
-        self.put(job, entry)
-        return True
-
-    def put(self, job: Job, entry: Any) -> None:
-        """Keep an entry for who waits for it."""
+        """Take the next request; None where there is none, or no room."""
         raise NotImplementedError
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to be waited for."""
-        return self.exhausted and not self.outstanding
+        raise NotImplementedError
+
+    @property
+    def waiting(self) -> int:
+        """How many known requests are not in flight and have no entry."""
+        return self.outstanding - len(self.running)
+
+    def rest(self) -> list[Job]:
+        """Return jobs for the known requests that were never pulled; they count as pulled then."""
+        return []
+
+    def finish(self, job: Job, entry: Any) -> None:
+        """Take a job's entry; the first one counts."""
+        if not job.done:
+            job.done = True
+            self.outstanding -= 1
+            self._put(job, entry)
+
+    def drop(self, job: Job) -> None:
+        """Let go of a job that gets no entry."""
+        job.done = True
+        self.outstanding -= 1
+        if not self.outstanding:
+            self.changed.set()
+
+    def _put(self, job: Job, entry: Any) -> None:
+        raise NotImplementedError
 
 
 class Listed(Feed):
     """The requests of `map`: all known, all entries wanted, in order."""
 
-    def __init__(self, requests: list[Any], *settings: Any) -> None:
-        super().__init__(requests, None, *settings)
-        self.requests = requests
-        self.entries: list[Any] = [_NOTHING] * len(requests)
+    def __init__(self, call: Call, requests: list[Any], reporter: Reporter) -> None:
+        super().__init__(call)
+        self.entries: list[Any] = [None] * len(requests)
+        self._requests = requests
+        self._pulled = 0
+        self._left = len(requests)
+        self._reporter = reporter
 
-    def put(self, job: Job, entry: Any) -> None:
-        """Keep an entry; wake the caller with the last one."""
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be pulled now."""
+        return self._pulled < len(self._requests) and not self.stopped
+
+    def pull(self) -> Job | None:
+        """Take the next request."""
+        index = self._pulled
+        if self.stopped or index >= len(self._requests):
+            return None
+        self._pulled = index + 1
+        self.outstanding += 1
+        return Job(self._requests[index], index, self)
+
+    @property
+    def over(self) -> bool:
+        """Whether all have their entries."""
+        return not self._left
+
+    @property
+    def waiting(self) -> int:
+        """How many are not in flight and have no entry."""
+        return self._left - len(self.running)
+
+    def rest(self) -> list[Job]:
+        """Return jobs for the requests that were never pulled."""
+        first, self._pulled = self._pulled, len(self._requests)
+        self.outstanding += self._pulled - first
+        return [Job(self._requests[index], index, self) for index in range(first, self._pulled)]
+
+    def _put(self, job: Job, entry: Any) -> None:
         self.entries[job.index] = entry
-        if not self.outstanding:
+        self._left -= 1
+        if self._reporter is not SILENT:
+            self._reporter.step()
+        if self.call.raise_errors and self.failure is None:
+            self.failure = getattr(entry, "error", None)
+        if not self._left or self.failure is not None:
             self.changed.set()
 
-    def missing(self) -> list[Job]:
-        """Return jobs for the requests that have no entry."""
-        left = [index for index, entry in enumerate(self.entries) if entry is _NOTHING]
-        jobs = []
-        for index in left:
-            job = Job(self.requests[index], index, self)
-            self.outstanding += 1
-            jobs.append(job)
-        return jobs
+
+class Iterated(Feed):
+    """The requests of `imap`: pulled from an iterable of the caller's.
+
+    Args:
+        call: the settings.
+        iterator: what is pulled from.
+        bound: how many may be pulled and not handed over.
+
+    Attributes:
+        consumer: the greenlet that takes the entries.
+    """
+
+    def __init__(self, call: Call, iterator: Iterator[Any], bound: int) -> None:
+        super().__init__(call)
+        self.consumer: Any = None
+        self._iterator: Iterator[Any] | None = iterator
+        self._bound = bound
+        self._pulled = 0
+        #: How many were handed over.
+        self._handed = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be pulled now."""
+        return (
+            self._iterator is not None
+            and self.puller is None
+            and self._pulled - self._handed < self._bound
+            and not self.stopped
+        )
+
+    def pull(self) -> Job | None:
+        """Take the next request; None where there is none, or no room.
+
+        Runs the caller's iterable, which may switch greenlets.
+        """
+        if not self.ready:
+            return None
+        iterator = self._iterator
+        assert iterator is not None
+        self.puller = getcurrent()
+        try:
+            request = next(iterator, _NOTHING)
+        except (KeyboardInterrupt, SystemExit):
+            self._iterator = None
+            raise
+        except BaseException as error:
+            if not self.stopped:
+                self.error = error
+            request = _NOTHING
+        finally:
+            self.puller = None
+        if self.stopped or request is _NOTHING:
+            self._iterator = None
+            self.changed.set()
+            return None
+        job = Job(request, self._pulled, self)  # type: ignore[arg-type]
+        self._pulled += 1
+        self.outstanding += 1
+        return job
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return (self._iterator is None or self.stopped) and not self.outstanding
+
+    def take(self) -> tuple[int, Any] | None:
+        """Hand over the next entry with its index, or None where there is none yet."""
+        raise NotImplementedError
+
+    def unread(self) -> Iterable[Any]:
+        """Take out the entries that nobody will ask for any more."""
+        raise NotImplementedError
 
 
-class Unordered(Feed):
+class Unordered(Iterated):
     """The requests of `imap_unordered`: entries as they end."""
 
-    def __init__(self, *settings: Any) -> None:
-        super().__init__(*settings)
+    def __init__(self, call: Call, iterator: Iterator[Any], bound: int) -> None:
+        super().__init__(call, iterator, bound)
         self._entries: deque[tuple[int, Any]] = deque()
 
-    def put(self, job: Job, entry: Any) -> None:
-        """Keep an entry."""
+    def _put(self, job: Job, entry: Any) -> None:
         self._entries.append((job.index, entry))
         self.changed.set()
 
@@ -191,72 +311,115 @@ class Unordered(Feed):
         """Hand over the next entry with its index, or None where there is none yet."""
         if not self._entries:
             return None
-        self.handed += 1
+        self._handed += 1
         return self._entries.popleft()
 
+    def unread(self) -> Iterable[Any]:
+        """Take out the entries that nobody will ask for any more."""
+        while self._entries:
+            yield self._entries.popleft()[1]
 
-class Ordered(Feed):
+
+class Ordered(Iterated):
     """The requests of `imap`: entries in the order of the requests."""
 
-    def __init__(self, *settings: Any) -> None:
-        super().__init__(*settings)
+    def __init__(self, call: Call, iterator: Iterator[Any], bound: int) -> None:
+        super().__init__(call, iterator, bound)
         self._entries: dict[int, Any] = {}
 
-    def put(self, job: Job, entry: Any) -> None:
-        """Keep an entry."""
+    def _put(self, job: Job, entry: Any) -> None:
         self._entries[job.index] = entry
-        if job.index == self.handed:
+        if job.index == self._handed or not self.outstanding:
             self.changed.set()
 
     def take(self) -> tuple[int, Any] | None:
         """Hand over the next entry with its index, or None where there is none yet."""
-        entry = self._entries.pop(self.handed, _NOTHING)
+        index = self._handed
+        entry = self._entries.pop(index, _NOTHING)
         if entry is _NOTHING:
             # After a stop there are gaps: what was never started has no entry.
             if not (self.stopped and self._entries and not self.outstanding):
                 return None
-            self.handed = min(self._entries)
-            entry = self._entries.pop(self.handed)
-        self.handed += 1
-        return self.handed - 1, entry
+            index = min(self._entries)
+            entry = self._entries.pop(index)
+        self._handed = index + 1
+        return index, entry
+
+    def unread(self) -> Iterable[Any]:
+        """Take out the entries that nobody will ask for any more."""
+        while self._entries:
+            yield self._entries.popitem()[1]
 
 
 class Spawned(Feed):
-    """What `Pool.spawn` queues: any time, from anywhere, without end."""
+    """What `Pool.spawn` queues: any time, from anywhere, without end.
 
-    def __init__(self, *settings: Any) -> None:
-        super().__init__((), None, *settings)
-        self.queue: deque[Job] = deque()
+    Args:
+        call: the settings.
+        idle: called when the last one has its entry.
+
+    Attributes:
+        reporter: told of each entry.
+    """
+
+    def __init__(self, call: Call, idle: Callable[[], None]) -> None:
+        super().__init__(call)
+        self.reporter: Reporter = SILENT
+        self._idle = idle
+        self._queue: deque[Job] = deque()
+        self._pulled = 0
 
     @property
     def ready(self) -> bool:
         """Whether something is queued."""
-        return bool(self.queue)
+        return bool(self._queue)
 
     def pull(self) -> Job | None:
         """Take the next request."""
-        return self.queue.popleft() if self.queue else None
+        return self._queue.popleft() if self._queue else None
 
-    def add(self, request: Request, prefetch: bool | None) -> AsyncResult:
-        """Queue a request; return what gets its entry."""
-        job = Job(request, self.pulled, self)
+    def add(self, request: Request, prefetch: bool | None) -> Job:
+        """Queue a request."""
+        job = Job(request, self._pulled, self)
         if prefetch is not None:
             job.prefetch = prefetch
-        self.pulled += 1
-        self.outstanding += 1
         job.handle = AsyncResult()
-        self.changed.clear()
-        self.queue.append(job)
-        return job.handle
+        self._pulled += 1
+        self.outstanding += 1
+        self._queue.append(job)
+        return job
 
-    def put(self, job: Job, entry: Any) -> None:
-        """Hand an entry to who waits for it."""
-        assert job.handle is not None
-        job.handle.set(entry)
-        if not self.outstanding:
-            self.changed.set()
+    def rest(self) -> list[Job]:
+        """Take out all that is queued."""
+        jobs = list(self._queue)
+        self._queue.clear()
+        return jobs
+
+    def find(self, handle: AsyncResult) -> Job | None:
+        """Return the job that a handle is of, where it has no entry yet."""
+        for jobs in (self.running, self._queue):
+            for job in jobs:
+                if job.handle is handle and not job.done:
+                    return job
+        return None
+
+    def remove(self, job: Job) -> None:
+        """Take a job out of the queue."""
+        self._queue.remove(job)
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to be waited for."""
         return not self.outstanding
+
+    def _put(self, job: Job, entry: Any) -> None:
+        assert job.handle is not None
+        job.handle.set(entry)
+        if self.reporter is not SILENT:
+            self.reporter.step()
+        if self.call.raise_errors and self.failure is None:
+            self.failure = getattr(entry, "error", None)
+        if not self.outstanding:
+            self._idle()
+        if not self.outstanding or self.failure is not None:
+            self.changed.set()

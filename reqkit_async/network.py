@@ -28,7 +28,8 @@ from reqkit.network import (
 )
 
 from .dns import DNSCache, Resolver
-from .streams import GeventStream, current_hub, new_socket
+from .hubs import current_hub
+from .streams import GeventStream, new_socket
 
 __all__ = ["GEVENT", "GeventNetwork", "GeventStream"]
 

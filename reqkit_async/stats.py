@@ -198,7 +198,7 @@ class Stats:
                 latency = times.headed - times.started
             if times.connect is not None:
                 self.connections += 1
-        for before in response.history:
+        for before in response._history or ():
             if before._times is not None and before._times.connect is not None:
                 self.connections += 1
         errors = response._hook_errors

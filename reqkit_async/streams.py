@@ -3,7 +3,7 @@
 A stream keeps the bare socket under all Python wrappers and one persistent watcher of its hub's
 loop, so an exchange costs two system calls, one start and one stop of the watcher, and two
 switches. Time limits cost a clock reading each: a wait only writes down when it expires, and one
-timer for each hub looks at what is due (`Expiries`).
+timer for each hub looks at what is due (`reqkit_async.hubs.Expiries`).
 
 Importing this changes nothing in the process.
 """
@@ -12,18 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import math
 import os
 import select
 import socket
 import sys
-import weakref
 from _socket import socket as PlainSocket  # never gevent's, patched or not
-from heapq import heapify, heappop, heappush
 from time import monotonic as clock
 from typing import Any, Final
 
-import gevent
 from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
 from gevent.hub import get_hub
 from gevent.monkey import get_original
@@ -31,192 +27,16 @@ from greenlet import getcurrent
 
 from reqkit.network import Address, SocketOptions, generation
 
-__all__ = ["Expiries", "GeventStream", "Hub", "current_hub", "new_socket"]
+from .hubs import EXPIRED, LIBEV_LOOPS, NEVER, current_hub
+
+__all__ = ["GeventStream", "new_socket"]
 
 _READ: Final = 1
 _WRITE: Final = 2
-_NEVER: Final = math.inf
-
-# What a waiting greenlet is woken with when its time is up.
-_EXPIRED: Final = object()
-
-# gevent's loop in C, where the platform has it.
-try:
-    from gevent.libev.corecext import loop as _LibevLoop
-except ImportError:
-    _LIBEV_LOOPS: tuple[type, ...] = ()
-else:
-    _LIBEV_LOOPS = (_LibevLoop,)
-
 _CONNECTING: Final = frozenset((errno.EINPROGRESS, errno.EWOULDBLOCK))
 
 # A patched `select` has gevent's poll, which would switch greenlets.
 _poll: Any = get_original("select", "poll") if hasattr(select, "poll") else None
-
-
-class Hub:
-    """What is kept for one gevent hub: the name of its scope, and its time limits.
-
-    Attributes:
-        hub: gevent's own.
-        scope: a token for connections made here. It is never used again, not even for a hub
-            that comes to lie at the same address, nor in a forked process.
-    """
-
-    __slots__ = ("expiries", "generation", "hub", "scope")
-
-    def __init__(self, hub: Any) -> None:
-        self.hub = hub
-        self.generation = generation()
-        self.scope = (self.generation, object())
-        self.expiries = Expiries(hub)
-
-
-# Patched ones would be each greenlet's own.
-_ThreadLocal: Any = get_original("_thread", "_local")
-_get_ident: Any = get_original("_thread", "get_ident")
-
-
-class _Local(_ThreadLocal):  # type: ignore[misc]
-    current: Hub | None = None
-    ender: _Ender | None = None
-
-
-class _Ender:
-    """Destroys the hub of a thread that ends: gevent leaves its loop's descriptors open."""
-
-    __slots__ = ("hub",)
-
-    def __init__(self, hub: Any) -> None:
-        self.hub: Any = hub
-
-    def __del__(self) -> None:
-        hub = self.hub
-        # What else clears a thread's locals, a fork or the interpreter's end, is another thread.
-        if hub is not None and hub.loop is not None and hub.thread_ident == _get_ident():
-            with contextlib.suppress(Exception):
-                hub.destroy(destroy_loop=True)
-
-
-_local = _Local()
-
-
-def current_hub() -> Hub:
-    """Return what is kept for the hub of this thread, and of this process after a fork."""
-    hub = get_hub()
-    kept: Hub | None = _local.current
-    if kept is not None and kept.hub is hub and kept.generation == generation():
-        return kept
-    if generation():
-        # A plain os.fork(), as multiprocessing does it, tells gevent's loop nothing. To tell it
-        # twice does no harm.
-        gevent.reinit(hub)
-    kept = _local.current = Hub(hub)
-    if not hub.main_hub:
-        if _local.ender is not None:
-            _local.ender.hub = None
-        _local.ender = _Ender(hub)
-    return kept
-
-
-class Expiries:
-    """The time limits of all waits of one hub, on one timer.
-
-    A stream has at most one entry that counts, and it is looked at only when it is due; most of
-    the time the stream has waited anew since, and the entry moves on. So thousands of short waits
-    under a long limit cost one entry. A wait ends up to a few milliseconds after its limit, never
-    before it.
-    """
-
-    __slots__ = ("_count", "_dropped", "_heap", "_hub", "_timer", "_timer_at")
-
-    #: Seconds that the timer waits longer, so that limits close to one another are seen to in one.
-    SLACK: Final = 0.002
-
-    def __init__(self, hub: Any) -> None:
-        self._hub = hub
-        self._heap: list[list[Any]] = []  # [when, number, reference to a stream or None]
-        self._count = 0
-        self._dropped = 0
-        self._timer: Any = None
-        self._timer_at = _NEVER
-
-    def __len__(self) -> int:
-        """Return how many entries there are, dropped ones too."""
-        return len(self._heap)
-
-    def add(self, stream: GeventStream, when: float) -> None:
-        """Look at a stream at a time of the monotonic clock."""
-        if stream._entry is not None:
-            self._drop(stream._entry)
-        self._count += 1
-        # Weak: a limit far away must not keep what nobody has any more.
-        entry = [when, self._count, weakref.ref(stream)]
-        stream._entry = entry
-        stream._entry_at = when
-        heappush(self._heap, entry)
-        if when < self._timer_at:
-            self._start_timer()
-
-    def remove(self, stream: GeventStream) -> None:
-        """Forget a stream."""
-        entry = stream._entry
-        stream._entry = None
-        stream._entry_at = _NEVER
-        if entry is not None:
-            self._drop(entry)
-
-    def _drop(self, entry: list[Any]) -> None:
-        # Taking an entry out of a heap's middle is dear: it is emptied, and cleared away with
-        # others once they are most of the heap.
-        entry[2] = None
-        self._dropped += 1
-        if self._dropped > 100 and self._dropped * 2 > len(self._heap):
-            self._heap = [kept for kept in self._heap if kept[2] is not None and kept[2]()]
-            heapify(self._heap)
-            self._dropped = 0
-
-    def _start_timer(self) -> None:
-        self._stop_timer()
-        if self._heap:
-            self._timer_at = self._heap[0][0]
-            pause = max(self._timer_at - clock(), 0.0) + self.SLACK
-            # Not a reason for the loop to go on: what waits has a watcher of its own.
-            self._timer = self._hub.loop.timer(pause, ref=False)
-            self._timer.start(self._look, update=True)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
-        self._timer_at = _NEVER
-
-    def _look(self) -> None:
-        """Wake what has waited too long. Runs in the hub."""
-        try:
-            while self._heap and self._heap[0][0] <= clock():
-                entry = heappop(self._heap)
-                if entry[2] is None:
-                    self._dropped -= 1
-                    continue
-                stream: GeventStream | None = entry[2]()
-                if stream is None:
-                    continue
-                stream._entry = None
-                stream._entry_at = _NEVER
-                greenlet = stream._waiter
-                if greenlet is None or stream._expires == _NEVER:
-                    continue
-                if stream._expires > clock():
-                    self.add(stream, stream._expires)
-                    continue
-                try:
-                    greenlet.switch(_EXPIRED)
-                except BaseException:
-                    self._hub.handle_error(greenlet, *sys.exc_info())
-        finally:
-            self._start_timer()
 
 
 def new_socket(
@@ -249,9 +69,6 @@ class GeventStream:
     __slots__ = (
         "__weakref__",
         "_cancelled",
-        "_entry",
-        "_entry_at",
-        "_expires",
         "_expiries",
         "_generation",
         "_hub",
@@ -262,9 +79,12 @@ class GeventStream:
         "_recv_into",
         "_send",
         "_switch_away",
-        "_waiter",
         "_writes",
+        "entry",
+        "entry_at",
+        "expires",
         "sock",
+        "waiter",
     )
 
     def __init__(self, sock: PlainSocket) -> None:
@@ -275,10 +95,10 @@ class GeventStream:
         self._hub = hub = kept.hub
         self._generation = kept.generation
         self._expiries = kept.expiries
-        self._entry: list[Any] | None = None
-        self._entry_at = _NEVER
-        self._expires = _NEVER
-        self._waiter: Any = None
+        self.entry: list[Any] | None = None
+        self.entry_at = NEVER
+        self.expires = NEVER
+        self.waiter: Any = None
         self._cancelled: Any = None
         self._poller: Any = None
         # Bound once: an exchange needs each of them.
@@ -291,7 +111,7 @@ class GeventStream:
 
     def __repr__(self) -> str:
         state = "closed" if self.sock.fileno() < 0 else f"fd={self.sock.fileno()}"
-        return f"<GeventStream {state}{' waiting' if self._waiter is not None else ''}>"
+        return f"<GeventStream {state}{' waiting' if self.waiter is not None else ''}>"
 
     # -- waiting
 
@@ -303,33 +123,33 @@ class GeventStream:
             RuntimeError: another greenlet waits already, or the stream is another thread's.
             OSError: the stream is closed, or was while waiting.
         """
-        if self._waiter is not None:
+        if self.waiter is not None:
             raise RuntimeError(
-                f"this connection is already used by another greenlet: {self._waiter!r}"
+                f"this connection is already used by another greenlet: {self.waiter!r}"
             )
         if get_hub() is not self._hub:
             raise self._elsewhere()
         if watcher is None:
             raise OSError(errno.EBADF, "the connection is closed")
         if timeout is None:
-            self._expires = _NEVER
+            self.expires = NEVER
         else:
-            self._expires = expires = clock() + timeout
-            if expires < self._entry_at:
+            self.expires = expires = clock() + timeout
+            if expires < self.entry_at:
                 self._expiries.add(self, expires)
-        self._waiter = greenlet = getcurrent()
+        self.waiter = greenlet = getcurrent()
         try:
             watcher.start(greenlet.switch, self)
             woken_by = self._switch_away()
         except BaseException:
-            self._waiter = self._cancelled = None
+            self.waiter = self._cancelled = None
             if self._reads is not None and self._loop.ptr:  # else close() has stopped it
                 watcher.stop()
             raise
-        self._waiter = None
+        self.waiter = None
         watcher.stop()
         if woken_by is not self:
-            if woken_by is _EXPIRED:
+            if woken_by is EXPIRED:
                 raise TimeoutError(errno.ETIMEDOUT, f"nothing happened for {timeout:g} s")
             raise RuntimeError(
                 f"the greenlet was switched to while it waited for a connection: got {woken_by!r}"
@@ -474,7 +294,7 @@ class GeventStream:
         return bool(self._loop.ptr) and self._hub.thread_ident in sys._current_frames()
 
     def _close(self) -> None:
-        waiter, self._waiter = self._waiter, None
+        waiter, self.waiter = self.waiter, None
         self._expiries.remove(self)
         self._close_watchers()
         self._close_socket()
@@ -507,10 +327,10 @@ class GeventStream:
 
     def _close_from_elsewhere(self) -> None:
         # Another thread is not to touch the loop.
-        if self._waiter is None and isinstance(self._loop, _LIBEV_LOOPS):
+        if self.waiter is None and isinstance(self._loop, LIBEV_LOOPS):
             # What has not been started is no part of libev's loop, and needs no closing.
-            if self._entry is not None:
-                self._entry[2] = None
+            if self.entry is not None:
+                self.entry[2] = None
             self._reads = self._writes = None
             self._close_socket()
             return

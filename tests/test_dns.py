@@ -281,7 +281,16 @@ def test_slow_names_in_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each.value for each in slow] == [[ONE]] * 40
 
 
-def test_more_look_ups_than_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def threads() -> dns._Threads:
+    """Give threads that coverage sees into."""
+    made = dns._Threads()
+    made._start = lambda work, arguments: threading.Thread(target=work, args=arguments).start()
+    return made
+
+
+def test_more_look_ups_than_threads(threads: dns._Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns._Threads, "IDLE", 0.01)
     monkeypatch.setattr(dns._Threads, "MOST", 3)
     lock = threading.Lock()
     peak = running = 0
@@ -296,16 +305,14 @@ def test_more_look_ups_than_threads(monkeypatch: pytest.MonkeyPatch) -> None:
             running -= 1
         return number
 
-    threads = dns._Threads()
     jobs = [gevent.spawn(threads.call, work, n) for n in range(20)]
     gevent.joinall(jobs, timeout=LIMIT, raise_error=True)
     assert [job.value for job in jobs] == list(range(20))
     assert 1 < peak <= 3
 
 
-def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_threads_end(threads: dns._Threads, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dns._Threads, "IDLE", 0.01)
-    threads = dns._Threads()
     for _ in range(3):
         assert threads.call(len, "four") == 4
         deadline = time.monotonic() + LIMIT
@@ -315,8 +322,23 @@ def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
         assert threads._idle == []
 
 
-def test_no_thread_to_be_had() -> None:
-    threads = dns._Threads()
+def test_an_error_in_a_thread(threads: dns._Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns._Threads, "IDLE", 0.01)
+    with pytest.raises(ValueError, match="invalid literal"):
+        threads.call(int, "four")
+
+
+def test_an_answer_for_a_hub_that_is_gone() -> None:
+    class Gone:
+        loop = None
+
+    job = dns._Job(len, ("four",), Gone())
+    job.run()
+    assert job.value == 4
+
+
+def test_no_thread_to_be_had(threads: dns._Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns._Threads, "IDLE", 0.5)
     real = threads._start
 
     def refuse(*arguments: Any) -> None:
@@ -349,6 +371,16 @@ def test_each_thread_has_its_own_answers() -> None:
     assert len(asked) == 2
     assert cache.resolve("a.test", 80, LIMIT) == [ONE]
     assert len(asked) == 2
+
+
+def test_what_gevent_is_told_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Spy:
+        def getaddrinfo(self, *arguments: Any) -> list[Any]:
+            assert arguments == ("a.test", 80, 0, socket.SOCK_STREAM)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))]
+
+    monkeypatch.setattr(gevent.get_hub(), "resolver", Spy())
+    assert GeventNetwork().resolve("a.test", 80, LIMIT) == [ONE]
 
 
 # -- in processes of their own
@@ -436,7 +468,7 @@ def test_a_look_up_that_hangs_does_not_hold_up_the_end(
 
 
 @pytest.mark.parametrize("resolver", ["thread", "ares", "block"])
-def test_what_gevent_is_told_to_use(resolver: str) -> None:
+def test_what_gevent_is_told_to_use_in_a_process(resolver: str) -> None:
     script = """
 import gevent, os
 from gevent.hub import get_hub

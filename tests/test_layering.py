@@ -23,6 +23,7 @@ CORE: Mapping[str, int] = {
     "": FACE,
     "api": FACE,
     "sessions": SESSION,
+    "verbs": SESSION,
     "chain": SESSION,
     "redirects": SESSION,
     "settings": MESSAGE,
@@ -30,6 +31,7 @@ CORE: Mapping[str, int] = {
     "request": MESSAGE,
     "prepare": MESSAGE,
     "response": MESSAGE,
+    "body": MESSAGE,
     "download": MESSAGE,
     "hooks": MESSAGE,
     "auth": MESSAGE,
@@ -74,6 +76,7 @@ ASYNC: Mapping[str, int] = {
     "network": PARTS,
     "dns": PARTS,
     "streams": PARTS,
+    "hubs": PARTS,
     "progress": PARTS,
     "stats": PARTS,
 }

@@ -161,7 +161,7 @@ def test_tls_ends_with_or_without_a_notice(
         if politely:
             assert sock.recv(1) == b""
         else:
-            with pytest.raises(ssl.SSLEOFError):
+            with pytest.raises(ssl.SSLError, match="EOF"):
                 sock.recv(1)
 
 
@@ -322,6 +322,24 @@ def test_an_old_protocol_is_refused(authority: Authority) -> None:
         with pytest.raises(ssl.SSLError):
             fetch(server.url, authority.trusting())
         server.wait_for_no_connections()
+    assert len(server.handshake_errors) == 1
+
+
+def test_a_refused_certificate_after_connect_is_noted(
+    scripted: Start, authority: Authority, other_authority: Authority
+) -> None:
+    def handler(connection: Connection) -> None:
+        connection.recv_head()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        connection.start_tls(other_authority.server())
+
+    server = scripted(handler)
+    with raw(server) as sock:
+        sock.sendall(b"CONNECT localhost:1 HTTP/1.1\r\n\r\n")
+        assert sock.recv(4096) == b"HTTP/1.1 200 OK\r\n\r\n"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            authority.trusting().wrap_socket(sock, server_hostname="localhost")
+    server.wait_for_no_connections()
     assert len(server.handshake_errors) == 1
 
 

@@ -1,8 +1,8 @@
 """Bodies: from what a user gives to the bytes that are sent, and their length.
 
 `encode_body` finds out what ``data``, ``json`` and ``files`` mean together. What it gives is bytes
-where all is at hand; files and iterables are read while they are sent, by `pieces`, and made ready
-to be sent again by `rewind`.
+(str for a form, and where str was given) where all is at hand; files and iterables are read while
+they are sent, by `pieces`, and made ready to be sent again by `rewind`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Encoded(NamedTuple):
     """A body as it is sent.
 
     Attributes:
-        body: bytes, a file, an iterable of bytes, or None where there is no body.
+        body: bytes, str (ASCII or sent as UTF-8: a form, or what was given as str, which plugins
+            that sign a form look for), a file, an iterable of bytes, or None for no body.
         content_type: what it is, or None where that cannot be known.
         length: in bytes; None for a body whose length is not known: it is sent chunked.
     """
@@ -86,13 +87,15 @@ def encode_body(data: Any = None, json: Any = None, files: Any = None) -> Encode
     if data is None:
         return _NO_BODY if json is None else _json(json)
     if isinstance(data, (bytes, bytearray, memoryview)):
-        body = bytes(data)
+        body: bytes | str = bytes(data)
     elif isinstance(data, str):
-        body = _utf8(data)
+        if data:
+            return Encoded(data, None, _utf8_length(data))
+        body = data
     elif isinstance(data, _FORM_KINDS):
         if data:
-            body = encode_form(data)
-            return Encoded(body, "application/x-www-form-urlencoded", len(body))
+            form = encode_form(data)
+            return Encoded(form, "application/x-www-form-urlencoded", len(form))
         body = b""
     elif is_streamed(data):
         refuse_unreadable(data, "data")
@@ -127,9 +130,11 @@ def _json(value: Any) -> Encoded:
     return Encoded(body, "application/json", len(body))
 
 
-def _utf8(text: str) -> bytes:
+def _utf8_length(text: str) -> int:
+    if text.isascii():
+        return len(text)
     try:
-        return text.encode("utf-8")
+        return len(text.encode("utf-8"))
     except UnicodeEncodeError as error:
         raise ValueError(
             f"data has a lone surrogate at position {error.start}, which UTF-8 cannot express:"

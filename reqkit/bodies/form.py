@@ -9,8 +9,8 @@ from ..pairs import urlencoded
 __all__ = ["encode_form"]
 
 
-def encode_form(data: Any) -> bytes:
-    """Return a form as it is sent.
+def encode_form(data: Any) -> str:
+    """Return a form as it is sent: ASCII.
 
     Args:
         data: a mapping or pairs; a value may be a list of values, None is left out, and what is not
@@ -22,4 +22,4 @@ def encode_form(data: Any) -> bytes:
 
     Source: the WHATWG URL standard, section 5.2.
     """
-    return urlencoded(data, "data").encode("ascii")
+    return urlencoded(data, "data")

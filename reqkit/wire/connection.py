@@ -7,7 +7,7 @@ Knows a `reqkit.network.Stream` and bytes; not hosts, pools or retries. Its faul
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from .._types import Stream
@@ -24,6 +24,8 @@ _READ: Final = 65536
 _JOINED: Final = 65536
 #: Bytes of a larger body handed to the stream at once, so that a time limit counts for each.
 _PIECE: Final = 262144
+#: The same where a deadline runs: small enough to be taken in one go.
+_TIMED: Final = 16384
 #: Interim answers (RFC 9110 section 15.2) that are skipped before the peer is taken for hostile.
 _MOST_INTERIM: Final = 32
 
@@ -85,6 +87,10 @@ class Connection:
         """Whether another message may be sent: the answer was read to its end and no further."""
         return self.ended and self._keep and not self._rest
 
+    def serve_no_more(self) -> None:
+        """Let the next answer be the last: the peer was told so (``Connection: close``)."""
+        self._keep = False
+
     def close(self) -> None:
         """Close it. Never raises and may be called again."""
         self._keep = False
@@ -116,11 +122,10 @@ class Connection:
         self.phase = "send"
         self.ended = False
         started = False
-        send_all = self.stream.send_all
+        send_all = self.stream.send_all if deadline is None else self._sender(deadline)
         try:
             if body is None or (isinstance(body, bytes) and len(body) <= _JOINED):
-                message = head if not body else head + body
-                send_all(message, limit if deadline is None else deadline.left(limit, "send"))
+                send_all(head if not body else head + body, limit)
                 return
             pieces = _cut(body) if isinstance(body, bytes) else body
             pending = head
@@ -130,20 +135,34 @@ class Connection:
                 if pending and len(piece) <= _JOINED:
                     piece = pending + piece  # one packet for the head and the first of the body
                 elif pending:
-                    send_all(pending, limit if deadline is None else deadline.left(limit, "send"))
+                    send_all(pending, limit)
                     started = True
                 pending = b""
-                send_all(piece, limit if deadline is None else deadline.left(limit, "send"))
+                send_all(piece, limit)
                 started = True
             if chunked:
                 pending += b"0\r\n\r\n"
             if pending:
-                send_all(pending, limit if deadline is None else deadline.left(limit, "send"))
+                send_all(pending, limit)
         except (BrokenPipeError, ConnectionResetError) as error:
             if self.served and not started:
                 raise ConnectionGone(unsent=not isinstance(error, ConnectionResetError)) from error
             self._keep = False
             raise
+
+    def _sender(self, deadline: Deadline) -> Callable[[bytes, float | None], None]:
+        """Return what sends within a deadline, however slowly the peer takes it."""
+        send_all = self.stream.send_all
+
+        def send(data: bytes, limit: float | None) -> None:
+            if len(data) <= _TIMED:
+                send_all(data, deadline.left(limit, "send"))
+                return
+            view = memoryview(data)
+            for start in range(0, len(data), _TIMED):
+                send_all(view[start : start + _TIMED], deadline.left(limit, "send"))
+
+        return send
 
     # -- in ---------------------------------------------------------------------------------
 
@@ -173,9 +192,11 @@ class Connection:
         if not data:
             if self.served:
                 raise ConnectionGone(unsent=False)
-            raise ProtocolError(
+            silent = ProtocolError(
                 "the server closed the connection without an answer; is it an HTTP server?"
             )
+            silent.no_answer = True
+            raise silent
         end = find_end(data, 0)
         if end < 0:
             data, end = self._read_on(data, limit, deadline)

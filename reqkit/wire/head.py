@@ -42,7 +42,6 @@ _STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
 # so a sound head has two of these for each of its lines, and no more.
 _CONTROLS: Final = bytes(code for code in range(256) if (code < 32 and code != 9) or code == 127)
 
-_CONTROL: Final = re.compile(r"\r(?!\n)|(?<!\r)\n|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
@@ -50,6 +49,7 @@ _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 # is several times faster than checking it. The bounds keep what a server can fill small.
 _REMEMBERED: Final = 1024
 _REMEMBERED_LENGTH: Final = 64
+_REMEMBERED_BLOCK: Final = 1024
 
 
 class _Names(dict[str, str]):
@@ -230,6 +230,46 @@ def parse_head(block: bytes) -> AnswerHead:
     except ValueError:
         raise ProtocolError(line_fault(line)) from None
     return AnswerHead(version, status, reason, text, index, repeats)
+
+
+class _Blocks(dict[tuple[tuple[str, str], ...], bytes]):
+    """Fields to the bytes that they are written as: most messages of a program have the same."""
+
+    __slots__ = ()
+
+    def __missing__(self, pairs: tuple[tuple[str, str], ...]) -> bytes:
+        # Written with a line before them, which is then cut off, by the code that checks all.
+        block = write_head("GET", "/", pairs)[len("GET / HTTP/1.1\r\n") :]
+        if len(block) <= _REMEMBERED_BLOCK:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[pairs] = block
+        return block
+
+
+_BLOCKS: Final = _Blocks()
+
+
+def write_request(
+    method: str, path: str, authority: str, pairs: tuple[tuple[str, str], ...]
+) -> bytes:
+    """Write the head of a message in origin form, its Host field first.
+
+    Args:
+        method: as it shall go out.
+        path: the request target, as `reqkit.urls.prepare_url` has checked it.
+        authority: the Host field's value, likewise.
+        pairs: the other fields, in their order.
+
+    Raises:
+        InvalidHeader: the method, a name or a value cannot be sent.
+
+    Source: RFC 9112 section 3.2.1, RFC 9110 section 7.2.
+    """
+    if method not in _NAMES:
+        check_method(method)
+    line = f"{method} {path} HTTP/1.1\r\nHost: {authority}\r\n"
+    return line.encode("latin-1") + _BLOCKS[pairs]
 
 
 def parse_trailers(block: bytes) -> list[tuple[str, str]]:

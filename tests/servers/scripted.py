@@ -51,13 +51,20 @@ class Connection:
         return self.sock if isinstance(self.sock, ssl.SSLSocket) else None
 
     def start_tls(self, context: ssl.SSLContext) -> None:
-        """Begin TLS as the server; also for a CONNECT that the handler answered itself."""
+        """Begin TLS as the server; also for a CONNECT that the handler answered itself.
+
+        A handshake that fails is in the server's ``handshake_errors``, and ends the handler.
+        """
+        assert not self._buffer, f"sent before TLS was agreed on: {bytes(self._buffer)!r}"
         context.sni_callback = _remember_name
         raw = self.sock
         self.sock = context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
         _names_by_socket[self.sock] = self
         try:
             self.sock.do_handshake()
+        except OSError as fault:
+            self.server._refused(fault)
+            raise PeerLeft(f"no TLS with connection {self.number}: {fault}") from fault
         finally:
             _names_by_socket.pop(self.sock, None)
 
@@ -399,14 +406,10 @@ class ScriptedServer:
     def _run(self, connection: Connection) -> None:
         try:
             if self.tls is not None:
-                try:
-                    connection.start_tls(self.tls)
-                except OSError as fault:
-                    with self._changed:
-                        self.handshake_errors.append(fault)
-                    return
+                connection.start_tls(self.tls)
             self.handler(connection)
-        except (Stopped, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        except (Stopped, ConnectionError, ssl.SSLError):
+            # After a handshake, a fault of TLS is the client leaving in bad order.
             pass
         except BaseException as fault:
             # What the stopping itself did to a handler's socket is no fault of the handler's.
@@ -419,6 +422,11 @@ class ScriptedServer:
     def _record(self, request: Received) -> None:
         with self._changed:
             self.requests.append(request)
+            self._changed.notify_all()
+
+    def _refused(self, fault: OSError) -> None:
+        with self._changed:
+            self.handshake_errors.append(fault)
             self._changed.notify_all()
 
     def _closed(self, connection: Connection) -> None:

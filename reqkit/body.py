@@ -1,0 +1,378 @@
+"""The body of an answer: read when it is asked for, decoded, cut and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import json as _json
+from collections.abc import Iterator
+from typing import Any
+
+from .content import charsets
+from .content.decoders import Decoder, decode_whole, make_decoder
+from .content.lines import LineCutter, decode_pieces, exact_pieces
+from .exceptions import ContentTooLarge, JSONDecodeError, RequestException, StreamConsumedError
+from .raw import AnswerFacts, BodySource, ForeignBody, RawBody, WholeBody
+from .urls import without_password
+
+__all__ = ["ReadableBody"]
+
+#: Bytes that `Response.iter_content` yields at a time unless told otherwise.
+CONTENT_CHUNK_SIZE = 10 * 1024
+#: Bytes that `Response.iter_lines` decodes at a time unless told otherwise.
+ITER_CHUNK_SIZE = 512
+#: Bytes that are decoded at a time where nobody says how many.
+_DECODE_STEP = 64 * 1024
+
+
+class ReadableBody:
+    """What a `Response` has of its body; the head is the subclass's.
+
+    Attributes:
+        max_content_size: bytes, after decoding, past which reading fails; None is no limit.
+    """
+
+    __slots__ = (
+        "_content",
+        "_encoding",
+        "_found_encoding",
+        "_head",
+        "_raw",
+        "_received",
+        "_source",
+        "_streamed",
+        "_text",
+        "_whole",
+        "max_content_size",
+        "request",
+        "url",
+    )
+
+    request: Any
+    url: str | None
+    max_content_size: int | None
+    _head: AnswerFacts | None
+    #: The body, decoded, once it was read; False before that.
+    _content: Any
+    #: The body, still encoded, where it came whole with the head.
+    _whole: bytes | None
+    _source: BodySource | None
+    _raw: Any
+    _streamed: bool
+    _received: int
+    _encoding: str | None
+    _found_encoding: bool
+    _text: str | None
+
+    def _field(self, lower_name: str) -> str | None:
+        """Return a field of the head, or None."""
+        raise NotImplementedError
+
+    @property
+    def raw(self) -> Any:
+        """The body as a file, still encoded (gzip and so on)."""
+        if self._raw is None and (self._head is not None or self._source is not None):
+            source = self._take_source()
+            self._raw = RawBody(source, self._head, self._field("content-encoding"))
+        return self._raw
+
+    @raw.setter
+    def raw(self, value: Any) -> None:
+        self._raw = value
+
+    def _take_source(self) -> BodySource:
+        if self._whole is not None:
+            whole, self._whole = self._whole, None
+            return WholeBody(whole)
+        source = self._source
+        return source if source is not None else WholeBody(b"")
+
+    def _consumed(self) -> StreamConsumedError:
+        return StreamConsumedError(
+            f"the body of {without_password(self.url or 'this response')} was streamed already (or"
+            " closed unread) and not kept: read .content first where it is needed twice",
+            request=self.request,
+            response=self,
+        )
+
+    def _refuse_larger(self, size: int) -> None:
+        limit = self.max_content_size
+        if limit is not None and size > limit:
+            self.close()
+            raise ContentTooLarge(
+                f"the body of {without_password(self.url or '')} is larger than max_content_size"
+                f" ({limit} bytes); the connection was closed",
+                request=self.request,
+                response=self,
+            )
+
+    def _pieces(self, most: int) -> Iterator[bytes]:
+        """Yield the decoded body as it arrives, at most ``most`` bytes at a time."""
+        source: Any = self._take_source() if self._raw is None else ForeignBody(self._raw)
+        ended = False
+        try:
+            encoding = self._field("content-encoding")
+            decoder = make_decoder(encoding) if encoding else None
+            while not ended:
+                data = source.read(_DECODE_STEP if decoder else most)
+                ended = not data
+                for piece in _decoded(decoder, data, most, ended):
+                    self._received += len(piece)
+                    self._refuse_larger(self._received)
+                    yield piece
+        except RequestException as error:
+            self._name(error)
+            raise
+        finally:
+            # Left early, or failed: what is still under way must not be read by another.
+            if not ended:
+                source.close()
+
+    def _name(self, error: RequestException) -> None:
+        if error.response is None:
+            error.response = self
+        if error.request is None:
+            error.request = self.request
+
+    @property
+    def content(self) -> bytes:
+        """The body, decoded. Blocks until it is whole, the first time.
+
+        Raises:
+            ChunkedEncodingError: it broke off.
+            ContentDecodingError: it is not what its Content-Encoding says.
+            ContentTooLarge: it is larger than ``max_content_size``.
+            ReadTimeout: it stopped coming; `TotalTimeout` where the total limit ran out.
+            StreamConsumedError: it was streamed already.
+        """
+        if self._content is False:
+            whole = self._whole
+            if self._streamed or self._raw_ended():
+                raise self._consumed()
+            if whole is not None and self._raw is None:
+                self._content = self._decode_whole(whole)
+                self._whole = None
+            elif self._source is None and self._raw is None:
+                self._content = b"" if self._head is not None else None
+            else:
+                self._content = self._join()
+        content: bytes = self._content
+        return content
+
+    def _join(self) -> bytes:
+        self._streamed = True  # what broke off is not read on
+        content = b"".join(self._pieces(_DECODE_STEP))
+        self._streamed = False
+        return content
+
+    def _raw_ended(self) -> bool:
+        return isinstance(self._raw, RawBody) and self._raw.ended
+
+    def _decode_whole(self, whole: bytes) -> bytes:
+        encoding = self._field("content-encoding")
+        if encoding is None or not whole:
+            self._refuse_larger(len(whole))
+            self._received = len(whole)
+            return whole
+        try:
+            content = decode_whole(encoding, whole, self.max_content_size)
+        except RequestException as error:
+            self._name(error)
+            self.close()
+            raise
+        self._received = len(content)
+        return content
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of the decoded body read so far, without reading any."""
+        return self._received
+
+    def iter_content(
+        self, chunk_size: int | None = CONTENT_CHUNK_SIZE, decode_unicode: bool = False
+    ) -> Iterator[Any]:
+        """Yield the decoded body piece by piece, keeping none of it. Blocks for each.
+
+        Args:
+            chunk_size: bytes in each piece but the last; None yields them as they arrive.
+            decode_unicode: yield str, where an encoding is known.
+
+        Raises:
+            StreamConsumedError: it was streamed already.
+            ValueError: ``chunk_size`` is not a number above 0.
+            RequestException: as `content`.
+        """
+        _check_size(chunk_size)
+        pieces = self._raw_pieces(chunk_size)
+        if decode_unicode and self.encoding is not None:
+            return iter(decode_pieces(pieces, self.encoding))
+        return pieces
+
+    def _raw_pieces(self, chunk_size: int | None) -> Iterator[bytes]:
+        if self._content is not False:
+            return _slices(self._content or b"", chunk_size)
+        if self._streamed or self._raw_ended():
+            raise self._consumed()
+        self._streamed = True
+        if chunk_size is None:
+            return self._pieces(_DECODE_STEP)
+        return _closing(self._pieces(max(chunk_size, _DECODE_STEP)), chunk_size)
+
+    def iter_lines(
+        self,
+        chunk_size: int = ITER_CHUNK_SIZE,
+        decode_unicode: bool = False,
+        delimiter: Any = None,
+    ) -> Iterator[Any]:
+        """Yield the body line by line, each as soon as it is complete. Blocks for each.
+
+        Args:
+            chunk_size: bytes decoded at a time; the lines are the same whatever it is.
+            decode_unicode: yield str, where an encoding is known.
+            delimiter: what ends a line, in place of LF, CRLF and CR.
+
+        Raises:
+            StreamConsumedError: it was streamed already.
+            ValueError: ``chunk_size`` is not a number above 0, or ``delimiter`` is empty.
+            RequestException: as `content`.
+        """
+        _check_size(chunk_size)
+        if delimiter is not None and not delimiter:
+            raise ValueError("delimiter is empty: expected one character or more, or None")
+        pieces: Iterator[Any] = self._raw_pieces(None)
+        as_text = decode_unicode and self.encoding is not None
+        if as_text:
+            assert self.encoding is not None
+            pieces = decode_pieces(pieces, self.encoding)
+            if isinstance(delimiter, bytes):
+                delimiter = delimiter.decode(self.encoding)
+        elif isinstance(delimiter, str):
+            delimiter = delimiter.encode()
+        return _lines(pieces, LineCutter(delimiter, text=as_text))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.iter_content(128)
+
+    @property
+    def encoding(self) -> str | None:
+        """The charset that ``text`` is decoded with; None where Content-Type names none."""
+        if not self._found_encoding:
+            self._found_encoding = True
+            value = self._field("content-type")
+            self._encoding = charsets.charset_from_content_type(value) if value else None
+        return self._encoding
+
+    @encoding.setter
+    def encoding(self, value: str | None) -> None:
+        self._found_encoding = True
+        self._encoding = value
+        self._text = None
+
+    @property
+    def apparent_encoding(self) -> str | None:
+        """The charset that the body looks like."""
+        return charsets.apparent_encoding(self.content or b"")
+
+    @property
+    def text(self) -> str:
+        """The body as str. Never fails on bytes that do not fit the charset: they are replaced.
+
+        The charset is Content-Type's, else a byte order mark's, an HTML ``meta``'s, JSON's, UTF-8
+        where it fits, else `apparent_encoding`. Found once and kept.
+
+        Raises:
+            RequestException: as `content`.
+        """
+        if self._text is None:
+            content = self.content or b""
+            declared = self.encoding
+            self._text = charsets.decode_text(content, self._field("content-type"), declared)
+        return self._text
+
+    def json(self, **keywords: Any) -> Any:
+        """Read the body as JSON: in the charset that Content-Type names, or by JSON's own rule.
+
+        Args:
+            **keywords: passed to `json.loads`.
+
+        Raises:
+            JSONDecodeError: it is not JSON.
+            RequestException: as `content`.
+        """
+        content = self.content or b""
+        declared = self.encoding
+        if declared is not None and declared.lower() not in ("utf-8", "utf8"):
+            # JSON's own rule knows better than a charset that does not fit.
+            with contextlib.suppress(UnicodeError, LookupError, _json.JSONDecodeError):
+                return _json.loads(content.decode(declared), **keywords)
+        try:
+            return _json.loads(content, **keywords)
+        except _json.JSONDecodeError as error:
+            raise JSONDecodeError(
+                error.msg, error.doc, error.pos, request=self.request, response=self
+            ) from error
+        except UnicodeDecodeError as error:
+            raise JSONDecodeError(
+                f"the body is not JSON: {error}", "", 0, request=self.request, response=self
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the connection; one whose body was not read whole is closed."""
+        if self._source is not None:
+            self._source.close()
+            self._streamed = True  # what was not read by now is no empty body
+        raw = self._raw
+        if raw is not None and not isinstance(raw, RawBody):
+            release = getattr(raw, "release_conn", None)
+            raw.close()
+            if release is not None:
+                release()
+
+
+def _decoded(decoder: Decoder | None, data: bytes, most: int, ended: bool) -> Iterator[bytes]:
+    if decoder is None:
+        if data:
+            yield data
+        return
+    if not ended:
+        piece = decoder.decode(data, most)
+        if piece:
+            yield piece
+        while decoder.pending:
+            piece = decoder.decode(b"", most)
+            if not piece:
+                break
+            yield piece
+        return
+    piece = decoder.finish()
+    if piece:
+        yield piece
+
+
+def _slices(content: bytes, size: int | None) -> Iterator[bytes]:
+    if size is None:
+        size = max(len(content), 1)
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+def _check_size(chunk_size: Any) -> None:
+    if chunk_size is None:
+        return
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
+        raise TypeError(f"chunk_size is {chunk_size!r}: expected a number of bytes, or None")
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size is {chunk_size}: expected 1 or more, or None")
+
+
+def _closing(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Cut pieces to a size; close what they come from when this is left early."""
+    try:
+        yield from exact_pieces(pieces, size)
+    finally:
+        pieces.close()  # type: ignore[attr-defined]
+
+
+def _lines(pieces: Iterator[Any], cutter: LineCutter) -> Iterator[Any]:
+    for piece in pieces:
+        yield from cutter.feed(piece)
+    yield from cutter.finish()

@@ -1,0 +1,218 @@
+"""What is kept for each gevent hub: the scope of its connections, and their time limits.
+
+A hub is a thread's: it runs the loop that its greenlets wait in. Importing this makes none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import weakref
+from heapq import heapify, heappop, heappush
+from time import monotonic as clock
+from typing import Any, Final, Protocol
+
+import gevent
+from gevent.hub import get_hub
+from gevent.monkey import get_original
+
+from reqkit.network import generation
+
+__all__ = ["EXPIRED", "LIBEV_LOOPS", "NEVER", "Expiries", "Expiring", "Hub", "current_hub"]
+
+NEVER: Final = math.inf
+
+#: What a waiting greenlet is woken with when its time is up.
+EXPIRED: Final = object()
+
+#: gevent's loop in C, where the platform has it.
+LIBEV_LOOPS: tuple[type, ...] = ()
+with contextlib.suppress(ImportError):
+    from gevent.libev.corecext import loop as _libev_loop
+
+    LIBEV_LOOPS = (_libev_loop,)
+
+
+class Hub:
+    """What is kept for one gevent hub: the name of its scope, and its time limits.
+
+    Attributes:
+        hub: gevent's own.
+        scope: a token for connections made here. It is never used again, not even for a hub
+            that comes to lie at the same address, nor in a forked process.
+    """
+
+    __slots__ = ("expiries", "generation", "hub", "scope")
+
+    def __init__(self, hub: Any) -> None:
+        self.hub = hub
+        self.generation = generation()
+        self.scope = (self.generation, object())
+        self.expiries = Expiries(hub)
+
+
+# Patched ones would be each greenlet's own.
+_ThreadLocal: Any = get_original("_thread", "_local")
+_get_ident: Any = get_original("_thread", "get_ident")
+
+
+class _Local(_ThreadLocal):  # type: ignore[misc]
+    current: Hub | None = None
+    ender: _Ender | None = None
+
+
+class _Ender:
+    """Destroys the hub of a thread that ends: gevent leaves its loop's descriptors open."""
+
+    __slots__ = ("hub",)
+
+    def __init__(self, hub: Any) -> None:
+        self.hub: Any = hub
+
+    def __del__(self) -> None:
+        hub = self.hub
+        # What else clears a thread's locals, a fork or the interpreter's end, is another thread.
+        if (
+            hub is not None
+            and isinstance(hub.loop, LIBEV_LOOPS)  # libuv's waits for all that waits in it
+            and hub.thread_ident == _get_ident()
+        ):
+            with contextlib.suppress(Exception):
+                hub.destroy(destroy_loop=True)
+
+
+_local = _Local()
+
+
+def current_hub() -> Hub:
+    """Return what is kept for the hub of this thread, and of this process after a fork."""
+    hub = get_hub()
+    kept: Hub | None = _local.current
+    if kept is not None and kept.hub is hub and kept.generation == generation():
+        return kept
+    if generation():
+        # A plain os.fork(), as multiprocessing does it, tells gevent's loop nothing. To tell it
+        # twice does no harm.
+        gevent.reinit(hub)
+    kept = _local.current = Hub(hub)
+    if not hub.main_hub:
+        if _local.ender is not None:
+            _local.ender.hub = None
+        _local.ender = _Ender(hub)
+    return kept
+
+
+class Expiring(Protocol):
+    """What `Expiries` looks after.
+
+    Attributes:
+        waiter: the greenlet that waits, or None.
+        expires: when it has waited too long; `NEVER` where it may wait for ever.
+        entry, entry_at: kept by `Expiries`.
+    """
+
+    waiter: Any
+    expires: float
+    entry: list[Any] | None
+    entry_at: float
+
+
+class Expiries:
+    """The time limits of all waits of one hub, on one timer.
+
+    A stream has at most one entry that counts, and it is looked at only when it is due; most of
+    the time the stream has waited anew since, and the entry moves on. So thousands of short waits
+    under a long limit cost one entry. A wait ends up to a few milliseconds after its limit, never
+    before it.
+    """
+
+    __slots__ = ("_count", "_dropped", "_heap", "_hub", "_timer", "_timer_at")
+
+    #: Seconds that the timer waits longer, so that limits close to one another are seen to in one.
+    SLACK: Final = 0.002
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+        self._heap: list[list[Any]] = []  # [when, number, reference to a stream or None]
+        self._count = 0
+        self._dropped = 0
+        self._timer: Any = None
+        self._timer_at = NEVER
+
+    def __len__(self) -> int:
+        """Return how many entries there are, dropped ones too."""
+        return len(self._heap)
+
+    def add(self, stream: Expiring, when: float) -> None:
+        """Look at a stream at a time of the monotonic clock."""
+        if stream.entry is not None:
+            self._drop(stream.entry)
+        self._count += 1
+        # Weak: a limit far away must not keep what nobody has any more.
+        entry = [when, self._count, weakref.ref(stream)]
+        stream.entry = entry
+        stream.entry_at = when
+        heappush(self._heap, entry)
+        if when < self._timer_at:
+            self._start_timer()
+
+    def remove(self, stream: Expiring) -> None:
+        """Forget a stream."""
+        entry = stream.entry
+        stream.entry = None
+        stream.entry_at = NEVER
+        if entry is not None:
+            self._drop(entry)
+
+    def _drop(self, entry: list[Any]) -> None:
+        # Taking an entry out of a heap's middle is dear: it is emptied, and cleared away with
+        # others once they are most of the heap.
+        entry[2] = None
+        self._dropped += 1
+        if self._dropped > 100 and self._dropped * 2 > len(self._heap):
+            self._heap = [kept for kept in self._heap if kept[2] is not None and kept[2]()]
+            heapify(self._heap)
+            self._dropped = 0
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        if self._heap:
+            self._timer_at = self._heap[0][0]
+            pause = max(self._timer_at - clock(), 0.0) + self.SLACK
+            # Not a reason for the loop to go on: what waits has a watcher of its own.
+            self._timer = self._hub.loop.timer(pause, ref=False)
+            self._timer.start(self._look, update=True)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        self._timer_at = NEVER
+
+    def _look(self) -> None:
+        """Wake what has waited too long. Runs in the hub."""
+        try:
+            while self._heap and self._heap[0][0] <= clock():
+                entry = heappop(self._heap)
+                if entry[2] is None:
+                    self._dropped -= 1
+                    continue
+                stream: Expiring | None = entry[2]()
+                if stream is None:
+                    continue
+                stream.entry = None
+                stream.entry_at = NEVER
+                greenlet = stream.waiter
+                if greenlet is None or stream.expires == NEVER:
+                    continue
+                if stream.expires > clock():
+                    self.add(stream, stream.expires)
+                    continue
+                try:
+                    greenlet.switch(EXPIRED)
+                except BaseException:
+                    self._hub.handle_error(greenlet, *sys.exc_info())
+        finally:
+            self._start_timer()
