@@ -13,6 +13,7 @@ from __future__ import annotations
 from . import adapters, auth, cookies, exceptions, hooks, network, structures
 from ._version import __version__
 from .api import delete, get, head, options, patch, post, put, request
+from .dependencies import check_urllib3
 from .exceptions import *  # noqa: F403 every error is at the top too
 from .exceptions import __all__ as _errors
 from .prepare import PreparedRequest
@@ -48,3 +49,5 @@ __all__ = [
     "structures",
     *_errors,
 ]
+
+check_urllib3()

@@ -8,15 +8,16 @@ own, and a forked process starts anew.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import bodies
+from .adapter_steps import STEPS, URLLIB3_STEPS, AdapterSteps, is_plain_manager
 from .connecting import open_stream
 from .environment import select_proxy
 from .exceptions import ConnectTimeout, InvalidSchema, RequestException
 from .exchange import Body, answer_of, exchange, failure, head_of
 from .network import Network, Semaphore, current
-from .pools import ConnectionPool
+from .pools import PoolManager
 from .response import Times
 from .retrying import send_again
 from .routes import Marks, Proxy, Route, parse_proxy
@@ -24,6 +25,7 @@ from .timeouts import Deadline, Timeouts, clock
 from .tls import TlsSettings, check_cert, check_verify
 from .urls import without_password
 from .wire.connection import Connection, ConnectionGone
+from .wire.head import check_field
 
 if TYPE_CHECKING:
     from .prepare import PreparedRequest
@@ -36,6 +38,7 @@ DEFAULT_POOLSIZE = 10
 DEFAULT_POOLBLOCK = False
 
 #: RFC 9110 section 9.2.2: sending one of these twice does what sending it once does.
+_MADE_ANEW = ("poolmanager", "proxy_manager", "max_retries", "config")
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 
 
@@ -59,57 +62,10 @@ class BaseAdapter:
         raise NotImplementedError
 
 
-class PoolManager:
-    """An adapter's pools, one for each network and scope.
-
-    Args:
-        num_pools: how many hosts' connections are kept.
-        maxsize: how many connections are kept for each host.
-        block: never use more than ``maxsize`` connections to one host at once: wait.
-        **connection_pool_kw: what each connection is made with: ``source_address
-            socket_options ssl_context server_hostname assert_hostname assert_fingerprint
-            ssl_minimum_version ssl_maximum_version ciphers``.
-    """
-
-    def __init__(
-        self,
-        num_pools: int = DEFAULT_POOLSIZE,
-        maxsize: int = DEFAULT_POOLSIZE,
-        block: bool = False,
-        **connection_pool_kw: Any,
-    ) -> None:
-        self.num_pools = num_pools
-        self.maxsize = maxsize
-        self.block = block
-        self.connection_pool_kw = connection_pool_kw
-        self.pools: dict[Hashable, ConnectionPool] = {}
-
-    def pool(self, network: Network) -> ConnectionPool:
-        """Return the pool of the calling code's network and scope."""
-        scope = network.scope()
-        pool = self.pools.get(scope)
-        if pool is None:
-            pool = ConnectionPool(network, self.num_pools, self.maxsize, self.block)
-            pool = self.pools.setdefault(scope, pool)
-        return pool
-
-    def resize(self, num_pools: int, maxsize: int) -> None:
-        """Change how much is kept from now on."""
-        self.num_pools = num_pools
-        self.maxsize = maxsize
-        for pool in list(self.pools.values()):
-            pool.most_keys = num_pools
-            pool.most_each = maxsize
-
-    def clear(self) -> None:
-        """Close all idle connections of this scope; forget the pools of others' networks."""
-        pools, self.pools = self.pools, {}
-        for pool in pools.values():
-            pool.close()
-
-
-class HTTPAdapter(BaseAdapter):
+class HTTPAdapter(AdapterSteps, BaseAdapter):
     """Sends messages over HTTP/1.1, http and https, directly or through proxies.
+
+    A subclass may have `init_poolmanager`, `send` and the steps of `AdapterSteps` of its own.
 
     Args:
         pool_connections: how many hosts' connections are kept.
@@ -117,6 +73,17 @@ class HTTPAdapter(BaseAdapter):
         max_retries: failed connections tried again: an int, or a `urllib3.util.Retry`.
         pool_block: never use more than ``pool_maxsize`` connections to one host at once: wait.
     """
+
+    #: The steps that a subclass has of its own: asked only then.
+    _own_steps: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls._own_steps = frozenset(
+            name
+            for name in (*STEPS, *URLLIB3_STEPS)
+            if getattr(cls, name) is not getattr(HTTPAdapter, name)
+        )
 
     def __init__(
         self,
@@ -131,7 +98,10 @@ class HTTPAdapter(BaseAdapter):
         self._pool_maxsize = pool_maxsize
         self._pool_block = pool_block
         self.poolmanager: Any = None
+        self.proxy_manager = {}
         self._routes: dict[Hashable, Route] = {}
+        #: The pool manager's keywords when the routes were made; looked at in subclasses alone.
+        self._said: dict[str, Any] | None = None
         self.init_poolmanager(pool_connections, pool_maxsize, block=pool_block)
 
     def init_poolmanager(
@@ -153,12 +123,12 @@ class HTTPAdapter(BaseAdapter):
         manager = self.poolmanager
         if type(manager) is not PoolManager and not isinstance(manager, PoolManager):
             # A subclass made another library's: what it says of connections counts.
-            manager = self.poolmanager = PoolManager(
-                self._pool_connections,
-                self._pool_maxsize,
-                self._pool_block,
+            said = {
+                "maxsize": self._pool_maxsize,
+                "block": self._pool_block,
                 **getattr(manager, "connection_pool_kw", {}),
-            )
+            }
+            manager = self.poolmanager = PoolManager(self._pool_connections, **said)
         return manager
 
     def send(
@@ -187,23 +157,66 @@ class HTTPAdapter(BaseAdapter):
             RequestException: the request failed; `ConnectTimeout` and `ConnectionError` before
                 sending are safe to retry.
         """
-        limits = timeout if type(timeout) is Timeouts else Timeouts.of(timeout)
         policy = request._policy
+        if type(timeout) is Timeouts:
+            limits = timeout
+        elif timeout is None and policy is not None and policy.timeouts is not None:
+            limits = policy.timeouts  # a subclass was told of none, and has passed that on
+        else:
+            limits = Timeouts.of(timeout)
         deadline = policy.deadline if policy is not None else None
         if deadline is None and limits.total is not None:
             deadline = Deadline(limits.total, current().clock)
         retries = policy.retries if policy is not None and policy.retries else self.max_retries
+        send = self._send if type(self) is HTTPAdapter else self._send_in_steps
         if retries:
             response = send_again(
-                lambda: self._send(request, limits, deadline, verify, cert, proxies),
+                lambda: send(request, limits, deadline, verify, cert, proxies),
                 request,
                 retries,
                 deadline,
             )
         else:
-            response = self._send(request, limits, deadline, verify, cert, proxies)
+            response = send(request, limits, deadline, verify, cert, proxies)
         if not stream:
             response.content  # noqa: B018 reads it
+        return response
+
+    def _send_in_steps(
+        self,
+        request: PreparedRequest,
+        limits: Timeouts,
+        deadline: Deadline | None,
+        verify: Any,
+        cert: Any,
+        proxies: Mapping[str, str] | None,
+    ) -> Response:
+        """Send a message with what a subclass has to say to it."""
+        steps = self._own_steps
+        if "add_headers" in steps:
+            self.add_headers(
+                request, stream=True, timeout=limits, verify=verify, cert=cert, proxies=proxies
+            )
+        manager = self.poolmanager
+        by_urllib3 = not isinstance(manager, PoolManager) and not is_plain_manager(manager)
+        if by_urllib3 or not steps.isdisjoint(URLLIB3_STEPS):
+            pool = self._pool_of(steps, request, verify, cert, proxies)
+            response = self._send_by_urllib3(pool, request, limits, deadline, proxies)
+            response.connection = self
+            return response
+        said = {**self._manager().connection_pool_kw}
+        if said != self._said:  # some change it from message to message
+            self._said = said
+            self._routes.clear()
+        if "request_url" in steps:
+            path = self.request_url(request, proxies or {})
+            if path != AdapterSteps.request_url(self, request, proxies):
+                request._target = request.target._replace(path=path)
+        response = self._send(request, limits, deadline, verify, cert, proxies)
+        if "build_response" in steps:
+            times = response._times
+            response = self.build_response(request, response.raw)
+            response._times = times
         return response
 
     # -- where to ---------------------------------------------------------------------------
@@ -246,40 +259,33 @@ class HTTPAdapter(BaseAdapter):
         if proxy_url is not None:
             proxy = parse_proxy(proxy_url)
             if authorization is not None:
+                check_field("Proxy-Authorization", authorization)  # before a tunnel is dug
                 proxy = proxy._replace(given=authorization)
-        settings = self._tls_settings(verify, cert)
+        keywords = self._manager().connection_pool_kw
+        headers: Mapping[str, str] = {}
+        if proxy is not None and self._own_steps:
+            if "proxy_manager_for" in self._own_steps:
+                manager = self.proxy_manager_for(proxy_url)
+                keywords = {**keywords, **manager.connection_pool_kw}
+            if "proxy_headers" in self._own_steps:
+                headers = dict(self.proxy_headers(proxy_url))
+                given = headers.pop("Proxy-Authorization", None)
+                if given is not None and authorization is None:
+                    proxy = proxy._replace(given=given)
         route = Route.to(
             scheme,
             host,
             port,
-            settings,
+            _tls_settings(keywords, verify, cert),
             proxy,
-            source=self._keyword("source_address"),
-            options=self._keyword("socket_options"),
+            source=_as_key(keywords.get("source_address")),
+            options=_as_key(keywords.get("socket_options")),
+            proxy_headers=headers.items(),
         )
         if len(self._routes) >= 1000:
             self._routes.clear()
         self._routes[key] = route
         return route
-
-    def _keyword(self, name: str) -> Any:
-        value = self._manager().connection_pool_kw.get(name)
-        return tuple(value) if isinstance(value, list) else value
-
-    def _tls_settings(self, verify: Any, cert: Any) -> TlsSettings:
-        keywords = self._manager().connection_pool_kw
-        context = keywords.get("ssl_context")
-        return TlsSettings(
-            verify=check_verify(verify),
-            cert=check_cert(cert),
-            context=context,
-            server_hostname=keywords.get("server_hostname"),
-            assert_hostname=keywords.get("assert_hostname"),
-            assert_fingerprint=keywords.get("assert_fingerprint"),
-            minimum_version=keywords.get("ssl_minimum_version"),
-            maximum_version=keywords.get("ssl_maximum_version"),
-            ciphers=keywords.get("ciphers"),
-        )
 
     # -- there and back ---------------------------------------------------------------------
 
@@ -303,6 +309,7 @@ class HTTPAdapter(BaseAdapter):
         if place is not None:
             _wait_for(place, request, limits, deadline)
         connection: Connection | None = None
+        lost: ConnectionGone | None = None
         try:
             connection = pool.acquire(key, request.body is None and request.method in _IDEMPOTENT)
             fresh = connection is None
@@ -316,6 +323,7 @@ class HTTPAdapter(BaseAdapter):
                 if fresh or not _may_repeat(request, gone):
                     raise
                 # RFC 9112 section 9.3.1: the server had closed the kept connection.
+                connection, lost = None, gone
                 connection = self._connect(key, route, request, network, limits, deadline, times)
                 pool.opened += 1
                 answer = exchange(connection, request, head, limits, deadline, times)
@@ -328,7 +336,7 @@ class HTTPAdapter(BaseAdapter):
                 place.release()
             ours = failure(error, phase, request, proxy, deadline)
             if connection is None and isinstance(ours, RequestException):
-                ours.before_sending = True
+                ours.before_sending = lost is None or lost.unsent
             if ours is error:
                 raise
             raise ours from error
@@ -356,14 +364,15 @@ class HTTPAdapter(BaseAdapter):
     ) -> Connection:
         if route is None:
             scheme, host, port = request.target.origin
+            keywords = self._manager().connection_pool_kw
             route = Route.to(
                 scheme,
                 host,
                 port,
                 None,
                 None,
-                source=self._keyword("source_address"),
-                options=self._keyword("socket_options"),
+                source=_as_key(keywords.get("source_address")),
+                options=_as_key(keywords.get("socket_options")),
             )
         marks = Marks()
         try:
@@ -376,7 +385,9 @@ class HTTPAdapter(BaseAdapter):
 
     def close(self) -> None:
         """Close the idle connections, and those in use when they come back."""
-        self._manager().clear()
+        own = self.__dict__.get("_urllib3_managers", {})
+        for manager in (self.poolmanager, *self.proxy_manager.values(), *own.values()):
+            manager.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         # Connections stay behind: they belong to this process.
@@ -389,7 +400,7 @@ class HTTPAdapter(BaseAdapter):
             "extra": {
                 name: value
                 for name, value in self.__dict__.items()
-                if not name.startswith("_") and name not in ("poolmanager", "max_retries", "config")
+                if not name.startswith("_") and name not in _MADE_ANEW
             },
         }
 
@@ -397,7 +408,28 @@ class HTTPAdapter(BaseAdapter):
         self.__dict__.update(state.pop("extra"))
         self.__dict__.update(state)
         self._routes = {}
+        self._said = None
+        self.proxy_manager = {}
         self.init_poolmanager(self._pool_connections, self._pool_maxsize, block=self._pool_block)
+
+
+def _as_key(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _tls_settings(keywords: Mapping[str, Any], verify: Any, cert: Any) -> TlsSettings:
+    """Return the TLS settings of a pool manager's keywords, with a call's."""
+    return TlsSettings(
+        verify=check_verify(verify),
+        cert=check_cert(cert),
+        context=keywords.get("ssl_context"),
+        server_hostname=keywords.get("server_hostname"),
+        assert_hostname=keywords.get("assert_hostname"),
+        assert_fingerprint=keywords.get("assert_fingerprint"),
+        minimum_version=keywords.get("ssl_minimum_version"),
+        maximum_version=keywords.get("ssl_maximum_version"),
+        ciphers=keywords.get("ciphers"),
+    )
 
 
 def _may_repeat(request: PreparedRequest, gone: ConnectionGone) -> bool:
@@ -412,12 +444,16 @@ def _may_repeat(request: PreparedRequest, gone: ConnectionGone) -> bool:
 def _wait_for(
     place: Semaphore, request: PreparedRequest, limits: Timeouts, deadline: Deadline | None
 ) -> None:
-    limit = limits.connect if deadline is None else deadline.left(limits.connect, "connect")
-    if not place.acquire(timeout=limit):
-        if deadline is not None and deadline.passed():
-            raise deadline.expired("connect")
-        raise ConnectTimeout(
-            f"no connection to {request.target.host!r} came free within {limit:g} s;"
-            " raise pool_maxsize, or read responses sooner",
-            request=request,
-        )
+    try:
+        limit = limits.connect if deadline is None else deadline.left(limits.connect, "connect")
+        if not place.acquire(timeout=limit):
+            if deadline is not None and deadline.passed():
+                raise deadline.expired("connect")
+            raise ConnectTimeout(
+                f"no connection to {request.target.host!r} came free within {limit:g} s;"
+                " raise pool_maxsize, or read responses sooner"
+            )
+    except RequestException as error:
+        failure(error, "connect", request, None, deadline)
+        error.before_sending = True
+        raise

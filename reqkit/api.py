@@ -70,8 +70,14 @@ class OneShot(Verbs):
                 `ContentDecodingError`, `ContentTooLarge`.
             TypeError: an argument that does not exist; the text has the nearest one.
         """
-        sender = one_shot() if session is None else session
-        return sender.request(method, url, **keywords)
+        if session is not None:
+            if not hasattr(session, "request"):
+                raise TypeError(f"session is a {type(session).__name__}: expected a reqkit.Session")
+            return session.request(method, url, **keywords)
+        made = one_shot().request(method, url, **keywords)
+        if "return_response" in keywords and not keywords["return_response"]:
+            made.session = None  # a fresh one each time that it is sent
+        return made
 
 
 _one_shot = OneShot()

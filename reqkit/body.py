@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json as _json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final, Literal, overload
 
 from .content import charsets
 from .content.decoders import Decoder, decode_whole, make_decoder
@@ -20,6 +20,8 @@ __all__ = ["ReadableBody"]
 CONTENT_CHUNK_SIZE = 10 * 1024
 #: Bytes that `Response.iter_lines` decodes at a time unless told otherwise.
 ITER_CHUNK_SIZE = 512
+#: Stands for the file of a body that was closed before anybody asked for it as a file.
+_CLOSED: Final[Any] = object()
 #: Bytes that are decoded at a time where nobody says how many.
 _DECODE_STEP = 64 * 1024
 
@@ -73,11 +75,15 @@ class ReadableBody:
         if self._raw is None and (self._head is not None or self._source is not None):
             source = self._take_source()
             self._raw = RawBody(source, self._head, self._field("content-encoding"))
+        elif self._raw is _CLOSED:
+            self._raw = RawBody(WholeBody(b""), self._head, None)
+            self._raw.close()
         return self._raw
 
     @raw.setter
     def raw(self, value: Any) -> None:
         self._raw = value
+        self._whole = None
 
     def _take_source(self) -> BodySource:
         if self._whole is not None:
@@ -107,7 +113,8 @@ class ReadableBody:
 
     def _pieces(self, most: int) -> Iterator[bytes]:
         """Yield the decoded body as it arrives, at most ``most`` bytes at a time."""
-        source: Any = self._take_source() if self._raw is None else ForeignBody(self._raw)
+        foreign = self._raw is not None and self._whole is None
+        source: Any = ForeignBody(self._raw) if foreign else self._take_source()
         ended = False
         try:
             encoding = self._field("content-encoding")
@@ -132,6 +139,7 @@ class ReadableBody:
             error.response = self
         if error.request is None:
             error.request = self.request
+            error._about(without_password(self.url or ""))
 
     @property
     def content(self) -> bytes:
@@ -148,7 +156,7 @@ class ReadableBody:
             whole = self._whole
             if self._streamed or self._raw_ended():
                 raise self._consumed()
-            if whole is not None and self._raw is None:
+            if whole is not None:
                 self._content = self._decode_whole(whole)
                 self._whole = None
             elif self._source is None and self._raw is None:
@@ -187,6 +195,14 @@ class ReadableBody:
         """Bytes of the decoded body read so far, without reading any."""
         return self._received
 
+    @overload
+    def iter_content(
+        self, chunk_size: int | None = ..., decode_unicode: Literal[False] = ...
+    ) -> Iterator[bytes]: ...
+    @overload
+    def iter_content(
+        self, chunk_size: int | None = ..., decode_unicode: bool = ...
+    ) -> Iterator[Any]: ...
     def iter_content(
         self, chunk_size: int | None = CONTENT_CHUNK_SIZE, decode_unicode: bool = False
     ) -> Iterator[Any]:
@@ -217,6 +233,14 @@ class ReadableBody:
             return self._pieces(_DECODE_STEP)
         return _closing(self._pieces(max(chunk_size, _DECODE_STEP)), chunk_size)
 
+    @overload
+    def iter_lines(
+        self, chunk_size: int = ..., decode_unicode: Literal[False] = ..., delimiter: Any = ...
+    ) -> Iterator[bytes]: ...
+    @overload
+    def iter_lines(
+        self, chunk_size: int = ..., decode_unicode: bool = ..., delimiter: Any = ...
+    ) -> Iterator[Any]: ...
     def iter_lines(
         self,
         chunk_size: int = ITER_CHUNK_SIZE,
@@ -312,7 +336,11 @@ class ReadableBody:
             ) from error
         except UnicodeDecodeError as error:
             raise JSONDecodeError(
-                f"the body is not JSON: {error}", "", 0, request=self.request, response=self
+                f"the body is not JSON: {error}",
+                self.text,
+                0,
+                request=self.request,
+                response=self,
             ) from error
 
     def close(self) -> None:
@@ -321,11 +349,15 @@ class ReadableBody:
             self._source.close()
             self._streamed = True  # what was not read by now is no empty body
         raw = self._raw
-        if raw is not None and not isinstance(raw, RawBody):
-            release = getattr(raw, "release_conn", None)
+        if raw is None:
+            if self._source is not None or self._whole is not None:
+                self._raw = _CLOSED
+        elif raw is not _CLOSED:
             raw.close()
-            if release is not None:
-                release()
+            if not isinstance(raw, RawBody):
+                release = getattr(raw, "release_conn", None)
+                if release is not None:
+                    release()
 
 
 def _decoded(decoder: Decoder | None, data: bytes, most: int, ended: bool) -> Iterator[bytes]:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import environment
 from .cookies import store
-from .exceptions import RequestException, TooManyRedirects
-from .hooks import Hooks, dispatch_hook
+from .exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
+from .hooks import Hooks, dispatch_hook, takes_keywords
 from .network import current, use
 from .prepare import Policy, PreparedRequest, auth_of
 from .redirects import may_keep_auth, next_message
 from .response import Response
+from .routes import check_proxies
 from .settings import UNSET, Config
 from .timeouts import Deadline, Timeouts
 from .tls import check_cert, check_verify
@@ -53,6 +54,7 @@ class Chain:
     """
 
     __slots__ = (
+        "_asked",
         "_auth",
         "_first",
         "_network",
@@ -109,20 +111,31 @@ class Chain:
             check_cert(cert)
         self.cert = cert
         self.proxies: Mapping[str, str | None] | None = session.proxies or None
+        if self.proxies:
+            check_proxies(self.proxies)
         if request.proxies:
+            check_proxies(request.proxies)
             self.proxies = {**(self.proxies or {}), **request.proxies}
         if prefetch is None:
             prefetch = request.prefetch
-        self.prefetch = session.prefetch if prefetch is None else prefetch
+        if prefetch is None:
+            prefetch = session.prefetch
+        if prefetch is not False and prefetch not in (True, False):
+            raise TypeError(f"prefetch (or stream) is {prefetch!r}: expected True or False")
+        self.prefetch = prefetch
         follow = request.allow_redirects
         if follow is None:
             follow = request.method not in ("HEAD", "head", "Head")
+        elif follow not in (True, False):
+            raise TypeError(f"allow_redirects is {follow!r}: expected True or False")
         self.allow_redirects = follow
         limit = config["max_content_size"]
         retries = config["max_retries"]
         self.policy: Policy | None = None
         if deadline is not None or retries or limit is not None:
             self.policy = Policy(deadline, retries, limit)
+        #: Whether auth was given, so that credentials found elsewhere do not count.
+        self._asked = request.auth is not None or session.auth is not None
         self._auth: Any = None
         self._first: Target | None = None
         self._network = current()
@@ -159,6 +172,7 @@ class Chain:
     def _follow(self, response: Response) -> Response:
         history: list[Response] = []
         most = self.config["max_redirects"]
+        followed = 0
         while True:
             history.extend(response.history)
             message = self.next_message(response)
@@ -166,7 +180,8 @@ class Chain:
                 response.history = history
                 return response
             self._drain(response)
-            if len(history) >= most:
+            followed += 1
+            if followed > most:
                 response.history = history
                 assert self._first is not None
                 raise TooManyRedirects(
@@ -202,7 +217,11 @@ class Chain:
             self._drain(response)
             history.append(response)
             if len(history) > most:
-                raise TooManyRedirects(f"more than {most} redirects", response=response)
+                raise TooManyRedirects(
+                    f"{without_password(self._first.url)}: more than {most} redirects; raise"
+                    " config['max_redirects'] if that is right",
+                    response=response,
+                )
             response = self._answered(message)
             response.history = list(history)
             if self.prefetch:
@@ -223,19 +242,22 @@ class Chain:
         first = self._first if self._first is not None else sent.target
         after = message.target
         self.session._write_cookies(message, self.cookies, first.origin, self.removed)
-        if self._auth is not None:
-            if may_keep_auth(first, after):
-                message.apply_auth(self._auth)
-        elif after.userinfo is not None:
-            message.apply_auth(auth_of(after.userinfo))  # type: ignore[arg-type]
-        elif (
-            self.config["trust_env"]
-            and not may_keep_auth(sent.target, after)
-            and "authorization" not in message.headers
-        ):
-            found = environment.netrc_credentials(after.host)
-            if found is not None:
-                message.apply_auth(auth_of(found))  # type: ignore[arg-type]
+        at_home = may_keep_auth(first, after)
+        auth: Any = self._auth if at_home else None
+        if auth is None and not self._asked:
+            auth = after.userinfo
+            if (
+                auth is None
+                and after.host != first.host
+                and self.config["trust_env"]
+                and "authorization" not in message.headers
+            ):
+                auth = environment.netrc_credentials(after.host)
+            auth = auth_of(auth)
+            if not at_home and auth is not None and auth == self._auth:
+                auth = None  # netrc's default entry: the first origin had it already
+        if auth is not None:
+            message.apply_auth(auth)
         return message
 
     def _drain(self, response: Response) -> None:
@@ -268,7 +290,8 @@ class Chain:
             keywords["stream"] = True
             for hook in tuple(auths):
                 # An auth that fails is the request's failure, not a warning: it is no observer.
-                result = hook(response, **keywords)
+                told = keywords if takes_keywords(hook) else {}
+                result = hook(response, **told)
                 if result is not None and result is not response:
                     response = result
         return response
@@ -279,13 +302,16 @@ class Chain:
         Args:
             request: the message.
             **keywords: ``timeout verify cert proxies stream``; ``timeout``, ``verify`` and
-                ``cert`` count in place of the first's.
+                ``cert`` count in place of the first's; ``stream=False`` reads the body.
 
         Raises:
             RequestException: it failed.
         """
         with use(self._network):  # who resumes a download may be in a greenlet of their own
-            return self._send_one(request, keywords)
+            response = self._send_one(request, keywords)
+            if not keywords.get("stream", True):
+                response.content  # noqa: B018 reads it
+            return response
 
     def close(self) -> None:
         """Do nothing: connections are the session's."""
@@ -306,18 +332,24 @@ class Chain:
             cert = keywords.get("cert", cert)
             timeouts = keywords.get("timeout", timeouts)
         proxies = self._proxies_for(target)
-        if verify is None:
+        if verify is None or verify is True:
+            # True says that it is to be verified; by which bundle, the environment may.
             verify = True
-            if target.scheme == "https" and config["trust_env"]:
+            if (target.scheme == "https" or proxies) and config["trust_env"]:
                 verify = environment.ca_bundle() or True
         adapter = self.session._adapter_for(target)
-        response = adapter.send(
-            prepared, stream=True, timeout=timeouts, verify=verify, cert=cert, proxies=proxies
-        )
+        try:
+            response = adapter.send(
+                prepared, stream=True, timeout=timeouts, verify=verify, cert=cert, proxies=proxies
+            )
+        except (ConnectionError, Timeout) as error:
+            if hooks is not None and hooks["post_request"] and not error.before_sending:
+                self._hooked("post_request", hooks, prepared)  # it was sent, for all that
+            raise
         response.connection = self
         response.max_content_size = config["max_content_size"]
         if hooks is not None and hooks["post_request"]:
-            self._hooked("post_request", hooks, prepared)
+            response.request = self._hooked("post_request", hooks, prepared)
         if config["store_cookies"]:
             values = response.set_cookies()
             if values:

@@ -17,7 +17,7 @@ from .exceptions import ConnectionError, InvalidURL, RequestException
 from .network import Address, Network, Stream
 from .routes import Marks, Proxy, Route
 from .timeouts import Deadline, Timeouts, clock
-from .tls import TlsSettings, secure
+from .tls import TlsSettings, client_for, secure
 
 __all__ = ["Marks", "open_stream"]
 
@@ -65,6 +65,9 @@ def open_stream(
     proxy = route.proxy
     host, port = route.host, route.port
     opening.check_host(host)
+    for settings in (route.proxy_tls, route.tls):
+        if settings is not None:
+            client_for(settings)  # files that cannot be used are found before anything is opened
     if proxy is None:
         stream = opening.dial(host, port, None)
     else:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["download"]
 
-#: Bytes read and written at a time.
-_PIECE: Final = 256 * 1024
 #: RFC 9110 section 14.4.
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)")
 
@@ -84,7 +82,8 @@ def download(
 def _file_for(response: Response, path: Path) -> Path:
     if not path.is_dir():
         return path
-    name = (response.url or "").split("?")[0].split("#")[0].rstrip("/").rpartition("/")[2]
+    path_part = (response.url or "").partition("://")[2].split("?")[0].split("#")[0]
+    name = path_part.partition("/")[2].rstrip("/").rpartition("/")[2]
     # A name must stay in the folder, whatever the URL says.
     name = re.sub(r"[\x00-\x1f\\/:]", "_", name)
     if name in ("", ".", ".."):
@@ -97,7 +96,8 @@ def _write(
 ) -> int:
     if progress is not None:
         _tell(progress, done, total)
-    for piece in response.iter_content(_PIECE):
+    # As they arrive: what came before it broke off is not lost.
+    for piece in response.iter_content(None):
         file.write(piece)
         done += len(piece)
         if progress is not None:
@@ -235,5 +235,12 @@ def _ask(response: Response, offset: int | None, version: str | None) -> Respons
         message.headers["Range"] = f"bytes={offset}-"
         message.headers["If-Range"] = version
     again: Response = response.connection.send(message)
+    if again.is_redirect:
+        again.close()
+        raise RequestException(
+            f"{without_password(again.url or '')} redirects ({again.status_code}) now, so that the"
+            " rest cannot be had from there: request the file again",
+            response=again,
+        )
     again.history = list(response.history)
     return again

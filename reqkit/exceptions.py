@@ -23,6 +23,7 @@ __all__ = [
     "ContentTooLarge",
     "HTTPError",
     "HookWarning",
+    "InvalidFraming",
     "InvalidHeader",
     "InvalidJSONError",
     "InvalidProxyURL",
@@ -68,14 +69,25 @@ class RequestException(OSError):
             self.request = getattr(response, "request", None)
         super().__init__(*args)
 
+    def _about(self, url: str) -> None:
+        """Have the text begin with the URL, which the floor that raised this did not know.
+
+        Args:
+            url: what was asked for, without its password.
+        """
+        if len(self.args) == 1 and url not in (said := str(self)) and url.isprintable():
+            self.args = (f"{url}: {said}",)
+
     def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self._kept())
+
+    def _kept(self) -> dict[str, Any]:
         # The request carries credentials and the response may hold a socket: neither is pickled.
-        state = {
+        return {
             name: value
             for name, value in self.__dict__.items()
             if name not in ("request", "response", "__notes__")
         }
-        return _rebuild, (type(self), self.args, state)
 
 
 def _rebuild(kind: type[RequestException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
@@ -168,6 +180,10 @@ class InvalidHeader(RequestException, ValueError):
     """A header's name or value, or a method, cannot be sent as it is."""
 
 
+class InvalidFraming(ProtocolError, InvalidHeader):
+    """The answer's head does not say in one plain way where its body ends."""
+
+
 class InvalidProxyURL(InvalidURL):
     """The proxy's URL cannot be used."""
 
@@ -219,7 +235,7 @@ class JSONDecodeError(InvalidJSONError, _json.JSONDecodeError):
         InvalidJSONError.__init__(self, *self.args, request=request, response=response)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return JSONDecodeError, (self.msg, self.doc, self.pos)
+        return JSONDecodeError, (self.msg, self.doc, self.pos), self._kept()
 
 
 class RequestsWarning(Warning):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from . import bodies, failures
-from .exceptions import RequestException
+from .exceptions import ConnectionError, RequestException
 from .pools import ConnectionPool
 from .response import Response, Times
 from .timeouts import Deadline, Timeouts, clock
@@ -65,8 +66,11 @@ def failure(
     deadline: Deadline | None,
 ) -> BaseException:
     """Return reqkit's error for what went wrong, or the error itself where it is not ours."""
+    url = without_password(request.url or "")
     if isinstance(error, RequestException):
         ours: RequestException = error
+    elif isinstance(error, ConnectionGone):
+        ours = _gone(error, request, url)
     elif isinstance(error, TimeoutError) and deadline is not None and deadline.passed(_SLACK):
         ours = deadline.expired(phase)
     else:
@@ -76,7 +80,7 @@ def failure(
             phase=phase,
             host=target.host,
             port=target.port,
-            url=without_password(request.url or ""),
+            url=url,
             proxy=proxy,
         )
         if translated is None:
@@ -86,8 +90,20 @@ def failure(
         ours = translated
     if ours.request is None:
         ours.request = request
+        ours._about(url)
     if ours is not error:
         ours.__cause__ = error
+    return ours
+
+
+def _gone(error: ConnectionGone, request: PreparedRequest, url: str) -> RequestException:
+    """Return the error for a kept connection that was closed, and a message not sent again."""
+    ours = ConnectionError(
+        f"{url}: the server closed the kept connection without an answer. A {request.method} is not"
+        " sent twice by itself, for the server may have acted on it: send it again where that does"
+        " no harm"
+    )
+    ours.before_sending = error.unsent
     return ours
 
 
@@ -192,9 +208,11 @@ def exchange(
     if body is not None:
         if isinstance(body, str):
             body = body.encode()
+        chunked = "transfer-encoding" in request.headers
         if not isinstance(body, bytes):
-            chunked = "transfer-encoding" in request.headers
             body = bodies.pieces(body, None if chunked else request._length)
+        elif chunked:  # set by hand: unframed, the body would be read as further requests
+            body = (body,) if body else ()
     try:
         connection.send(head, body, chunked, limits.read, deadline)
     except ConnectionGone:
@@ -207,7 +225,8 @@ def exchange(
     try:
         answer = connection.read_head(request.method or "GET", limits.read, deadline)
     except (OSError, RequestException) as error:
-        if broken is not None and not isinstance(error, TimeoutError):
+        # An alert of TLS (no client's certificate, say) tells more than that it closed.
+        if broken is not None and not isinstance(error, (TimeoutError, ssl.SSLError)):
             raise broken from error
         raise
     times.headed = clock()

@@ -18,7 +18,15 @@ from typing import Any, Final
 
 from .exceptions import HookWarning
 
-__all__ = ["HOOKS", "Hook", "Hooks", "default_hooks", "dispatch_hook", "merge_hooks", "takes_keywords"]
+__all__ = [
+    "HOOKS",
+    "Hook",
+    "Hooks",
+    "default_hooks",
+    "dispatch_hook",
+    "merge_hooks",
+    "takes_keywords",
+]
 
 Hook = Callable[..., Any]
 
@@ -119,10 +127,10 @@ class Hooks(dict[str, list[Hook]]):
 
     def deregister(self, name: str, hook: Hook) -> bool:
         """Remove a hook; tell whether it was there."""
-        try:
-            self[check_name(name)].remove(hook)
-        except ValueError:
+        hooks = self[check_name(name)]
+        if hook not in hooks:
             return False
+        hooks.remove(hook)
         return True
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -170,7 +178,7 @@ def takes_keywords(hook: Hook) -> bool:
 
 def dispatch_hook(
     name: str,
-    hooks: Iterable[Hook] | None,
+    hooks: Mapping[str, Any] | Hook | Iterable[Hook] | None,
     data: Any,
     errors: list[Exception] | None = None,
     /,
@@ -182,7 +190,7 @@ def dispatch_hook(
 
     Args:
         name: the hook's name, for the warning.
-        hooks: what to call, in this order.
+        hooks: what to call, in this order; or a dictionary that has it by the name.
         data: what the first one gets.
         errors: a list that takes what hooks raise.
         **keywords: given to hooks that take ``**kwargs``.
@@ -192,6 +200,8 @@ def dispatch_hook(
     """
     if not hooks:
         return data
+    if isinstance(hooks, Mapping) or callable(hooks):  # as requests' function of this name takes
+        hooks = _as_list(name, hooks.get(name) if isinstance(hooks, Mapping) else hooks)
     for hook in tuple(hooks):
         try:
             result = hook(data, **keywords) if keywords and takes_keywords(hook) else hook(data)

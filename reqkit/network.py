@@ -206,6 +206,8 @@ class StdlibStream:
         with contextlib.suppress(OSError):
             self.sock.close()
 
+    __del__ = close  # a session dropped unclosed is no reason for a ResourceWarning
+
 
 # Raised by one in a child process, so that no connection of its parent's is used there.
 _generation = 0
@@ -225,14 +227,25 @@ def generation() -> int:
     return _generation
 
 
+#: The class of sockets that block their thread alone; None where it was replaced before.
+_PLAIN: Final = socket.socket if socket.socket.__module__ == "socket" else None
+
+
 class StdlibNetwork:
     """The standard library's sockets; in threads, or patched by gevent."""
 
     most_idle: int | None = None
 
     def scope(self) -> Hashable:
-        """Return the fork generation: threads of one process share connections."""
-        return _generation
+        """Return the fork generation: threads of one process share connections.
+
+        But not once gevent has patched sockets: what was made before would block all greenlets,
+        and what is made from then on belongs to the native thread whose hub it waits in.
+        """
+        kind = socket.socket
+        if kind is _PLAIN:
+            return _generation
+        return _generation, kind, threading.get_native_id()
 
     def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
         """Look a name up, in a thread of its own where a limit is set (getaddrinfo has none)."""

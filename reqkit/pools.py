@@ -8,6 +8,7 @@ while anything waits.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Hashable, Iterator
 from typing import Final
 
@@ -51,6 +52,8 @@ class ConnectionPool:
         self._block = block
         self._scheduled = False
         self._places: dict[Hashable, Semaphore] = {}
+        # A session may be dropped without being closed, in a circle with an error too.
+        weakref.finalize(self, _close_all, self._idle).atexit = False
 
     def __len__(self) -> int:
         return self._count
@@ -181,3 +184,58 @@ class ConnectionPool:
     def _all(self) -> Iterator[Connection]:
         for kept in self._idle.values():
             yield from kept
+
+
+def _close_all(idle: dict[Hashable, list[Connection]]) -> None:
+    for kept in idle.values():
+        for connection in kept:
+            connection.close()
+
+
+class PoolManager:
+    """An adapter's pools, one for each network and scope.
+
+    Args:
+        num_pools: how many hosts' connections are kept.
+        maxsize: how many connections are kept for each host.
+        block: never use more than ``maxsize`` connections to one host at once: wait.
+        **connection_pool_kw: what each connection is made with: ``source_address
+            socket_options ssl_context server_hostname assert_hostname assert_fingerprint
+            ssl_minimum_version ssl_maximum_version ciphers``.
+    """
+
+    def __init__(
+        self,
+        num_pools: int = 10,
+        maxsize: int = 10,
+        block: bool = False,
+        **connection_pool_kw: Any,
+    ) -> None:
+        self.num_pools = num_pools
+        self.maxsize = maxsize
+        self.block = block
+        self.connection_pool_kw = connection_pool_kw
+        self.pools: dict[Hashable, ConnectionPool] = {}
+
+    def pool(self, network: Network) -> ConnectionPool:
+        """Return the pool of the calling code's network and scope."""
+        scope = network.scope()
+        pool = self.pools.get(scope)
+        if pool is None:
+            pool = ConnectionPool(network, self.num_pools, self.maxsize, self.block)
+            pool = self.pools.setdefault(scope, pool)
+        return pool
+
+    def resize(self, num_pools: int, maxsize: int) -> None:
+        """Change how much is kept from now on."""
+        self.num_pools = num_pools
+        self.maxsize = maxsize
+        for pool in list(self.pools.values()):
+            pool.most_keys = num_pools
+            pool.most_each = maxsize
+
+    def clear(self) -> None:
+        """Close all idle connections of this scope; forget the pools of others' networks."""
+        pools, self.pools = self.pools, {}
+        for pool in pools.values():
+            pool.close()

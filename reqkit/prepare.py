@@ -26,16 +26,22 @@ class Policy:
         deadline: the `reqkit.timeouts.Deadline` of the whole exchange, or None.
         retries: how often a failed connection is tried again: an int or a urllib3 Retry.
         max_content_size: bytes of the decoded body, or None.
+        timeouts: the `reqkit.timeouts.Timeouts` that count where an adapter of the user's sets none.
     """
 
-    __slots__ = ("deadline", "max_content_size", "retries")
+    __slots__ = ("deadline", "max_content_size", "retries", "timeouts")
 
     def __init__(
-        self, deadline: Any = None, retries: Any = None, max_content_size: int | None = None
+        self,
+        deadline: Any = None,
+        retries: Any = None,
+        max_content_size: int | None = None,
+        timeouts: Any = None,
     ) -> None:
         self.deadline = deadline
         self.retries = retries
         self.max_content_size = max_content_size
+        self.timeouts = timeouts
 
 
 def auth_of(auth: Any) -> Auth | None:
@@ -216,6 +222,7 @@ class PreparedRequest:
         if encoded.body is None:
             self.prepare_content_length(None)
         elif "transfer-encoding" in self.headers:
+            self._check_coding()
             self._length = None
             self.headers.pop("Content-Length", None)
         elif encoded.length is not None:
@@ -224,6 +231,12 @@ class PreparedRequest:
             self._length = self._given_length()
         else:
             self.headers["Transfer-Encoding"] = "chunked"
+
+    def _check_coding(self) -> None:
+        # RFC 9112 section 6.1: without chunked at the end, nothing tells where the body ends.
+        text = self.headers["Transfer-Encoding"]
+        if text.lower().rpartition(",")[2].strip() != "chunked":
+            raise InvalidHeader(f"Transfer-Encoding is {text[:60]!r}: expected 'chunked'")
 
     def _given_length(self) -> int:
         text = self.headers["Content-Length"].strip()
@@ -239,6 +252,9 @@ class PreparedRequest:
             if length is not None:
                 self.headers["Content-Length"] = str(length)
                 self.headers.pop("Transfer-Encoding", None)
+        elif "transfer-encoding" in self.headers:
+            del self.headers["Transfer-Encoding"]  # there is nothing to be framed by it
+            self.prepare_content_length(None)
         # RFC 9110 section 8.6: a method that anticipates content says that there is none.
         elif self.method not in ("GET", "HEAD") and "content-length" not in self.headers:
             self.headers["Content-Length"] = "0"

@@ -182,7 +182,10 @@ class _Talk:
         while len(data) < size:
             piece = self.stream.receive(size - len(data), self.left())
             if not piece:
-                raise self.fault("closed the connection before it had opened one to the server")
+                raise self.fault(
+                    "closed the connection before it had opened one to the server: are its scheme"
+                    " and its credentials right?"
+                )
             data += piece
         return data
 

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 from collections.abc import Iterator
-from typing import Any, Protocol
+from http.client import HTTPException
+from typing import Any, Final, Protocol
 
+import urllib3.exceptions
 from urllib3 import HTTPHeaderDict
 
 from .content.decoders import make_decoder
+from .exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,
+    ContentDecodingError,
+    RequestException,
+    SSLError,
+)
 
 __all__ = ["AnswerFacts", "BodySource", "ForeignBody", "RawBody", "WholeBody"]
 
 _STEP = 64 * 1024
+
+#: What a foreign body's own errors are here, as in requests. Subclasses come first.
+_FOREIGN_FAULTS: Final[tuple[tuple[type[Exception], type[RequestException], str], ...]] = (
+    (urllib3.exceptions.DecodeError, ContentDecodingError, "is not what its Content-Encoding says"),
+    (urllib3.exceptions.SSLError, SSLError, "broke off: TLS failed"),
+    (urllib3.exceptions.TimeoutError, ConnectionError, "stopped coming"),
+    (urllib3.exceptions.HTTPError, ChunkedEncodingError, "broke off before its end"),
+    (HTTPException, ChunkedEncodingError, "broke off before its end"),
+    (TimeoutError, ConnectionError, "stopped coming"),
+    (builtins.ConnectionError, ChunkedEncodingError, "broke off before its end"),
+)
 
 
 class AnswerFacts(Protocol):
@@ -211,18 +232,39 @@ class ForeignBody:
     def __init__(self, file: Any) -> None:
         self._file = file
         self._live = isinstance(file, RawBody)
-        stream = getattr(file, "stream", None)
-        self._generator = None
-        if stream is not None and not isinstance(file, (RawBody, io.IOBase)):
-            self._generator = stream(_STEP, decode_content=False)
+        self._generator: Any = None
 
     def read(self, most: int) -> bytes:
-        """Read on; blocks as the file does."""
-        if self._generator is not None:
-            return next(self._generator, b"")
-        # Of a live stream what is there, not what would fill the buffer.
-        data: bytes = self._file.read1(most) if self._live else self._file.read(most)
-        return data
+        """Read on; blocks as the file does.
+
+        Raises:
+            RequestException: in place of an error of urllib3's, http.client's or a socket's.
+        """
+        try:
+            return self._next(most)
+        except RequestException:
+            raise
+        except Exception as error:
+            for kind, ours, said in _FOREIGN_FAULTS:
+                if isinstance(error, kind):
+                    raise ours(f"the body {said}: {error}") from error
+            raise
+
+    def _next(self, most: int) -> bytes:
+        if self._live:
+            # Of a live stream what is there, not what would fill the buffer.
+            data: bytes = self._file.read1(most)
+            return data
+        if self._generator is None:
+            # urllib3's: its read() would decode, and so be decoded twice.
+            stream = getattr(self._file, "stream", None)
+            if stream is None:
+                data = self._file.read(most)
+                if not isinstance(data, bytes):
+                    data = data.encode() if isinstance(data, str) else bytes(data or b"")
+                return data
+            self._generator = iter(stream(_STEP, decode_content=False))
+        return next(self._generator, b"")
 
     def close(self) -> None:
         """Close the file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import urls
-from .exceptions import InvalidSchema, InvalidURL
+from .exceptions import InvalidSchema, InvalidURL, UnrewindableBodyError
 from .urls import Target, without_password
 
 if TYPE_CHECKING:
@@ -17,9 +17,8 @@ __all__ = ["may_keep_auth", "next_message", "redirect_location", "redirect_metho
 #: Set by hand, these are meant for the host that they were given for.
 _HOST_BOUND = ("host", "authorization", "cookie", "proxy-authorization")
 #: What describes a body that is not sent again (RFC 9110 section 15.4).
-_BODY_HEADERS = ("content-length", "content-type", "transfer-encoding", "content-encoding",
-                 "content-language", "content-location", "content-md5", "digest", "expect",
-                 "trailer")  # fmt: skip
+#: ``Content-*`` besides.
+_BODY_HEADERS = frozenset(("transfer-encoding", "digest", "repr-digest", "expect", "trailer"))
 
 
 def redirect_location(response: Response) -> str | None:
@@ -71,9 +70,9 @@ def next_message(response: Response, sent: PreparedRequest) -> PreparedRequest |
         InvalidURL, InvalidSchema: Location is not an http(s) URL.
         UnrewindableBodyError: the body must be sent again and cannot be.
     """
-    location = redirect_location(response)
-    if location is None:
+    if not response.is_redirect:
         return None
+    location: str = response.headers["location"]
     before = sent.target
     try:
         url = urls.join(before.url, location)
@@ -124,8 +123,14 @@ def next_message(response: Response, sent: PreparedRequest) -> PreparedRequest |
     ):
         message.body = None
         message._length = None
-        for name in _BODY_HEADERS:
-            headers.pop(name, None)
+        for name in list(headers):
+            lower = name.lower()
+            if lower in _BODY_HEADERS or lower.startswith("content-"):
+                del headers[name]
     elif message.body is not None:
-        message.rewind()
+        try:
+            message.rewind()
+        except UnrewindableBodyError as error:
+            error.response = response
+            raise
     return message

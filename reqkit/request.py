@@ -110,7 +110,9 @@ class Request:
         self.verify = verify
         self.cert = cert
         self.config = config if config is None else _own(config)
-        self.prefetch = prefetch if stream is None else not stream
+        if stream is not None:  # what is neither True nor False is refused when it is sent
+            prefetch = not stream if stream in (True, False) else stream
+        self.prefetch = prefetch
         self.session = session
         self.callback = callback
         self.response = None
@@ -157,7 +159,7 @@ class Request:
 
     @hooks.setter
     def hooks(self, value: Any) -> None:
-        self._hooks = None if not value else Hooks(value)
+        self._hooks = None if value is None else Hooks(value)
 
     @property
     def stream(self) -> bool | None:

@@ -11,14 +11,14 @@ import base64
 import difflib
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 from .exceptions import InvalidProxyURL
 from .tls_settings import TlsSettings
 
-__all__ = ["Marks", "Proxy", "Route", "authority", "parse_proxy"]
+__all__ = ["Marks", "Proxy", "Route", "authority", "check_proxies", "parse_proxy"]
 
 #: Schemes of proxies and the ports where none is given.
 _PORTS: Final = {
@@ -224,6 +224,38 @@ def parse_proxy(value: str) -> Proxy:
     if not isinstance(value, str):
         raise InvalidProxyURL(f"the proxy is a {type(value).__name__}: {_FORMS}")
     return _parsed(value)
+
+
+_KEYS: Final = ("http", "https", "all", "no_proxy")
+
+
+def check_proxies(proxies: Any) -> None:
+    """Check what ``proxies=`` was given, whichever of them a URL is going to take.
+
+    Keys of schemes that nothing here speaks (``ftp``) are passed over; one that is all but a known
+    one is not, for what was meant to go by the proxy would go directly.
+
+    Raises:
+        InvalidProxyURL: it is no dictionary, or a key or a proxy in it cannot be right.
+    """
+    if not isinstance(proxies, Mapping):
+        # Not its value, which may have a password.
+        raise InvalidProxyURL(
+            f"proxies is a {type(proxies).__name__}: expected a dictionary such as"
+            " {'http': 'PROXY', 'https': 'PROXY'}"
+        )
+    for key, proxy in proxies.items():
+        name = key.partition("://")[0] if isinstance(key, str) else ""
+        if name not in _KEYS:
+            near = difflib.get_close_matches(name.lower(), _KEYS, 1)
+            if near or not name:
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise InvalidProxyURL(
+                    f"proxies has the key {key!r}: expected 'http', 'https' or 'all', with or"
+                    f" without ://HOST, or 'no_proxy'{hint}"
+                )
+        elif proxy is not None and name != "no_proxy" and proxy != "":
+            parse_proxy(proxy)
 
 
 @functools.lru_cache(maxsize=256)

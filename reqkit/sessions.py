@@ -13,15 +13,25 @@ from . import environment
 from .adapters import BaseAdapter, HTTPAdapter
 from .chain import Chain
 from .cookies import CookieJar, cookiejar_from_dict, left_out, to_jar
-from .exceptions import InvalidSchema, RequestException
+from .exceptions import InvalidHeader, InvalidSchema, RequestException
 from .hooks import Hooks, dispatch_hook, merge_hooks
 from .prepare import PreparedRequest, auth_of
 from .redirects import may_keep_auth, redirect_location, redirect_method
 from .request import Request
 from .response import Response
-from .settings import METHOD_KEYWORDS, UNSET, Config, merge, merge_headers, unknown
+from .routes import check_proxies
+from .settings import (
+    METHOD_KEYWORDS,
+    UNSET,
+    Config,
+    header_text,
+    merge,
+    merge_headers,
+    unknown,
+)
 from .structures import CaseInsensitiveDict
 from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
+from .tls import check_cert, check_verify
 from .urls import Target, without_password
 from .verbs import Verbs
 
@@ -64,7 +74,8 @@ class Outcome:
         self.response: Response | None = None
         self.error: Exception | None = None
         self.chain: Chain | None = None
-        self.errors: list[Exception] | None = None
+        errors = request._hook_errors
+        self.errors: list[Exception] | None = None if errors is None else list(errors)
         self.safe = False
         self.as_failure = False
         self.pending: list[Any] | None = None
@@ -141,7 +152,9 @@ class Session(Verbs):
         self._base: tuple[Any, Any, Any] | None = None
         self._adapters: dict[str, BaseAdapter] | None = None
         self.auth = auth
-        self.proxies = dict(proxies) if isinstance(proxies, Mapping) else proxies or {}
+        if proxies is not None:
+            check_proxies(proxies)
+        self.proxies = dict(proxies or {})
         self.params = dict(params) if isinstance(params, Mapping) else params or {}
         self.prefetch = prefetch
         self._verify: Any = None
@@ -175,8 +188,14 @@ class Session(Verbs):
 
     @headers.setter
     def headers(self, value: Any) -> None:
+        if value is not None and not isinstance(value, Mapping):
+            value = merge_headers(None, value)
         kept = CaseInsensitiveDict()
-        kept.update(value or {})
+        for name, text in (value or {}).items():
+            # None is kept: it leaves a base header out.
+            if text is not None:
+                text = header_text(text, "value", name)
+            kept[header_text(name)] = text
         self._headers = kept
 
     @property
@@ -233,6 +252,8 @@ class Session(Verbs):
 
     @verify.setter
     def verify(self, value: Any) -> None:
+        if value is not None:
+            check_verify(value)
         self._verify = value
 
     @property
@@ -242,6 +263,7 @@ class Session(Verbs):
 
     @cert.setter
     def cert(self, value: Any) -> None:
+        check_cert(value)
         self._cert = value
 
     @property
@@ -395,9 +417,8 @@ class Session(Verbs):
 
     def _hooked(self, args: dict[str, Any], return_response: bool) -> Any:
         """Run the ``args`` hooks, and make of what they leave a request."""
-        errors: list[Exception] = []
-        request = Request(**run_args_hooks(self._hooks, args, errors), session=self)
-        return self._perform(request, None, errors) if return_response else request
+        request = _request_after_hooks(self, args, None)
+        return self.perform(request) if return_response else request
 
     # -- from the request to the message ----------------------------------------------------
 
@@ -423,6 +444,8 @@ class Session(Verbs):
         method = request.method
         if method == "GET":
             prepared.method = method
+        elif method is None and chain is not None:
+            raise InvalidHeader("no method was given: expected a name such as 'GET'")
         else:
             prepared.prepare_method(method)
         params = request._params
@@ -466,7 +489,9 @@ class Session(Verbs):
             auth = target.userinfo
         if auth is None and config["trust_env"]:
             auth = environment.netrc_credentials(target.host)
-            if auth is not None and _has_authorization(request, self):
+            if auth is not None and (
+                _has_authorization(request, self) or "authorization" in config["base_headers"]
+            ):
                 auth = None  # set by hand
         return None if auth is None else auth_of(auth)
 
@@ -504,13 +529,7 @@ class Session(Verbs):
         Raises:
             RequestException: as `reqkit.request` does; none in safe mode.
         """
-        return self._perform(request, prefetch, None)
-
-    def _perform(
-        self, request: Request, prefetch: bool | None, errors: list[Exception] | None
-    ) -> Response:
         outcome = Outcome(request)
-        outcome.errors = errors
         self.attempt(outcome, prefetch)
         error = outcome.error
         if error is None or (outcome.safe and isinstance(error, RequestException)):
@@ -548,7 +567,9 @@ class Session(Verbs):
         except RequestException as error:
             if error.request is None:
                 prepared_one = chain.prepared if chain is not None else None
-                error.request = prepared_one if prepared_one is not None else request
+                error.request = asked = prepared_one if prepared_one is not None else request
+                if isinstance(asked.url, str):
+                    error._about(without_password(asked.url))
             outcome.error = error
         except Exception as error:
             outcome.error = error
@@ -565,8 +586,9 @@ class Session(Verbs):
         if outcome.error is not None and (response is None or outcome.as_failure):
             response = failed_response(request, outcome.error, chain)
         assert response is not None
-        if chain is not None and chain.errors:
-            response.hook_errors.extend(chain.errors)
+        before = outcome.errors if chain is None else chain.errors
+        if before:
+            response.hook_errors.extend(before)
         request.response = response
         prepared = chain.prepared if chain is not None else None
         pending = outcome.pending
@@ -685,10 +707,12 @@ class Session(Verbs):
         if verify is None:
             verify = self._verify
         if self.trust_env:
-            proxy = environment.proxies_for(target.scheme, target.host, target.port)
-            if proxy is not None:
-                merged.setdefault(target.scheme, proxy)
-            if verify is None:
+            where = (target.scheme, target.host, target.port)
+            if environment.select_proxy(merged, *where) is None:
+                proxy = environment.proxies_for(*where)
+                if proxy is not None:
+                    merged[target.scheme] = proxy
+            if verify is None or verify is True:
                 verify = environment.ca_bundle()
         return {
             "proxies": {key: value for key, value in merged.items() if value is not None},
@@ -743,21 +767,55 @@ def _has_authorization(request: Request, session: Session) -> bool:
     return False
 
 
-def run_args_hooks(
-    own: Hooks | None, args: dict[str, Any], errors: list[Exception] | None
-) -> dict[str, Any]:
-    """Run the ``args`` hooks over a request's arguments; return what they leave."""
-    merged = merge_hooks(own, args.get("hooks"))
+def _request_after_hooks(session: Session | None, args: dict[str, Any], callback: Any) -> Request:
+    """Make a request of what the ``args`` hooks leave of its arguments.
+
+    Args:
+        session: what it is to be sent through, and whose hooks and defaults count.
+        args: the arguments.
+        callback: one more response hook.
+    """
+    merged = merge_hooks(session._hooks if session is not None else None, args.get("hooks"))
     if merged is None or not merged["args"]:
-        return args
-    # Copies, so that a hook that changes them changes nothing of the caller's.
+        return Request(**args, session=session, callback=callback)
+    # A hook may well change in place what it gets: not the caller's own dictionaries.
     shown = {
         name: value.copy() if type(value) is dict else value
         for name, value in args.items()
         if value is not UNSET
     }
-    result = dispatch_hook("args", merged["args"], shown, errors)
-    return {**result} if isinstance(result, Mapping) else shown
+    errors: list[Exception] = []
+    told = _told_to_args_hooks(session, args)
+    result = dispatch_hook("args", merged["args"], shown, errors, **told)
+    left = {**result} if isinstance(result, Mapping) else shown
+    request = Request(**left, session=session, callback=callback)
+    request._hook_errors = errors or None
+    return request
+
+
+def _told_to_args_hooks(session: Session | None, args: dict[str, Any]) -> dict[str, Any]:
+    """Return what hooks that take keywords are told, before anything else is known."""
+
+    def one(name: str, default: Any) -> Any:
+        given = args.get(name)
+        if given is None and session is not None:
+            given = getattr(session, name)
+        return default if given is None else given
+
+    timeout = args.get("timeout", UNSET)
+    if timeout is UNSET:
+        timeout = DEFAULT_TIMEOUTS if session is None else session.timeout
+    prefetch = args.get("prefetch")
+    stream = args.get("stream") if prefetch is None else not prefetch
+    if stream is None:
+        stream = session is None or session.stream
+    return {
+        "timeout": timeout,
+        "verify": one("verify", True),
+        "cert": one("cert", None),
+        "proxies": one("proxies", {}),
+        "stream": stream,
+    }
 
 
 def request_of(
@@ -766,9 +824,7 @@ def request_of(
     """Make an unsent request of a function's arguments; its ``args`` hooks run now."""
     if "hooks" in keywords or (session is not None and session._hooks):
         args = {"method": method, "url": url, **keywords}
-        own = session._hooks if session is not None else None
-        args = run_args_hooks(own, args, None)
-        return Request(**args, session=session, callback=callback)
+        return _request_after_hooks(session, args, callback)
     return Request(method, url, session=session, callback=callback, **keywords)
 
 

@@ -11,7 +11,16 @@ from .content.decoders import accepted_encodings
 from .exceptions import ConfigError, InvalidHeader
 from .structures import CaseInsensitiveDict
 
-__all__ = ["KEYWORDS", "METHOD_KEYWORDS", "UNSET", "Config", "base_headers", "merge", "merge_headers", "unknown"]
+__all__ = [
+    "KEYWORDS",
+    "METHOD_KEYWORDS",
+    "UNSET",
+    "Config",
+    "base_headers",
+    "merge",
+    "merge_headers",
+    "unknown",
+]
 
 
 class _Unset:
@@ -237,10 +246,11 @@ def header_text(name: Any, what: str = "name", owner: Any = None) -> str:
         return name
     if isinstance(name, bytes):
         return name.decode("latin-1")
-    of = f" of {owner!r}" if owner is not None else ""
+    # A value is not shown: it may be a secret.
+    of = f" of {owner!r}" if owner is not None else f" {name!r}"
     raise InvalidHeader(
-        f"the header {what}{of} is a {type(name).__name__} ({name!r}): expected str or bytes;"
-        " write it as a str"
+        f"the header {what}{of} is a {type(name).__name__}: expected str or bytes; write it as a"
+        " str"
     )
 
 

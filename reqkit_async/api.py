@@ -13,15 +13,14 @@ from reqkit.hooks import Hook
 from reqkit.sessions import request_of
 from reqkit.settings import unknown
 
+from .calls import OF_CALLS
 from .dispatch import Pool
+from .sending import check_request, send_here
 
 __all__ = [
     "delete", "get", "head", "imap", "imap_enumerated", "imap_unordered", "map", "options",
     "patch", "post", "put", "request", "send",
 ]  # fmt: skip
-
-#: What is a call's, not a pool's.
-_OF_CALLS = ("prefetch", "exception_handler", "timeout", "raise_errors", "progress")
 
 
 def request(
@@ -103,22 +102,20 @@ def send(
     """
     if stream is not None:
         prefetch = not stream
+    if not isinstance(request, Request):
+        raise check_request(request)
     if isinstance(pool, Pool):
-        return gevent.spawn(_wait_for, pool, pool.spawn(request, prefetch))
+        handle = pool.spawn(request, prefetch)
+        waiter = gevent.spawn(_wait_for, handle)
+        # Also where it is killed before it ran.
+        waiter.rawlink(lambda ended: None if handle.ready() else pool.stop(handle))
+        return waiter
     starter: Callable[..., gevent.Greenlet] = gevent.spawn if pool is None else pool.spawn
-    return starter(_send_one, request, prefetch)
+    return starter(send_here, request, bool(prefetch))
 
 
-def _send_one(request: Request, prefetch: bool | None) -> Any:
-    return Pool(1, prefetch=bool(prefetch)).run(request)
-
-
-def _wait_for(pool: Pool, handle: AsyncResult) -> Any:
-    try:
-        return handle.get()
-    except BaseException:
-        pool.stop(handle)
-        raise
+def _wait_for(handle: AsyncResult) -> Any:
+    return handle.get()
 
 
 def map(
@@ -138,7 +135,8 @@ def map(
 
     Args:
         requests: unsent requests.
-        size: how many are in flight at most; None for as many as there are descriptors for.
+        size: how many are in flight at most; None for as many as there are descriptors for, but no
+            more than a thousand.
         prefetch: read each body before this returns; a request's own setting comes first.
         exception_handler: called with a failed request and its error; what it returns, None too,
             is the entry.
@@ -240,7 +238,7 @@ def _pool(
 ) -> Pool:
     for name in settings:
         if name not in _SETTINGS:
-            raise unknown("map", [name], ("size", "gtimeout", "stream", *_OF_CALLS, *_SETTINGS))
+            raise unknown("map", [name], ("size", "gtimeout", "stream", *OF_CALLS, *_SETTINGS))
     return Pool(
         size, exception_handler=exception_handler, timeout=timeout, prefetch=prefetch, **settings
     )

@@ -15,37 +15,16 @@ from greenlet import getcurrent
 
 from reqkit import Request
 from reqkit.exceptions import RequestException
+from reqkit.sessions import failed_response
 from reqkit.timeouts import Deadline
 
+from .calls import Call
 from .progress import SILENT, Reporter
+from .stopping import SYSTEM_ERRORS, cancelled
 
-__all__ = ["Call", "Feed", "Iterated", "Job", "Listed", "Ordered", "Spawned", "Unordered"]
+__all__ = ["Feed", "Iterated", "Job", "Listed", "Ordered", "Spawned", "Unordered"]
 
 _NOTHING: Final = object()
-
-
-class Call:
-    """The settings of one call; each is as `Pool` has it."""
-
-    __slots__ = (
-        "exception_handler", "policy", "prefetch", "progress", "raise_errors", "timeout",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        prefetch: bool = True,
-        exception_handler: Callable[[Any, Any], Any] | None = None,
-        timeout: float | None = None,
-        raise_errors: bool = False,
-        progress: Any = None,
-        policy: Any = None,
-    ) -> None:
-        self.prefetch = prefetch
-        self.exception_handler = exception_handler
-        self.timeout = timeout
-        self.raise_errors = raise_errors
-        self.progress = progress
-        self.policy = policy
 
 
 class Job:
@@ -159,7 +138,7 @@ class Feed:
             self._put(job, entry)
 
     def drop(self, job: Job) -> None:
-        """Let go of a job that gets no entry."""
+        """Let go of a job that was never started: it gets no hooks, and no entry."""
         job.done = True
         self.outstanding -= 1
         if not self.outstanding:
@@ -264,13 +243,14 @@ class Iterated(Feed):
         self.puller = getcurrent()
         try:
             request = next(iterator, _NOTHING)
-        except (KeyboardInterrupt, SystemExit):
-            self._iterator = None
-            raise
         except BaseException as error:
             if not self.stopped:
                 self.error = error
             request = _NOTHING
+            if isinstance(error, SYSTEM_ERRORS):
+                self._iterator = None
+                self.changed.set()
+                raise  # these are the main greenlet's
         finally:
             self.puller = None
         if self.stopped or request is _NOTHING:
@@ -357,13 +337,11 @@ class Spawned(Feed):
     Args:
         call: the settings.
         idle: called when the last one has its entry.
-
-    Attributes:
-        reporter: told of each entry.
     """
 
     def __init__(self, call: Call, idle: Callable[[], None]) -> None:
         super().__init__(call)
+        #: Told of each entry.
         self.reporter: Reporter = SILENT
         self._idle = idle
         self._queue: deque[Job] = deque()
@@ -391,26 +369,23 @@ class Spawned(Feed):
 
     def rest(self) -> list[Job]:
         """Take out all that is queued."""
-        jobs = list(self._queue)
-        self._queue.clear()
-        return jobs
+        return self.take_out(lambda job: True)
 
-    def find(self, handle: AsyncResult) -> Job | None:
-        """Return the job that a handle is of, where it has no entry yet."""
-        for jobs in (self.running, self._queue):
-            for job in jobs:
-                if job.handle is handle and not job.done:
-                    return job
-        return None
-
-    def remove(self, job: Job) -> None:
-        """Take a job out of the queue."""
-        self._queue.remove(job)
+    def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
+        """Remove jobs from the queue, and return them."""
+        out = [job for job in self._queue if wanted(job)]
+        self._queue = deque(job for job in self._queue if not wanted(job))
+        return out
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to be waited for."""
         return not self.outstanding
+
+    def drop(self, job: Job) -> None:
+        """Let go of a job that was never started: it gets no hooks, but who waits for it hears."""
+        reason = self.reason or cancelled
+        self.finish(job, failed_response(job.request, reason(job, None)))
 
     def _put(self, job: Job, entry: Any) -> None:
         assert job.handle is not None

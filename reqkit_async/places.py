@@ -11,24 +11,30 @@ __all__ = ["places_for"]
 _SPARE: Final = 64
 #: Where the system does not say how many descriptors there are.
 _USUAL: Final = 256
+#: More at once would wait for one another: for the loop, for local ports, for the server.
+_MOST: Final = 1000
+#: So few places are given unseen.
+_FEW: Final = 64
 
 
 def places_for(size: int | None) -> int:
-    """Return ``size``, or how many connections there are free descriptors for.
+    """Return how many requests may be in flight: no more than there are descriptors for.
 
-    A batch without a size must not end in "too many open files".
+    A batch must not end in "too many open files".
     """
-    if size is not None:
+    if size is not None and size <= _FEW:
         return size
     try:
         import resource
     except ImportError:  # Windows
-        return _USUAL
+        return _USUAL if size is None else size
+    most = _MOST if size is None else size
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
-        limit = 65536
+        return most
     try:
         used = len(os.listdir("/proc/self/fd"))
     except OSError:
         used = _SPARE
-    return max(limit - used - _SPARE, 1)
+    # Part of what is used may be connections that are kept for these very requests.
+    return min(most, max(limit - used - _SPARE, limit // 2, 1))

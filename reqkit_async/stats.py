@@ -184,8 +184,12 @@ class Stats:
         self.bytes += size
         self.hook_errors += hook_errors
 
-    def add(self, response: Any) -> None:
+    def add(self, response: Any, hook_errors: list[Exception] | None = None) -> None:
         """Count a response that a request has ended in.
+
+        Args:
+            response: the response.
+            hook_errors: what hooks raised, where that is not kept in the response itself.
 
         Raises:
             AttributeError: it is no response.
@@ -201,7 +205,7 @@ class Stats:
         for before in response._history or ():
             if before._times is not None and before._times.connect is not None:
                 self.connections += 1
-        errors = response._hook_errors
+        errors = response._hook_errors or hook_errors
         self.record(
             response.status_code,
             None if error is None else type(error).__name__,
@@ -293,6 +297,7 @@ def summarise(responses: Iterable[Any], seconds: float | None = None) -> Stats:
         except AttributeError:
             stats.record(None, "None" if response is None else type(response).__name__)
             continue
+        stats.retries += response.__dict__.get("retries", 0)  # a pool's wrote it down
         times = response._times
         if times is not None:
             first = min(first, times.started)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import gevent
 
 from reqkit import Request
 from reqkit.exceptions import RequestCancelled, RequestException, TotalTimeout
 
-from .feeds import Job
+if TYPE_CHECKING:
+    from .feeds import Job
 
 __all__ = ["GRACE", "SYSTEM_ERRORS", "Stop", "cancelled", "expired", "within"]
 

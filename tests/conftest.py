@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
+import reqkit
+import reqkit_async
 from servers.counting import CountingServer
 from servers.proxies import Proxy, start_http_proxy, start_socks_proxy
 from servers.scripted import Handler, ScriptedServer
@@ -47,6 +51,33 @@ def ca_bundle(authority: Authority) -> str:
     return str(authority.bundle)
 
 
+def send_blocking(url: str, **keywords: Any) -> reqkit.Response:
+    response: reqkit.Response = reqkit.get(url, **keywords)
+    return response
+
+
+def send_cooperating(url: str, **keywords: Any) -> reqkit.Response:
+    [response] = reqkit_async.map([reqkit_async.get(url, **keywords)])
+    assert isinstance(response, reqkit.Response)
+    if response.error is not None and not keywords.get("config", {}).get("safe_mode"):
+        raise response.error
+    return response
+
+
+@pytest.fixture(params=[send_blocking, send_cooperating], ids=["core", "async"])
+def send(request: pytest.FixtureRequest) -> Callable[..., reqkit.Response]:
+    """What `reqkit.get` is; the test runs with greenlets too, nothing patched."""
+    way: Callable[..., reqkit.Response] = request.param
+    return way
+
+
+@pytest.fixture
+def session() -> Iterator[reqkit.Session]:
+    """A session, closed at the end."""
+    with reqkit.Session() as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def httpbin(clean_environment: None) -> Iterator[WSGIServer]:
     """httpbin with kept connections; ``httpbin('/get')`` is a URL."""
@@ -75,6 +106,14 @@ def scripted() -> Iterator[Callable[..., ScriptedServer]]:
             return stack.enter_context(make(what, **options))  # type: ignore[arg-type]
 
         yield start
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections: it is taken, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture

@@ -306,7 +306,7 @@ def test_a_hook_that_fails_is_a_warning(httpbin: WSGIServer) -> None:
         raise LookupError("no such thing")
 
     with pytest.warns(reqkit.HookWarning, match=r"broken.*\n(.*\n)*.*no such thing"):
-        r = reqkit.get(httpbin("/get"), hooks={"response": broken})
+        r = reqkit.get(httpbin("/get"), hooks={"response": broken}, prefetch=True)
 
     assert r.status_code == 200
     assert [type(error) for error in r.hook_errors] == [LookupError]
@@ -424,8 +424,9 @@ def test_proxies_of_the_environment(
     monkeypatch.setenv("HTTP_PROXY", http_proxy.netloc)
     monkeypatch.setenv("HTTPS_PROXY", http_proxy.netloc)
 
-    assert reqkit.get(httpbin("/get?from=environment")).ok
-    assert reqkit.get(httpbin_secure("/get"), verify=ca_bundle).ok
+    with reqkit.session() as s:  # whose end is what the proxy logs
+        assert s.get(httpbin("/get?from=environment")).ok
+        assert s.get(httpbin_secure("/get"), verify=ca_bundle).ok
     http_proxy.wait_for_log("/get?from=environment")
 
 

@@ -9,6 +9,7 @@ Source: RFC 7616.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ Origin = tuple[str, str, int]
 #: How many origins, and how many nonces' counts, one auth remembers.
 MOST_ORIGINS: Final = 256
 MOST_NONCES: Final = 1024
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -93,6 +96,7 @@ class HTTPDigestAuth(Credentials):
         password: the same.
 
     Raises:
+        InvalidHeader: a control character in the user's name.
         TypeError: neither str nor bytes.
     Source: RFC 7616.
     """
@@ -103,6 +107,10 @@ class HTTPDigestAuth(Credentials):
 
     def __init__(self, username: str | bytes, password: str | bytes) -> None:
         super().__init__(username, password)
+        if _CONTROL.search(_text(username)):
+            raise InvalidHeader(
+                f"the user name {username!r} has a control character (a line's end?): expected none"
+            )
         self._start()
 
     def _start(self) -> None:

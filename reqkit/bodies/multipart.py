@@ -23,7 +23,8 @@ from .streams import (
 
 __all__ = ["MultipartStream", "encode_multipart"]
 
-#: Bodies of bytes are put together up to this size; larger ones are not copied.
+#: Bodies of bytes are put together up to this size; larger ones are not copied. Files are read at
+#: once up to this size in all: what signs bodies, or looks at them afterwards, wants bytes.
 _SMALL: Final = 1024 * 1024
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -42,7 +43,9 @@ class _Source(NamedTuple):
 
 
 def encode_multipart(data: Any, files: Any, boundary: str | None = None) -> tuple[Any, str]:
-    """Return a multipart body, and its content type. Reads no file.
+    """Return a multipart body, and its content type.
+
+    Small files are read now, and left where they stood; larger ones while they are sent.
 
     Args:
         data: the fields, a mapping or pairs or None; they come first.
@@ -67,13 +70,18 @@ def encode_multipart(data: Any, files: Any, boundary: str | None = None) -> tupl
         segments.append(_head(boundary, _text(name), None, None, None))
         segments.append(value if isinstance(value, bytes) else _utf8(str(value), "data"))
         segments.append(b"\r\n")
+    room = _SMALL
     for name, value in _each_file(files):
         field = _text(name)
         filename, content, content_type, headers = _file_of(field, value)
         if content is None:
             continue
         segments.append(_head(boundary, field, filename, content_type, headers))
-        segments.append(_content(field, content))
+        segment = _content(field, content)
+        if isinstance(segment, _Source) and segment.length is not None and segment.length <= room:
+            segment = _read_now(segment)
+            room -= len(segment) if isinstance(segment, bytes) else 0
+        segments.append(segment)
         segments.append(b"\r\n")
     segments.append(b"--" + boundary.encode("ascii") + b"--\r\n")
     content_type = f"multipart/form-data; boundary={boundary}"
@@ -165,6 +173,20 @@ def _content(field: str, content: Any) -> bytes | _Source:
         f"files[{field!r}] is a {type(content).__name__}: expected an open file, bytes, str, an"
         " iterable of bytes, or a tuple (filename, content)"
     )
+
+
+def _read_now(source: _Source) -> bytes | _Source:
+    """Return the content of a small file, or the source where it is to be read when it is sent.
+
+    Files of other kinds may show how far the upload has come, and so are read only then.
+    """
+    file = source.body
+    if not isinstance(file, io.IOBase) or isinstance(source.start, Failed) or source.start is None:
+        return source
+    content: bytes | str = file.read()  # type: ignore[attr-defined]
+    file.seek(source.start)
+    data = _utf8(content, f"files[{source.name!r}]") if isinstance(content, str) else content
+    return bytes(data) if len(data) == source.length else source
 
 
 def _head(

@@ -2,7 +2,7 @@
 
 What is asked of a file is ``read(size)``. Its length is known if it can be sought, and so is how to
 send it again. It is sent from where it stood when the request was made. A file opened in text mode
-is sent as UTF-8, chunked: how many bytes that makes is not known before.
+is sent as UTF-8; it is read through once to find out how many bytes that makes.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def content_length(body: Any) -> int | None:
     """Return how many bytes of a body are to be sent, or None where that is not known.
 
     A file counts from its current position, and is left there. A compressed one that is read
-    through (``gzip.open()``) is decompressed once to find out. One byte may be read of a file that
+    through (``gzip.open()``) is decompressed once to find out, and one opened in text mode is read
+    once, as servers that do not take chunked bodies are many. One byte may be read of a file that
     says it is empty, since those of ``/proc`` do.
 
     Args:
@@ -155,13 +156,19 @@ def _is_text(body: Any) -> bool:
 
 
 def _text_length(body: Any) -> int | None:
-    if type(body) is not io.StringIO:
+    if not isinstance(body, io.TextIOBase) or not _seekable(body):
         return None
-    start = body.tell()
+    start = _tell(body)
+    if start is None:
+        return None
+    length = 0
     try:
-        return len(body.read().encode("utf-8", "surrogatepass"))
-    finally:
+        while text := body.read(PIECE):
+            length += len(text.encode("utf-8", "surrogatepass"))
         body.seek(start)
+    except (OSError, ValueError):  # sending it will say what is wrong with it
+        return None
+    return length
 
 
 def _file_length(body: Any) -> int | None:

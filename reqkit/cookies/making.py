@@ -99,7 +99,8 @@ def morsel_to_cookie(morsel: Morsel[Any]) -> Cookie:
 
     Raises:
         InvalidHeader: it cannot be sent.
-        TypeError: its Max-Age is no number, or its Expires is no date.
+        TypeError: its Max-Age is no number, or its Expires no text.
+        ValueError: its Expires is no date.
     """
     expires: int | None = None
     if morsel["max-age"]:
@@ -112,7 +113,8 @@ def morsel_to_cookie(morsel: Morsel[Any]) -> Cookie:
     elif morsel["expires"]:
         expires = parse_date(str(morsel["expires"]))
         if expires is None:
-            raise TypeError(
+            wrong = ValueError if isinstance(morsel["expires"], str) else TypeError
+            raise wrong(
                 f"the cookie {morsel.key!r}: expires is {morsel['expires']!r}: expected a date"
                 " such as 'Wed, 01 Jan 2031 00:00:00 GMT'"
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, NoReturn
 
-from ..exceptions import ChunkedEncodingError, ProtocolError
+from ..exceptions import ChunkedEncodingError, InvalidFraming, ProtocolError
 from .faults import excerpt
 from .head import MAX_FIELDS, MAX_HEAD, AnswerHead, parse_trailers
 
@@ -53,7 +53,7 @@ def framing_of(method: str, head: AnswerHead) -> tuple[int, int]:
         head does not say.
 
     Raises:
-        ProtocolError: the head says it in two ways, or in none that is understood. The
+        InvalidFraming: the head says it in two ways, or in none that is understood. The
             connection must not be used again.
 
     Source: RFC 9112 section 6.3.
@@ -70,16 +70,16 @@ def framing_of(method: str, head: AnswerHead) -> tuple[int, int]:
     if coding is not None:
         # Rule 3: allowed to be read as chunked, and a usual sign of an attack.
         if length is not None:
-            raise ProtocolError(
+            raise InvalidFraming(
                 "the answer has both Transfer-Encoding and Content-Length: where its body ends"
                 " is ambiguous"
             )
         # RFC 9112 section 6.1: HTTP/1.0 does not know the field, so a proxy may have passed it
         # on without understanding it.
         if head.version == 10:
-            raise ProtocolError("the answer is HTTP/1.0 and has Transfer-Encoding: not trusted")
+            raise InvalidFraming("the answer is HTTP/1.0 and has Transfer-Encoding: not trusted")
         if coding.lower() != "chunked":
-            raise ProtocolError(_coding_fault(coding))
+            raise InvalidFraming(_coding_fault(coding))
         return Framing.CHUNKED, -1
     if length is not None:
         if len(length) <= _MAX_LENGTH_DIGITS and length.isascii() and length.isdigit():
@@ -97,13 +97,13 @@ def _length_of(text: str) -> int:
     shown = excerpt(text, secret=False)
     for length in lengths:
         if not (length.isascii() and length.isdigit()):
-            raise ProtocolError(f"the answer's Content-Length is {shown}: expected a plain number")
+            raise InvalidFraming(f"the answer's Content-Length is {shown}: expected a plain number")
         if len(length) > _MAX_LENGTH_DIGITS:
-            raise ProtocolError(
+            raise InvalidFraming(
                 f"the answer's Content-Length is {shown}: more than {_MAX_LENGTH_DIGITS} digits"
             )
     if len(lengths) > 1:
-        raise ProtocolError(f"the answer has differing Content-Lengths: {shown}")
+        raise InvalidFraming(f"the answer has differing Content-Lengths: {shown}")
     return int(lengths.pop())
 
 

@@ -50,6 +50,9 @@ _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _REMEMBERED: Final = 1024
 _REMEMBERED_LENGTH: Final = 64
 _REMEMBERED_BLOCK: Final = 1024
+_REMEMBERED_LINE: Final = 128
+# Secrets, and what never comes again.
+_NOT_REMEMBERED: Final = frozenset(("set-cookie", "location", "x-request-id"))
 
 
 class _Names(dict[str, str]):
@@ -88,7 +91,29 @@ class _StatusLines(dict[str, tuple[int, int, str]]):
         return facts
 
 
+class _Lines(dict[str, tuple[str, str]]):
+    """Field lines to their name, in lower case, and value; learned as `_Names` are.
+
+    A server says much the same in each answer: most lines were read before.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, line: str) -> tuple[str, str]:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise ProtocolError(line_fault(line))
+        name = _NAMES[name]
+        field = (name, value.strip(" \t"))
+        if len(line) <= _REMEMBERED_LINE and name not in _NOT_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[line] = field
+        return field
+
+
 _NAMES: Final = _Names()
+_LINES: Final = _Lines()
 _STATUS_LINES: Final = _StatusLines()
 
 
@@ -215,20 +240,14 @@ def parse_head(block: bytes) -> AnswerHead:
     if count > MAX_FIELDS + 1:
         raise ProtocolError(f"the answer's head has more than {MAX_FIELDS} fields")
     del lines[0]
-    names = _NAMES
-    index: dict[str, str] = {}
-    repeats = False
-    try:
+    known = _LINES
+    index: dict[str, str] = dict([known[line] for line in lines])
+    repeats = len(index) != count - 1
+    if repeats:
+        index = {}
         for line in lines:
-            name, value = line.split(":", 1)
-            name = names[name]
-            value = value.strip(" \t")
-            if name in index:
-                repeats = True
-                value = f"{index[name]}, {value}"
-            index[name] = value
-    except ValueError:
-        raise ProtocolError(line_fault(line)) from None
+            name, value = known[line]
+            index[name] = f"{index[name]}, {value}" if name in index else value
     return AnswerHead(version, status, reason, text, index, repeats)
 
 
@@ -248,6 +267,7 @@ class _Blocks(dict[tuple[tuple[str, str], ...], bytes]):
 
 
 _BLOCKS: Final = _Blocks()
+_last_block: tuple[tuple[tuple[str, str], ...], bytes] = ((), b"\r\n")
 
 
 def write_request(
@@ -268,8 +288,12 @@ def write_request(
     """
     if method not in _NAMES:
         check_method(method)
+    global _last_block
+    last = _last_block  # read and set in one go: threads share it
+    if pairs != last[0]:  # compared by identity, most of the time: quicker than to hash it
+        last = _last_block = (pairs, _BLOCKS[pairs])
     line = f"{method} {path} HTTP/1.1\r\nHost: {authority}\r\n"
-    return line.encode("latin-1") + _BLOCKS[pairs]
+    return line.encode("latin-1") + last[1]
 
 
 def parse_trailers(block: bytes) -> list[tuple[str, str]]:

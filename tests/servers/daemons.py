@@ -44,6 +44,8 @@ class Daemon:
     program: Program
     port: int
     tls_port: int | None = None
+    #: Where a client's certificate is wanted.
+    client_tls_port: int | None = None
 
     def __call__(self, path: str = "/") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -52,6 +54,11 @@ class Daemon:
         """Return an https URL."""
         assert self.tls_port is not None, "this server has no TLS"
         return f"https://localhost:{self.tls_port}{path}"
+
+    def secure_for_clients(self, path: str = "/") -> str:
+        """Return an https URL that wants a client's certificate."""
+        assert self.client_tls_port is not None, "this server takes no clients' certificates"
+        return f"https://localhost:{self.client_tls_port}{path}"
 
     def stop(self) -> None:
         """End it."""
@@ -95,7 +102,7 @@ def _user(*names: str) -> str | None:
 def _documents(folder: Path) -> Path:
     root = folder / "www"
     for name, content in DOCUMENTS.items():
-        for area in ("", "basic", "digest"):
+        for area in ("", "basic", "digest", "digest-short", "digest-counted"):
             path = root / area / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
@@ -103,7 +110,11 @@ def _documents(folder: Path) -> Path:
 
 
 def start_nginx(folder: Path, ca: trustme.CA) -> Daemon:
-    """Start nginx: files with ranges and gzip, redirects, PUT to ``/dav/``, and all over TLS."""
+    """Start nginx: files with ranges and gzip, redirects, PUT to ``/dav/``, and all over TLS.
+
+    ``/facts`` tells the connection's number, how many requests it has had, whether its TLS was
+    resumed (``r``), and whether the client's certificate was good. What is gzipped is chunked.
+    """
     program = binary("nginx")
     leaf = ca.issue_cert(*NAMES)
     tls_ports = []
@@ -115,11 +126,14 @@ def start_nginx(folder: Path, ca: trustme.CA) -> Daemon:
         leaf.private_key_and_cert_chain_pem.write_to_path(str(own / "server.pem"))
         if user:
             shutil.chown(root / "dav", user)
-        tls_ports.append(free_port())
+        ca.cert_pem.write_to_path(str(own / "ca.pem"))
+        tls_ports.append((free_port(), free_port()))
         temporary = "\n".join(
             f"{kind}_temp_path {own}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
+        told = "$connection $connection_requests $ssl_session_reused $ssl_client_verify"
+        facts = f'return 200 "{told}";'
         (own / "nginx.conf").write_text(
             f"""
             {f"user {user};" if user else ""}
@@ -135,12 +149,20 @@ def start_nginx(folder: Path, ca: trustme.CA) -> Daemon:
                 default_type application/octet-stream;
                 gzip on; gzip_types application/json; gzip_min_length 100;
                 client_max_body_size 64m;
+                ssl_certificate {own}/server.pem;
+                ssl_certificate_key {own}/server.pem;
+                ssl_session_cache shared:resumed:1m;
+                server {{
+                    listen 127.0.0.1:{tls_ports[-1][1]} ssl;
+                    ssl_client_certificate {own}/ca.pem;
+                    ssl_verify_client on;
+                    location / {{ {facts} }}
+                }}
                 server {{
                     listen 127.0.0.1:{port};
-                    listen 127.0.0.1:{tls_ports[-1]} ssl;
-                    ssl_certificate {own}/server.pem;
-                    ssl_certificate_key {own}/server.pem;
+                    listen 127.0.0.1:{tls_ports[-1][0]} ssl;
                     root {root};
+                    location = /facts {{ {facts} }}
                     absolute_redirect off;
                     location /redirect/ {{ return 302 /small.txt; }}
                     location /echo {{ return 200 "$request_method $http_x_test\\n"; }}
@@ -152,11 +174,14 @@ def start_nginx(folder: Path, ca: trustme.CA) -> Daemon:
         return [program, "-p", own, "-e", "stderr", "-c", own / "nginx.conf"]
 
     running, port = start_on_free_port(build, folder)
-    return Daemon(running, port, tls_ports[-1])
+    return Daemon(running, port, *tls_ports[-1])
 
 
 def start_apache(folder: Path) -> Daemon:
     """Start Apache with areas ``/basic/`` and ``/digest/``.
+
+    In ``/digest-short/`` a nonce serves for a second; in ``/digest-counted/`` its counts have to
+    come one after the other.
 
     Digest is MD5 with ``qop="auth"``: httpd 2.4's mod_auth_digest takes ``SHA-256`` (and
     ``MD5-sess``, ``auth-int`` and no qop at all) for errors in its configuration, so no server of
@@ -203,6 +228,22 @@ def start_apache(folder: Path) -> Daemon:
                 AuthType Digest
                 AuthName "{REALM}"
                 AuthDigestProvider file
+                AuthUserFile {own}/digest.passwords
+                Require valid-user
+            </Location>
+            <Location /digest-short>
+                AuthType Digest
+                AuthName "{REALM}"
+                AuthDigestProvider file
+                AuthDigestNonceLifetime 1
+                AuthUserFile {own}/digest.passwords
+                Require valid-user
+            </Location>
+            <Location /digest-counted>
+                AuthType Digest
+                AuthName "{REALM}"
+                AuthDigestProvider file
+                AuthDigestNcCheck On
                 AuthUserFile {own}/digest.passwords
                 Require valid-user
             </Location>

@@ -246,19 +246,36 @@ class TestLength:
                 assert content_length(file) == 8
                 assert b"".join(pieces(file, 8)) == b"23456789"
 
-    def test_of_text_files_is_not_known(self, tmp_path: Path) -> None:
+    def test_of_text_files_is_that_of_their_utf8(self, tmp_path: Path) -> None:
         path = tmp_path / "file"
         path.write_bytes("é\r\n".encode("latin-1"))
+        with open(path, encoding="latin-1") as text, tempfile.TemporaryFile("w+") as temporary:
+            temporary.write("aé")
+            temporary.seek(1)
+            for file, sent in ((text, "é\n"), (temporary, "é")):
+                length = content_length(file)
+                assert length == len(sent.encode())
+                assert b"".join(pieces(file, length)) == sent.encode()
+
+    def test_of_text_that_cannot_be_read_twice_is_not_known(self, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_bytes("é\r\n".encode("latin-1"))
+        receiver, sender = os.pipe()
+        os.write(sender, b"piped")
+        os.close(sender)
         with (
-            open(path, encoding="latin-1") as text,
             codecs.getreader("latin-1")(open(path, "rb")) as reader,
-            tempfile.TemporaryFile("w+") as temporary,
+            open(receiver, encoding="ascii") as pipe,
         ):
-            temporary.write("é")
-            temporary.seek(0)
-            for file, sent in ((text, "é\n"), (reader, "é\r\n"), (temporary, "é")):
+            for file, sent in ((reader, "é\r\n"), (pipe, "piped")):
                 assert content_length(file) is None
                 assert b"".join(pieces(file)) == sent.encode()
+
+    def test_of_text_that_is_not_in_its_charset_is_not_known(self, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(b"\xff")
+        with open(path, encoding="ascii") as text:
+            assert content_length(text) is None
 
     def test_of_text_in_memory_is_that_of_its_bytes(self) -> None:
         text = io.StringIO("aéé")

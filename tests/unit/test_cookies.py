@@ -240,11 +240,18 @@ def test_morsels() -> None:
     assert single.keys() == ["a"]
 
 
-@pytest.mark.parametrize(("key", "value"), [("max-age", "soon"), ("expires", "someday")])
-def test_a_morsel_with_a_bad_end(key: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        ("max-age", "soon", TypeError),
+        ("expires", "someday", ValueError),
+        ("expires", 100, TypeError),
+    ],
+)
+def test_a_morsel_with_a_bad_end(key: str, value: Any, error: type[Exception]) -> None:
     simple = SimpleCookie({"a": "1"})
     simple["a"][key] = value
-    with pytest.raises(TypeError, match=f"{value}"):
+    with pytest.raises(error, match=f"{value}"):
         cookies.to_jar(simple)
 
 

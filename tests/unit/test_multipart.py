@@ -164,9 +164,9 @@ def test_bytes_in_memory_keep_their_position() -> None:
         assert "\r\n\r\n89\r\n" in rendered(None, {"f": file})
 
 
-def test_a_file_is_read_only_while_it_is_sent(tmp_path: Path) -> None:
+def test_a_large_file_is_read_only_while_it_is_sent(tmp_path: Path) -> None:
     path = tmp_path / "big.bin"
-    path.write_bytes(b"x" * 300_000)
+    path.write_bytes(b"x" * 1_600_000)
     with open(path, "rb") as file:
         file.read(100_000)
         body, content_type, length = encode_body({"a": "b"}, None, {"f": file})
@@ -181,8 +181,45 @@ def test_a_file_is_read_only_while_it_is_sent(tmp_path: Path) -> None:
             assert content_type is not None
             form, files = read_by_werkzeug(b"".join(got), content_type)
             assert form == [("a", "b")]
-            assert files == [("f", "big.bin", b"x" * 200_000)]
+            assert files == [("f", "big.bin", b"x" * 1_500_000)]
             rewind(body, start)
+
+
+def test_small_files_are_read_at_once_up_to_a_limit_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "small.bin"
+    path.write_bytes(b"x" * 300_000)
+    with open(path, "rb") as file:
+        file.read(100_000)
+        body, content_type = encode_multipart(None, {"f": file})
+        assert file.tell() == 100_000
+    assert isinstance(body, bytes)
+    assert read_by_werkzeug(body, content_type)[1] == [("f", "small.bin", b"x" * 200_000)]
+    with open(path, "rb") as file:
+        body, content_type = encode_multipart(None, [("f", file)] * 4)
+        assert isinstance(body, MultipartStream)
+        assert [data for _, _, data in read_by_werkzeug(whole(body), content_type)[1]] == [
+            b"x" * 300_000
+        ] * 4
+
+
+def test_a_file_that_may_show_how_far_it_was_read_is_read_only_while_it_is_sent() -> None:
+    class Watched:
+        def __init__(self) -> None:
+            self.file = io.BytesIO(b"abc")
+            self.calls = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+        def read(self, size: int = -1) -> bytes:
+            self.calls += 1
+            return self.file.read(size)
+
+    watched = Watched()
+    body, _ = encode_multipart(None, {"f": watched})
+    assert isinstance(body, MultipartStream)
+    assert watched.calls == 0
+    assert b"abc" in whole(body)
 
 
 def test_large_bytes_are_not_put_together() -> None:
@@ -229,24 +266,23 @@ def test_text_files_are_sent_as_utf8(tmp_path: Path) -> None:
     path.write_bytes("é".encode("latin-1"))
     with open(path, encoding="latin-1") as file:
         body, content_type = encode_multipart(None, {"f": file})
-        assert content_length(body) is None
         files = read_by_werkzeug(whole(body), content_type)[1]
         assert files == [("f", "t.txt", "é".encode())]
 
 
 def test_a_file_that_shrank_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "f"
-    path.write_bytes(b"x" * 10)
+    path.write_bytes(b"x" * 2_000_000)
     with open(path, "rb") as file:
         body, _, length = encode_body(None, None, {"f": file})
         os.truncate(path, 4)
-        with pytest.raises(RequestException, match="ended after 4 of the 10 bytes"):
+        with pytest.raises(RequestException, match="ended after 4 of the 2000000 bytes"):
             list(pieces(body, length))
 
 
 def test_a_file_that_grew_is_sent_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "f"
-    path.write_bytes(b"x" * 10)
+    path.write_bytes(b"x" * 2_000_000)
     with open(path, "rb") as file:
         body, _, length = encode_body(None, None, {"f": file})
         with open(path, "ab") as more:

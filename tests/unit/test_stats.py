@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pickle
 import random
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from reqkit import Response
+from reqkit.response import Times
 from reqkit_async.stats import Latency, Stats, summarise
 
 
@@ -128,42 +128,32 @@ def test_pickles_as_it_stands() -> None:
     copy.stop()
 
 
-def response(status: int | None, **attributes: Any) -> Any:
-    return SimpleNamespace(
-        **{
-            "status_code": status,
-            "error": None,
-            "history": [],
-            "_hook_errors": None,
-            "_received": 100,
-            "_times": times(10.0, 10.5),
-            **attributes,
-        }
-    )
+def response(status: int | None, times: Times | None = None, size: int = 100) -> Response:
+    made = Response()
+    made.status_code = status
+    made._times = times
+    made._received = size
+    return made
 
 
-def times(started: float, headed: float | None, **others: Any) -> Any:
-    return SimpleNamespace(
-        **{"started": started, "headed": headed, "received": None, "connect": None, **others}
-    )
+def times(started: float, headed: float | None, **others: float) -> Times:
+    made = Times(started)
+    made.headed = headed
+    for name, value in others.items():
+        setattr(made, name, value)
+    return made
 
 
 def test_summarise() -> None:
+    redirected = response(200, times(10.0, 10.5))
+    redirected.history = [response(302, times(9.0, 9.5, connect=0.01)), response(302)]
+    redirected.hook_errors.append(ValueError())
+    failed = response(None, size=0)
+    failed.error = OSError("x")
+    again = response(200, times(10.0, 10.5, connect=0.01))
+    again.retries = 2  # type: ignore[attr-defined]
     stats = summarise(
-        iter(
-            [
-                response(200, _times=times(10.0, 10.5, connect=0.01)),
-                response(
-                    200,
-                    _hook_errors=[ValueError()],
-                    history=[response(302, _times=times(9.0, 9.5, connect=0.01)), response(302)],
-                ),
-                response(None, error=OSError("x"), _times=None, _received=0),
-                None,
-                ValueError("from an exception_handler"),
-                "instead",
-            ]
-        ),
+        iter([again, redirected, failed, None, ValueError("from an exception_handler"), "instead"]),
         seconds=3,
     )
     assert stats.requests == 6
@@ -171,6 +161,7 @@ def test_summarise() -> None:
     assert stats.errors == {"OSError": 1, "None": 1, "ValueError": 1, "str": 1}
     assert stats.bytes == 200
     assert stats.connections == 2
+    assert stats.retries == 2
     assert stats.hook_errors == 1
     assert (stats.seconds, stats.rate) == (3, 2)
     assert stats.latency.max == 0.5
@@ -178,9 +169,9 @@ def test_summarise() -> None:
 
 def test_summarise_finds_the_seconds() -> None:
     found = [
-        response(200, _times=times(10.0, 10.2)),
-        response(200, _times=times(11.0, 11.5, received=12.0)),
+        response(200, times(10.0, 10.2)),
+        response(200, times(11.0, 11.5, received=12.0)),
     ]
     assert summarise(found).seconds == 2.0
-    assert summarise([response(200, _times=None)]).seconds == 0
+    assert summarise([response(200)]).seconds == 0
     assert summarise([]).requests == 0
