@@ -151,7 +151,7 @@ class AdapterSteps:
         name = "" if proxy is None else f"{proxy!r}{proxy.authorization}"
         kept: dict[str, urllib3.PoolManager] = self.__dict__.setdefault("_urllib3_managers", {})
         if name not in kept:
-            said = {"maxsize": self._pool_maxsize, "block": self._pool_block}
+            said: dict[str, Any] = {"maxsize": self._pool_maxsize, "block": self._pool_block}
             said.update(given.connection_pool_kw)
             if proxy is None:
                 kept[name] = urllib3.PoolManager(self._pool_connections, **said)
@@ -162,7 +162,7 @@ class AdapterSteps:
                     " HTTPAdapter without such steps"
                 )
             else:
-                headers = {}
+                headers: dict[str, str] = {}
                 if proxy.authorization is not None:
                     headers["Proxy-Authorization"] = proxy.authorization
                 url = f"{proxy.scheme}://{proxy.host}:{proxy.port}"

@@ -311,7 +311,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         connection: Connection | None = None
         lost: ConnectionGone | None = None
         try:
-            connection = pool.acquire(key, request.body is None and request.method in _IDEMPOTENT)
+            connection = pool.acquire(key)
             fresh = connection is None
             if connection is None:
                 connection = self._connect(key, route, request, network, limits, deadline, times)

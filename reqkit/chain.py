@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from . import environment
+from .adapters import HTTPAdapter
 from .cookies import store
 from .exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
+from .foreign import taken
 from .hooks import Hooks, dispatch_hook, takes_keywords
 from .network import current, use
 from .prepare import Policy, PreparedRequest, auth_of
@@ -21,7 +23,7 @@ from .redirects import may_keep_auth, next_message
 from .response import Response
 from .routes import check_proxies
 from .settings import UNSET, Config
-from .timeouts import Deadline, Timeouts
+from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
 from .tls import check_cert, check_verify
 from .urls import Target, without_password
 
@@ -160,7 +162,7 @@ class Chain:
         self._first = prepared.target
         self._auth = prepared._auth
         response = self._answered(prepared)
-        if response.is_redirect:
+        if response.is_redirect or (self.session._own_steps and self._points_on(response)):
             if self.allow_redirects:
                 response = self._follow(response)
             else:
@@ -236,13 +238,27 @@ class Chain:
             UnrewindableBodyError: the body must be sent again and cannot be.
         """
         sent = response.request
-        message = next_message(response, sent)
+        steps = self.session._own_steps
+        location: str | None = None
+        if "get_redirect_target" in steps:
+            location = self.session.get_redirect_target(response)
+            if not location:
+                return None
+        message = next_message(response, sent, location)
         if message is None:
             return None
+        if "rebuild_method" in steps:
+            message.method = sent.method
+            self.session.rebuild_method(message, response)
+            if message.body is None:
+                message.prepare_content_length(None)
         first = self._first if self._first is not None else sent.target
         after = message.target
         self.session._write_cookies(message, self.cookies, first.origin, self.removed)
         at_home = may_keep_auth(first, after)
+        if not at_home and not steps.isdisjoint(("rebuild_auth", "should_strip_auth")):
+            self._rebuild_auth(message, response)
+            return message
         auth: Any = self._auth if at_home else None
         if auth is None and not self._asked:
             auth = after.userinfo
@@ -259,6 +275,19 @@ class Chain:
         if auth is not None:
             message.apply_auth(auth)
         return message
+
+    def _points_on(self, response: Response) -> bool:
+        return "get_redirect_target" in self.session._own_steps and bool(
+            self.session.get_redirect_target(response)
+        )
+
+    def _rebuild_auth(self, message: PreparedRequest, response: Response) -> None:
+        """Leave it to a subclass of the session whether auth goes on to another origin."""
+        sent = response.request
+        value = sent.headers.get("authorization")
+        if value is not None:
+            message.headers["Authorization"] = value
+        self.session.rebuild_auth(message, response)
 
     def _drain(self, response: Response) -> None:
         """Read a redirect's body, so that the connection is kept; a large one is not worth it."""
@@ -338,6 +367,9 @@ class Chain:
             if (target.scheme == "https" or proxies) and config["trust_env"]:
                 verify = environment.ca_bundle() or True
         adapter = self.session._adapter_for(target)
+        usual = type(adapter) is HTTPAdapter
+        if not usual:
+            timeouts = self._as_told(prepared, timeouts)
         try:
             response = adapter.send(
                 prepared, stream=True, timeout=timeouts, verify=verify, cert=cert, proxies=proxies
@@ -346,6 +378,8 @@ class Chain:
             if hooks is not None and hooks["post_request"] and not error.before_sending:
                 self._hooked("post_request", hooks, prepared)  # it was sent, for all that
             raise
+        if not usual:
+            response = taken(response, prepared, adapter)
         response.connection = self
         response.max_content_size = config["max_content_size"]
         if hooks is not None and hooks["post_request"]:
@@ -355,6 +389,22 @@ class Chain:
             if values:
                 store(self.session.cookies, values, target, over=self.cookies)
         return response
+
+    def _as_told(self, prepared: PreparedRequest, timeouts: Any) -> Any:
+        """Return time limits as adapters of the user's expect them; None where none were given.
+
+        What such an adapter then passes on as None are the limits that count here.
+        """
+        if type(timeouts) is not Timeouts:
+            return timeouts
+        policy = self.policy or Policy()
+        prepared._policy = Policy(
+            policy.deadline, policy.retries, policy.max_content_size, timeouts
+        )
+        if timeouts is DEFAULT_TIMEOUTS:
+            return None
+        pair = (timeouts.connect, timeouts.read)
+        return pair[0] if pair[0] == pair[1] else pair
 
     def _tell(self, prepared: PreparedRequest) -> None:
         now = datetime.datetime.now().isoformat(timespec="microseconds")

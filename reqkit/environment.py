@@ -12,13 +12,13 @@ import ipaddress
 import netrc
 import os
 import re
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from .exceptions import RequestsWarning
-from .timeouts import clock
 
 __all__ = ["bypasses", "ca_bundle", "netrc_credentials", "proxies_for", "select_proxy"]
 
@@ -259,10 +259,10 @@ class _Read(NamedTuple):
 _NETRC: Final = _Variables("NETRC")
 _MOST_FILES: Final = 8
 _read_files: dict[str, _Read] = {}
-#: Seconds for which the absence of the usual files is taken for granted.
-_NETRC_SECONDS: Final = 0.5
-#: Homes without a netrc, and until when that is believed.
-_no_netrc: dict[str | bytes | None, float] = {}
+#: Homes without a netrc, and when they last changed.
+_no_netrc: dict[str, int] = {}
+#: Nanoseconds after which a folder's next change is sure to have another time.
+_SETTLED: Final = 2_000_000_000
 
 
 def netrc_credentials(host: str) -> tuple[str, str] | None:
@@ -282,16 +282,22 @@ def netrc_credentials(host: str) -> tuple[str, str] | None:
     else:
         data = _variables()
         home = os.environ.get("USERPROFILE") if data is None else data.get(b"HOME")
-        now = clock()
-        if _no_netrc.get(home, 0.0) > now:
+        folder = _home_folder(home)
+        try:
+            # Looking for two files costs as much as a good part of a request, and is done for
+            # each; the folder tells with one look that nothing has come into it.
+            changed = os.stat(folder).st_mtime_ns
+        except OSError:
+            return None
+        if _no_netrc.get(folder) == changed:
             return None
         for path in _usual_files(home):
             if os.access(path, os.F_OK):
                 break
         else:
-            # Looking costs as much as a good part of a request, and is asked for each.
-            _no_netrc.clear()
-            _no_netrc[home] = now + _NETRC_SECONDS
+            if time.time_ns() - changed > _SETTLED:
+                _no_netrc.clear()
+                _no_netrc[folder] = changed
             return None
     entries = _netrc_entries(path)
     if entries is None:
@@ -302,6 +308,12 @@ def netrc_credentials(host: str) -> tuple[str, str] | None:
     login, account, password = found
     name, secret = login or account or "", password or ""
     return (name, secret) if name or secret else None
+
+
+@lru_cache(maxsize=8)
+def _home_folder(home: str | bytes | None) -> str:
+    """Return the home folder; kept by what the environment names."""
+    return os.path.expanduser("~")
 
 
 @lru_cache(maxsize=8)

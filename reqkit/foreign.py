@@ -58,11 +58,12 @@ def taken(response: Any, request: PreparedRequest, adapter: Any) -> Response:
                 " expected a Response"
             )
         response = _adopted(response)
-    if response.request is None or not hasattr(response.request, "target"):
-        response.request = request
-    if response.url is None:
-        response.url = request.url
-    return response
+    ours: Response = response
+    if not hasattr(ours.request, "target"):
+        ours.request = request
+    if ours.url is None:
+        ours.url = request.url
+    return ours
 
 
 def _adopted(given: Any) -> Response:

@@ -10,18 +10,16 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Hashable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from .network import Network, Semaphore
 from .timeouts import clock
 from .wire.connection import Connection
 
-__all__ = ["IDLE_SECONDS", "ConnectionPool"]
+__all__ = ["IDLE_SECONDS", "ConnectionPool", "PoolManager"]
 
 #: Seconds after which an unused connection is closed: servers do so themselves after about as long.
 IDLE_SECONDS: Final = 60.0
-#: Seconds within which what the last answer's read has seen is still so: a system call saved.
-_JUST_NOW: Final = 0.001
 
 
 class ConnectionPool:
@@ -58,14 +56,8 @@ class ConnectionPool:
     def __len__(self) -> int:
         return self._count
 
-    def acquire(self, key: Hashable, repeatable: bool = False) -> Connection | None:
-        """Return a kept connection that is still good, or None. Never blocks.
-
-        Args:
-            key: what it is to serve.
-            repeatable: whether the message can be sent again, should the server have closed the
-                connection in the very moment: one that has just been used is not looked at then.
-        """
+    def acquire(self, key: Hashable) -> Connection | None:
+        """Return a kept connection that is still good, or None. Never blocks."""
         while True:
             with self._lock:
                 kept = self._idle.get(key)
@@ -76,9 +68,9 @@ class ConnectionPool:
                 if not kept and len(self._idle) > 1:
                     del self._idle[key]
             # Bytes on an idle connection are nobody's answer, and an end is an end.
-            idle = clock() - connection.idle_since
-            if idle < IDLE_SECONDS and (
-                (repeatable and idle < _JUST_NOW) or not connection.stream.is_readable()
+            if (
+                clock() - connection.idle_since < IDLE_SECONDS
+                and not connection.stream.is_readable()
             ):
                 return connection
             connection.close()

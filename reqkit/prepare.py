@@ -26,7 +26,7 @@ class Policy:
         deadline: the `reqkit.timeouts.Deadline` of the whole exchange, or None.
         retries: how often a failed connection is tried again: an int or a urllib3 Retry.
         max_content_size: bytes of the decoded body, or None.
-        timeouts: the `reqkit.timeouts.Timeouts` that count where an adapter of the user's sets none.
+        timeouts: the `reqkit.timeouts.Timeouts` that count where a user's adapter sets none.
     """
 
     __slots__ = ("deadline", "max_content_size", "retries", "timeouts")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import io
 from collections.abc import Iterator
-from http.client import HTTPException
 from typing import Any, Final, Protocol
 
 import urllib3.exceptions
@@ -30,7 +29,6 @@ _FOREIGN_FAULTS: Final[tuple[tuple[type[Exception], type[RequestException], str]
     (urllib3.exceptions.SSLError, SSLError, "broke off: TLS failed"),
     (urllib3.exceptions.TimeoutError, ConnectionError, "stopped coming"),
     (urllib3.exceptions.HTTPError, ChunkedEncodingError, "broke off before its end"),
-    (HTTPException, ChunkedEncodingError, "broke off before its end"),
     (TimeoutError, ConnectionError, "stopped coming"),
     (builtins.ConnectionError, ChunkedEncodingError, "broke off before its end"),
 )
@@ -238,7 +236,7 @@ class ForeignBody:
         """Read on; blocks as the file does.
 
         Raises:
-            RequestException: in place of an error of urllib3's, http.client's or a socket's.
+            RequestException: in place of an error of urllib3's or a socket's.
         """
         try:
             return self._next(most)
@@ -259,10 +257,10 @@ class ForeignBody:
             # urllib3's: its read() would decode, and so be decoded twice.
             stream = getattr(self._file, "stream", None)
             if stream is None:
-                data = self._file.read(most)
-                if not isinstance(data, bytes):
-                    data = data.encode() if isinstance(data, str) else bytes(data or b"")
-                return data
+                given: Any = self._file.read(most)
+                if isinstance(given, bytes):
+                    return given
+                return given.encode() if isinstance(given, str) else bytes(given or b"")
             self._generator = iter(stream(_STEP, decode_content=False))
         return next(self._generator, b"")
 

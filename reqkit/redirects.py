@@ -59,20 +59,24 @@ def may_keep_auth(before: Target, after: Target) -> bool:
     )
 
 
-def next_message(response: Response, sent: PreparedRequest) -> PreparedRequest | None:
+def next_message(
+    response: Response, sent: PreparedRequest, location: str | None = None
+) -> PreparedRequest | None:
     """Make the message that an answer asks for, without auth and cookies, or None.
 
     Args:
         response: the answer.
         sent: the message that it answers.
+        location: where it points to, where somebody else has found that.
 
     Raises:
         InvalidURL, InvalidSchema: Location is not an http(s) URL.
         UnrewindableBodyError: the body must be sent again and cannot be.
     """
-    if not response.is_redirect:
-        return None
-    location: str = response.headers["location"]
+    if location is None:
+        if not response.is_redirect:
+            return None
+        location = response.headers["location"]
     before = sent.target
     try:
         url = urls.join(before.url, location)

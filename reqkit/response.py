@@ -131,6 +131,10 @@ class Response(ReadableBody):
         """Return the values of the answer's Set-Cookie fields."""
         if self._head is not None:
             return self._head.get_all("set-cookie")
+        several = getattr(getattr(self._raw, "headers", None), "getlist", None)
+        if several is not None:  # urllib3's, in the hands of who made this response
+            values: list[str] = several("set-cookie")
+            return values
         value = self._field("set-cookie")
         return [] if value is None else [value]
 

@@ -6,7 +6,8 @@ may be shared by threads and greenlets: what one request changes is its own, but
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from . import environment
@@ -16,7 +17,6 @@ from .cookies import CookieJar, cookiejar_from_dict, left_out, to_jar
 from .exceptions import InvalidHeader, InvalidSchema, RequestException
 from .hooks import Hooks, dispatch_hook, merge_hooks
 from .prepare import PreparedRequest, auth_of
-from .redirects import may_keep_auth, redirect_location, redirect_method
 from .request import Request
 from .response import Response
 from .routes import check_proxies
@@ -29,11 +29,11 @@ from .settings import (
     merge_headers,
     unknown,
 )
+from .stepping import STEPS, Stepping
 from .structures import CaseInsensitiveDict
 from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
 from .tls import check_cert, check_verify
 from .urls import Target, without_password
-from .verbs import Verbs
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,8 +47,10 @@ _SEND_KEYWORDS: Final = (
 )  # fmt: skip
 
 
-#: The settings of sessions whose own were never asked for. Not to be handed out.
-_UNTOUCHED: Final = Config()
+@functools.cache
+def _untouched() -> Config:
+    """Return the settings of sessions whose own were never asked for. Not to be handed out."""
+    return Config()
 
 
 class Outcome:
@@ -98,7 +100,7 @@ def failed_response(request: Request, error: Exception, chain: Chain | None = No
     return response
 
 
-class Session(Verbs):
+class Session(Stepping):
     """Defaults, cookies and connections that requests share.
 
     Every argument is an attribute that can be read and set at any time; it counts from the next
@@ -121,6 +123,12 @@ class Session(Verbs):
     auth: Any
     params: Any
     proxies: Any
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls._own_steps = frozenset(
+            name for name in STEPS if getattr(cls, name) is not getattr(Session, name)
+        )
 
     def __init__(
         self,
@@ -302,10 +310,14 @@ class Session(Verbs):
         """The mounted adapters by prefix, the longest first."""
         if self._adapters is None:
             # One for both, so that limits count for both.
-            config = self._config or _UNTOUCHED
+            config = self._config or _untouched()
             adapter = HTTPAdapter(config["pool_connections"], config["pool_maxsize"])
             self._adapters = {"https://": adapter, "http://": adapter}
         return self._adapters
+
+    @adapters.setter
+    def adapters(self, value: Mapping[str, BaseAdapter]) -> None:
+        self._adapters = dict(value)
 
     def mount(self, prefix: str, adapter: BaseAdapter) -> None:
         """Send what begins with a prefix through an adapter; the longest prefix wins."""
@@ -330,6 +342,8 @@ class Session(Verbs):
         )
 
     def _adapter_for(self, target: Target) -> BaseAdapter:
+        if "get_adapter" in self._own_steps:
+            return self.get_adapter(url=target.url)
         adapters = self.adapters
         # Nothing mounted: no prefix to look for.
         if len(adapters) == 2 and "https://" in adapters and "http://" in adapters:
@@ -553,14 +567,17 @@ class Session(Verbs):
         outcome.response = outcome.error = None
         chain: Chain | None = None
         try:
-            config = self._config or _UNTOUCHED
+            config = self._config or _untouched()
             if request.config is not None:
                 config = config.merged(request.config)
             outcome.safe = config["safe_mode"]
             chain = outcome.chain = Chain(self, request, config, prefetch, deadline)
             chain.errors = outcome.errors
-            prepared = chain.prepared = self._prepare(request, config, chain)
-            response = chain.run(prepared)
+            if self._own_steps:
+                response = self._by_own_steps(outcome, chain, config)
+            else:
+                prepared = chain.prepared = self._prepare(request, config, chain)
+                response = chain.run(prepared)
             outcome.response = response
             if config["danger_mode"]:
                 response.raise_for_status()
@@ -645,6 +662,8 @@ class Session(Verbs):
             outcome.safe = config["safe_mode"]
             chain = outcome.chain = Chain(self, given, config)
             chain.prepared = request
+            if request._jars is not None:
+                chain.cookies = request._jars[1]
             outcome.response = chain.run(request)
             if config["danger_mode"]:
                 outcome.response.raise_for_status()
@@ -658,68 +677,6 @@ class Session(Verbs):
                 raise
         outcome.as_failure = True
         return self.conclude(outcome)
-
-    # -- stepping, as users of requests know it -----------------------------------------------
-
-    def get_redirect_target(self, response: Response) -> str | None:
-        """Return where a redirect points to, or None."""
-        return redirect_location(response)
-
-    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
-        """Tell whether auth given for one URL must not go to another."""
-        old, new = PreparedRequest(), PreparedRequest()
-        old.prepare_url(old_url)
-        new.prepare_url(new_url)
-        return not may_keep_auth(old.target, new.target)
-
-    def rebuild_method(self, prepared_request: PreparedRequest, response: Response) -> None:
-        """Set the method that follows a redirect."""
-        prepared_request.method = redirect_method(prepared_request.method, response.status_code)
-
-    def resolve_redirects(
-        self,
-        response: Response,
-        request: PreparedRequest,
-        stream: bool = False,
-        timeout: Any = UNSET,
-        verify: Any = None,
-        cert: Any = None,
-        proxies: Mapping[str, str | None] | None = None,
-        yield_requests: bool = False,
-        **keywords: Any,
-    ) -> Iterator[Any]:
-        """Follow redirects one by one, yielding each answer (or each message, unsent)."""
-        given = Request(
-            request.method, request.url, timeout=timeout, verify=verify, cert=cert,
-            proxies=proxies, stream=stream,
-        )  # fmt: skip
-        chain = Chain(self, given, self.config)
-        yield from chain.steps(response, request, yield_requests)
-
-    def merge_environment_settings(
-        self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
-    ) -> dict[str, Any]:
-        """Return the ``proxies stream verify cert`` that count for a URL."""
-        prepared = PreparedRequest()
-        prepared.prepare_url(url)
-        target = prepared.target
-        merged = {**(self.proxies or {}), **(proxies or {})}
-        if verify is None:
-            verify = self._verify
-        if self.trust_env:
-            where = (target.scheme, target.host, target.port)
-            if environment.select_proxy(merged, *where) is None:
-                proxy = environment.proxies_for(*where)
-                if proxy is not None:
-                    merged[target.scheme] = proxy
-            if verify is None or verify is True:
-                verify = environment.ca_bundle()
-        return {
-            "proxies": {key: value for key, value in merged.items() if value is not None},
-            "stream": self.stream if stream is None else stream,
-            "verify": True if verify is None else verify,
-            "cert": self.cert if cert is None else cert,
-        }
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

@@ -218,7 +218,6 @@ class Iterated(Feed):
         self._iterator: Iterator[Any] | None = iterator
         self._bound = bound
         self._pulled = 0
-        #: How many were handed over.
         self._handed = 0
 
     @property

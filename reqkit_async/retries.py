@@ -76,11 +76,9 @@ class BackOff:
 
 def _is_passing(error: BaseException) -> bool:
     """Tell whether it was a failed connection, or a reset before an answer."""
-    if getattr(error, "before_sending", False):
-        return not isinstance(error, SSLError)
     if not isinstance(error, ConnectionError) or isinstance(error, SSLError):
         return False
-    return not isinstance(error, ProtocolError) or getattr(error, "no_answer", False)
+    return error.before_sending or not isinstance(error, ProtocolError) or error.no_answer
 
 
 class _Urllib3Policy:

@@ -183,7 +183,7 @@ def _read_now(source: _Source) -> bytes | _Source:
     file = source.body
     if not isinstance(file, io.IOBase) or isinstance(source.start, Failed) or source.start is None:
         return source
-    content: bytes | str = file.read()  # type: ignore[attr-defined]
+    content: bytes | str = file.read()
     file.seek(source.start)
     data = _utf8(content, f"files[{source.name!r}]") if isinstance(content, str) else content
     return bytes(data) if len(data) == source.length else source

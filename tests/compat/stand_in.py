@@ -19,15 +19,12 @@ from typing import Any
 
 import charset_normalizer
 import idna
-import pytest
 import urllib3
 
 import reqkit
 import reqkit.api
 import reqkit.sessions
 import reqkit.status_codes
-
-from left_out import LeftOut, read
 
 #: The modules of requests that reqkit has by the same name.
 SAME = (
