@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from . import environment
 from .adapters import BaseAdapter, HTTPAdapter
+from .arguments import request_after_hooks
 from .chain import Chain
-from .cookies import CookieJar, cookiejar_from_dict, left_out, to_jar
+from .cookies import CookieJar, left_out, to_jar
+from .defaults import Defaults, is_jar
 from .exceptions import InvalidHeader, InvalidSchema, RequestException
 from .hooks import Hooks, dispatch_hook, merge_hooks
+from .outcome import Outcome, failed_response
 from .prepare import PreparedRequest, auth_of
 from .request import Request
 from .response import Response
@@ -24,15 +27,13 @@ from .settings import (
     METHOD_KEYWORDS,
     UNSET,
     Config,
-    header_text,
     merge,
     merge_headers,
     unknown,
 )
 from .stepping import STEPS, Stepping
 from .structures import CaseInsensitiveDict
-from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
-from .tls import check_cert, check_verify
+from .timeouts import DEFAULT_TIMEOUTS, Deadline
 from .urls import Target, without_password
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from ._types import Keywords
 
-__all__ = ["Outcome", "Session", "failed_response", "session"]
+__all__ = ["Session", "one_shot", "session"]
 
 _SEND_KEYWORDS: Final = (
     "timeout", "verify", "cert", "proxies", "stream", "prefetch", "allow_redirects", "config",
@@ -53,54 +54,7 @@ def _untouched() -> Config:
     return Config()
 
 
-class Outcome:
-    """How an attempt to send a request ended.
-
-    Attributes:
-        request: the unsent request.
-        response: the answer, where there is one.
-        error: why there is none, or why it counts as a failure.
-        chain: what counted, where it came to that.
-        errors: what ``args`` hooks have raised.
-        safe: whether ``safe_mode`` is on.
-        as_failure: whether an answer with an error (danger mode) is handed over as a failure.
-        pending: the response hooks that are still to run; None before the first one did.
-    """
-
-    __slots__ = (
-        "as_failure", "chain", "error", "errors", "pending", "request", "response", "safe",
-    )  # fmt: skip
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.response: Response | None = None
-        self.error: Exception | None = None
-        self.chain: Chain | None = None
-        errors = request._hook_errors
-        self.errors: list[Exception] | None = None if errors is None else list(errors)
-        self.safe = False
-        self.as_failure = False
-        self.pending: list[Any] | None = None
-
-
-def failed_response(request: Request, error: Exception, chain: Chain | None = None) -> Response:
-    """Return the response that stands for a failed request. Runs no hook.
-
-    Args:
-        request: what was to be sent.
-        error: why it was not answered; an answer in hand is its ``response``.
-        chain: what counted, where it came to that.
-    """
-    response = Response()
-    response.error = error
-    prepared = chain.prepared if chain is not None else None
-    response.request = prepared if prepared is not None else request
-    url = prepared.url if prepared is not None else request.url
-    response.url = url if isinstance(url, str) else None
-    return response
-
-
-class Session(Stepping):
+class Session(Defaults, Stepping):
     """Defaults, cookies and connections that requests share.
 
     Every argument is an attribute that can be read and set at any time; it counts from the next
@@ -119,10 +73,6 @@ class Session(Stepping):
         cert: a client certificate's file, or ``(cert, key)``.
         prefetch: read each body before the call returns.
     """
-
-    auth: Any
-    params: Any
-    proxies: Any
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -183,125 +133,6 @@ class Session(Stepping):
             self.cert = cert
         if auth is not None:
             auth_of(auth)
-
-    # -- settings ---------------------------------------------------------------------------
-
-    @property
-    def headers(self) -> CaseInsensitiveDict:
-        """The headers sent with each request, on top of ``config['base_headers']``."""
-        if self._headers is None:
-            self._headers = CaseInsensitiveDict()
-        headers: CaseInsensitiveDict = self._headers
-        return headers
-
-    @headers.setter
-    def headers(self, value: Any) -> None:
-        if value is not None and not isinstance(value, Mapping):
-            value = merge_headers(None, value)
-        kept = CaseInsensitiveDict()
-        for name, text in (value or {}).items():
-            # None is kept: it leaves a base header out.
-            if text is not None:
-                text = header_text(text, "value", name)
-            kept[header_text(name)] = text
-        self._headers = kept
-
-    @property
-    def cookies(self) -> Any:
-        """The jar of all cookies that answers have set, and those that were put in by hand."""
-        if self._cookies is None:
-            self._cookies = CookieJar()
-        return self._cookies
-
-    @cookies.setter
-    def cookies(self, value: Any) -> None:
-        if value is None or isinstance(value, Mapping):
-            value = cookiejar_from_dict(dict(value or {})) if not _is_jar(value) else value
-        elif not _is_jar(value):
-            value = to_jar(value)
-        self._cookies = value
-
-    @property
-    def timeout(self) -> Any:
-        """The time limits, as they were given."""
-        return DEFAULT_TIMEOUTS if self._timeout is UNSET else self._timeout
-
-    @timeout.setter
-    def timeout(self, value: Any) -> None:
-        self._timeouts = Timeouts.of(value)
-        self._timeout = value
-
-    @property
-    def hooks(self) -> Hooks:
-        """The hooks: a list for each name."""
-        if self._hooks is None:
-            self._hooks = Hooks()
-        return self._hooks
-
-    @hooks.setter
-    def hooks(self, value: Any) -> None:
-        self._hooks = Hooks(value)
-
-    @property
-    def config(self) -> Config:
-        """The settings; see the documentation's table."""
-        if self._config is None:
-            self._config = Config()
-        return self._config
-
-    @config.setter
-    def config(self, value: Any) -> None:
-        self._config = value if type(value) is Config else Config(value)
-
-    @property
-    def verify(self) -> Any:
-        """What certificates are verified with: True, False, a CA file or a folder."""
-        return True if self._verify is None else self._verify
-
-    @verify.setter
-    def verify(self, value: Any) -> None:
-        if value is not None:
-            check_verify(value)
-        self._verify = value
-
-    @property
-    def cert(self) -> Any:
-        """The client certificate: a file, ``(cert, key)``, or None."""
-        return self._cert
-
-    @cert.setter
-    def cert(self, value: Any) -> None:
-        check_cert(value)
-        self._cert = value
-
-    @property
-    def stream(self) -> bool:
-        """Whether bodies are left unread: the contrary of ``prefetch``."""
-        return not self.prefetch
-
-    @stream.setter
-    def stream(self, value: bool) -> None:
-        self.prefetch = not value
-
-    @property
-    def trust_env(self) -> bool:
-        """``config['trust_env']``."""
-        trusted: bool = self.config["trust_env"]
-        return trusted
-
-    @trust_env.setter
-    def trust_env(self, value: bool) -> None:
-        self.config["trust_env"] = value
-
-    @property
-    def max_redirects(self) -> int:
-        """``config['max_redirects']``."""
-        most: int = self.config["max_redirects"]
-        return most
-
-    @max_redirects.setter
-    def max_redirects(self, value: int) -> None:
-        self.config["max_redirects"] = value
 
     # -- adapters ---------------------------------------------------------------------------
 
@@ -431,7 +262,7 @@ class Session(Stepping):
 
     def _hooked(self, args: dict[str, Any], return_response: bool) -> Any:
         """Run the ``args`` hooks, and make of what they leave a request."""
-        request = _request_after_hooks(self, args, None)
+        request = request_after_hooks(self, args, None)
         return self.perform(request) if return_response else request
 
     # -- from the request to the message ----------------------------------------------------
@@ -696,14 +527,10 @@ def session(**defaults: Any) -> Session:
     return Session(**defaults)
 
 
-def _is_jar(value: Any) -> bool:
-    return hasattr(value, "extract_cookies")
-
-
 def _given_cookies(cookies: Any) -> CookieJar | None:
     if cookies is None:
         return None
-    if isinstance(cookies, Mapping) and not _is_jar(cookies):
+    if isinstance(cookies, Mapping) and not is_jar(cookies):
         cookies = {name: value for name, value in cookies.items() if value is not None}
     return to_jar(cookies)
 
@@ -722,67 +549,6 @@ def _has_authorization(request: Request, session: Session) -> bool:
             ):
                 return True
     return False
-
-
-def _request_after_hooks(session: Session | None, args: dict[str, Any], callback: Any) -> Request:
-    """Make a request of what the ``args`` hooks leave of its arguments.
-
-    Args:
-        session: what it is to be sent through, and whose hooks and defaults count.
-        args: the arguments.
-        callback: one more response hook.
-    """
-    merged = merge_hooks(session._hooks if session is not None else None, args.get("hooks"))
-    if merged is None or not merged["args"]:
-        return Request(**args, session=session, callback=callback)
-    # A hook may well change in place what it gets: not the caller's own dictionaries.
-    shown = {
-        name: value.copy() if type(value) is dict else value
-        for name, value in args.items()
-        if value is not UNSET
-    }
-    errors: list[Exception] = []
-    told = _told_to_args_hooks(session, args)
-    result = dispatch_hook("args", merged["args"], shown, errors, **told)
-    left = {**result} if isinstance(result, Mapping) else shown
-    request = Request(**left, session=session, callback=callback)
-    request._hook_errors = errors or None
-    return request
-
-
-def _told_to_args_hooks(session: Session | None, args: dict[str, Any]) -> dict[str, Any]:
-    """Return what hooks that take keywords are told, before anything else is known."""
-
-    def one(name: str, default: Any) -> Any:
-        given = args.get(name)
-        if given is None and session is not None:
-            given = getattr(session, name)
-        return default if given is None else given
-
-    timeout = args.get("timeout", UNSET)
-    if timeout is UNSET:
-        timeout = DEFAULT_TIMEOUTS if session is None else session.timeout
-    prefetch = args.get("prefetch")
-    stream = args.get("stream") if prefetch is None else not prefetch
-    if stream is None:
-        stream = session is None or session.stream
-    return {
-        "timeout": timeout,
-        "verify": one("verify", True),
-        "cert": one("cert", None),
-        "proxies": one("proxies", {}),
-        "stream": stream,
-    }
-
-
-def request_of(
-    method: str, url: Any, session: Session | None, callback: Any, keywords: dict[str, Any]
-) -> Request:
-    """Make an unsent request of a function's arguments; its ``args`` hooks run now."""
-    if "hooks" in keywords or (session is not None and session._hooks):
-        args = {"method": method, "url": url, **keywords}
-        return _request_after_hooks(session, args, callback)
-    return Request(method, url, session=session, callback=callback, **keywords)
 
 
 def one_shot() -> Session:

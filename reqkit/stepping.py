@@ -21,7 +21,7 @@ from .settings import UNSET, Config
 from .verbs import Verbs
 
 if TYPE_CHECKING:
-    from .sessions import Outcome
+    from .outcome import Outcome
 
 __all__ = ["STEPS", "Stepping"]
 

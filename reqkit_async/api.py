@@ -9,8 +9,8 @@ import gevent
 from gevent.event import AsyncResult
 
 from reqkit import Request, Session
+from reqkit.arguments import request_of
 from reqkit.hooks import Hook
-from reqkit.sessions import request_of
 from reqkit.settings import unknown
 
 from .calls import OF_CALLS

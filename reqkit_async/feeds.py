@@ -15,7 +15,7 @@ from greenlet import getcurrent
 
 from reqkit import Request
 from reqkit.exceptions import RequestException
-from reqkit.sessions import failed_response
+from reqkit.outcome import failed_response
 from reqkit.timeouts import Deadline
 
 from .calls import Call

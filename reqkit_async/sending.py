@@ -13,7 +13,7 @@ from reqkit import Request, Response, Session
 from reqkit.exceptions import RequestException, TotalTimeout
 from reqkit.hooks import warn_of
 from reqkit.network import use
-from reqkit.sessions import Outcome, failed_response
+from reqkit.outcome import Outcome, failed_response
 from reqkit.settings import UNSET
 from reqkit.timeouts import Deadline, Timeouts, clock
 from reqkit.urls import without_password

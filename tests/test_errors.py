@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 import socket
@@ -362,6 +363,33 @@ def test_a_kept_connection_that_is_gone_and_cannot_be_replaced(scripted: Scripte
             session.get(server("/second"))
     assert caught.value.before_sending is False
     assert [one.target for one in server.requests] == ["/", "/second", "/second"]
+
+
+def test_what_a_lost_connection_may_have_taken_is_not_before_sending(scripted: Scripted) -> None:
+    class Once(StdlibNetwork):
+        made = 0
+
+        def scope(self) -> Any:
+            return id(self)
+
+        def connect(self, *arguments: Any) -> Any:
+            self.made += 1
+            if self.made > 1:
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "no more")
+            return super().connect(*arguments)
+
+    def handler(connection: Connection) -> None:
+        connection.recv_request()
+        connection.send(answer(200, b"ok"))
+        connection.recv_request()
+
+    server = scripted(handler)
+    with network.use(Once()), reqkit.Session() as session:
+        session.get(server())
+        with pytest.raises(reqkit.ConnectionError, match="refused") as caught:
+            session.get(server("/second"))
+    assert caught.value.before_sending is False
+    assert len(server.requests) == 2
 
 
 def test_an_idle_connection_that_has_ended_is_replaced(scripted: Scripted) -> None:

@@ -237,6 +237,18 @@ def test_netrcs_default_does_not_travel(
     assert [hop.get("Authorization") for hop in town.hops] == ["Basic ZDpk", None]
 
 
+def test_netrc_is_not_asked_again_for_another_port(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "netrc"
+    path.write_text("machine a.example login a password a\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+    town.redirect("http://a.example:8080/end")
+    town.get("http://user:pw@a.example/start")
+    assert [hop.get("Authorization") for hop in town.hops] == ["Basic dXNlcjpwdw==", None]
+
+
 def test_netrc_does_not_count_where_auth_was_given(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

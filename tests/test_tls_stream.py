@@ -90,7 +90,8 @@ def test_what_is_large_is_sent_in_pieces(ca_bundle: str, authority: Authority) -
         connection.send(b"!")
 
     with ScriptedServer(sink, tls=authority.server()) as server:
-        below = Counting(plain(server).sock)
+        opened = plain(server)  # closes its socket when it is dropped
+        below = Counting(opened.sock)
         stream = tls.secure(below, TlsSettings(verify=ca_bundle), "localhost", 1, SECONDS)
         stream.send_all(bytes(2_000_000), SECONDS)
         assert exactly(stream, 1) == b"!"

@@ -1,8 +1,8 @@
-"""A pytest plugin: ``import requests`` gives reqkit.
+"""A pytest plugin: ``import requests`` gives reqkit, and the tests of left_out.txt are not run.
 
 Only the names are put where they are expected; what requests has and reqkit has not is missing
-here too, so that a test which needs it fails. The stdlib's names that requests hands on in its
-``compat`` are the exception.
+here too, so that a test which needs it fails. Names of other packages that requests hands on (in
+its ``compat`` and ``packages``) are the exception.
 """
 
 from __future__ import annotations
@@ -10,16 +10,21 @@ from __future__ import annotations
 import http.cookiejar
 import http.cookies
 import json
+import os
 import sys
 import types
 import urllib.parse
 import urllib.request
+from collections import Counter
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import charset_normalizer
 import idna
+import pytest
 import urllib3
+from left_out import counts, entry_of, read
 
 import reqkit
 import reqkit.api
@@ -92,3 +97,49 @@ def install() -> None:
 
 
 install()
+
+#: Run what is left out instead of the rest: to see which of it would pass now.
+REVERSED = bool(os.environ.get("REQKIT_LEFT_OUT_ONLY"))
+
+_left_out: Counter[str] = Counter()
+_met: set[str] = set()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import a file that is left out as a whole."""
+    if collection_path.is_dir():
+        return None
+    name = collection_path.relative_to(config.rootpath).as_posix()
+    reason = read().get(name)
+    if reason is None:
+        return None
+    _met.add(name)
+    _left_out[f"{reason} ({name})"] += 1
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is listed."""
+    listed = read()
+    holds = {reason: counts(reason) for reason in set(listed.values())}
+    kept, dropped = [], []
+    for item in items:
+        entry = entry_of(item.nodeid, listed)
+        out = False
+        if entry is not None:
+            _met.add(entry)
+            out = holds[listed[entry]]
+            _left_out[listed[entry]] += out
+        (dropped if out != REVERSED else kept).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=dropped)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what was left out, and which entries no test has fallen under."""
+    terminalreporter.section("left out")
+    for reason, number in _left_out.items():
+        if number:
+            terminalreporter.write_line(f"{number:3} {reason}")
+    for entry in sorted(set(read()) - _met):
+        terminalreporter.write_line(f"no such test in this version of requests: {entry}")
