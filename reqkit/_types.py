@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 if TYPE_CHECKING:
     from os import PathLike
 
-    from .sessions import Session
-
 __all__ = ["Keywords", "Stream"]
 
 
@@ -29,7 +27,7 @@ class Keywords(TypedDict, total=False):
     config: Mapping[str, Any] | None
     prefetch: bool | None
     stream: bool | None
-    session: Session | None  #: of one-shot functions only
+    session: Any  #: a `Session`; of one-shot functions only
 
 
 class Stream(Protocol):

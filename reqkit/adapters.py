@@ -337,6 +337,8 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
             ours = failure(error, phase, request, proxy, deadline)
             if connection is None and isinstance(ours, RequestException):
                 ours.before_sending = lost is None or lost.unsent
+            if isinstance(ours, RequestException):
+                ours.times = times
             if ours is error:
                 raise
             raise ours from error

@@ -56,11 +56,13 @@ class RequestException(OSError):
         request: the `PreparedRequest` (or `Request`) that failed, or None where it was never made.
         response: the `Response` in hand when it failed, or None.
         before_sending: whether no connection was made, so that nothing can have been sent.
+        times: the moments of the exchange so far, where there was one.
     """
 
     request: Any
     response: Any
     before_sending: bool = False
+    times: Any = None
 
     def __init__(self, *args: Any, request: Any = None, response: Any = None) -> None:
         self.response = response
@@ -86,7 +88,7 @@ class RequestException(OSError):
         return {
             name: value
             for name, value in self.__dict__.items()
-            if name not in ("request", "response", "__notes__")
+            if name not in ("request", "response", "times", "__notes__")
         }
 
 

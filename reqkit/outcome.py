@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .exceptions import RequestException
 from .response import Response
 
 if TYPE_CHECKING:
@@ -57,4 +58,6 @@ def failed_response(request: Request, error: Exception, chain: Chain | None = No
     response.request = prepared if prepared is not None else request
     url = prepared.url if prepared is not None else request.url
     response.url = url if isinstance(url, str) else None
+    if isinstance(error, RequestException):
+        response._times = error.times
     return response
