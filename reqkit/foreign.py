@@ -40,8 +40,8 @@ def built(request: PreparedRequest, raw: Any) -> Response:
 def joined(headers: Any) -> CaseInsensitiveDict:
     """Return headers of any kind, those that came more than once joined by ', '."""
     made = CaseInsensitiveDict()
-    for name, value in headers.items():
-        made[name] = value
+    for name in headers:  # the items of urllib3's give each value by itself
+        made[name] = headers[name]
     return made
 
 

@@ -7,11 +7,11 @@ while anything waits.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
+from .locks import native_lock
 from .network import Network, Semaphore
 from .timeouts import clock
 from .wire.connection import Connection
@@ -45,7 +45,7 @@ class ConnectionPool:
         self._idle: dict[Hashable, list[Connection]] = {}
         self._count = 0
         self._swept = 0.0
-        self._lock = threading.Lock()
+        self._lock = native_lock()
         self._network = network
         self._block = block
         self._scheduled = False

@@ -11,13 +11,13 @@ import contextlib
 import os
 import ssl
 import sys
-import threading
 from collections.abc import Hashable, Iterator
 from typing import Final
 
 import certifi
 
 from .exceptions import SSLError
+from .locks import native_lock
 from .network import Stream
 from .tls_settings import TlsSettings, check_cert, check_verify
 from .tls_stream import TlsStream
@@ -127,16 +127,16 @@ def _set_modes(context: ssl.SSLContext, mode: ssl.VerifyMode, checks_name: bool)
         context.check_hostname = True
 
 
-_lock = threading.Lock()
-_yielding = threading.Lock()
+_lock = native_lock()
+_yielding = native_lock()
 _clients: dict[Hashable, TlsClient] = {}
 
 
 def _forked() -> None:
     # Another thread of the parent may have held them.
     global _lock, _yielding
-    _lock = threading.Lock()
-    _yielding = threading.Lock()
+    _lock = native_lock()
+    _yielding = native_lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -65,6 +65,7 @@ CORE: Mapping[str, int] = {
     "dependencies": GROUND,
     "structures": GROUND,
     "status_codes": GROUND,
+    "locks": GROUND,
     "timeouts": GROUND,
     "_types": GROUND,
     "_version": GROUND,

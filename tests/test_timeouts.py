@@ -306,7 +306,10 @@ def test_total_over_redirects(scripted: Scripted) -> None:
 
     server = scripted(handler)
     config = {"max_redirects": 10_000}
-    check("wait", lambda: reqkit.get(server(), timeout=total(), config=config))
+    with pytest.raises(reqkit.TotalTimeout) as caught:
+        reqkit.get(server(), timeout=total(), config=config)
+    # Most of the time is spent waiting, but it may run out between two messages.
+    assert caught.value.phase in ("wait", "send")
     server.wait_for_no_connections()
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from ..exceptions import (
     ContentTooLarge,
     InvalidHeader,
 )
+from ..locks import native_lock
 from .base import Credentials, Message, MessageT
 from .challenges import parse_params, quote
 from .proof import Terms, authorization, fresh_cnonce, usable_terms
@@ -101,7 +101,7 @@ class HTTPDigestAuth(Credentials):
     Source: RFC 7616.
     """
 
-    _lock: threading.Lock
+    _lock: Any
     _current: dict[Origin, Terms]
     _counts: dict[tuple[Origin, str], int]
 
@@ -115,7 +115,7 @@ class HTTPDigestAuth(Credentials):
 
     def _start(self) -> None:
         # Held for look-ups and counting alone, never while anything waits.
-        self._lock = threading.Lock()
+        self._lock = native_lock()
         self._current = {}
         self._counts = {}
 

@@ -6,13 +6,13 @@ Never blocks; the lock is held for look-ups only, never while a policy is asked.
 from __future__ import annotations
 
 import http.cookiejar
-import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
 from http.cookiejar import Cookie, CookiePolicy
 from operator import itemgetter
 from typing import Any, Final
 
+from ..locks import native_rlock
 from .making import cookie_header
 from .policy import is_plain, may_return, may_set
 from .scope import (
@@ -51,6 +51,7 @@ class CookieStorage(http.cookiejar.CookieJar):
 
     def __init__(self, policy: CookiePolicy | None = None) -> None:
         super().__init__(policy)
+        self._cookies_lock = native_rlock()
         # When each cookie was made, as a number: replacing one keeps its place (RFC 6265 5.3).
         self._ages: dict[Key, int] = {}
         self._next_age = 1
@@ -325,7 +326,7 @@ class CookieStorage(http.cookiejar.CookieJar):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled, with a lock of its own."""
         self.__dict__.update(state)
-        self._cookies_lock = threading.RLock()
+        self._cookies_lock = native_rlock()
 
 
 def _path_first(cookie: Cookie) -> int:

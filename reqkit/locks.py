@@ -1,0 +1,29 @@
+"""Locks for a few steps that never wait: between native threads, whatever was patched.
+
+With gevent's patches, `threading.Lock` is gevent's, which waits by switching greenlets; between
+native threads that is slow, and may never end. These guard steps in which nothing switches, so
+that no greenlet ever waits for one of its own thread's.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from typing import Any
+
+__all__ = ["native_lock", "native_rlock"]
+
+
+def _native(name: str) -> Any:
+    monkey = sys.modules.get("gevent.monkey")
+    return getattr(_thread, name) if monkey is None else monkey.get_original("_thread", name)
+
+
+def native_lock() -> Any:
+    """Return a lock of the interpreter's own."""
+    return _native("allocate_lock")()
+
+
+def native_rlock() -> Any:
+    """Return a lock that its holder may take again."""
+    return _native("RLock")()
