@@ -330,6 +330,10 @@ class ReadableBody:
                 return _json.loads(content.decode(declared), **keywords)
         try:
             return _json.loads(content, **keywords)
+        except RecursionError as error:
+            raise JSONDecodeError(
+                "nested too deeply to be read", "", 0, request=self.request, response=self
+            ) from error
         except _json.JSONDecodeError as error:
             raise JSONDecodeError(
                 error.msg, error.doc, error.pos, request=self.request, response=self

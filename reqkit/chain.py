@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import environment
 from .adapters import HTTPAdapter
 from .cookies import store
-from .exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
+from .exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects, TotalTimeout
 from .foreign import taken
 from .hooks import Hooks, dispatch_hook, takes_keywords
 from .network import current, use
@@ -23,7 +23,7 @@ from .redirects import may_keep_auth, next_message
 from .response import Response
 from .routes import check_proxies
 from .settings import UNSET, Config
-from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
+from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts, clock
 from .tls import check_cert, check_verify
 from .urls import Target, without_password
 
@@ -36,6 +36,8 @@ __all__ = ["Chain"]
 
 #: Bytes of a redirect's body that are read so that its connection can be kept.
 _MOST_DRAINED: Final = 256 * 1024
+#: Seconds after which that is given up: a new connection is made sooner.
+_LONGEST_DRAIN: Final = 1.0
 
 
 class Chain:
@@ -296,8 +298,9 @@ class Chain:
             return
         parts: list[bytes] = []
         size = 0
+        ends = clock() + _LONGEST_DRAIN
         try:
-            while size <= _MOST_DRAINED:
+            while size <= _MOST_DRAINED and clock() < ends:
                 data = source.read(65536)
                 if not data:
                     response._whole = b"".join(parts)
@@ -305,6 +308,8 @@ class Chain:
                     return
                 parts.append(data)
                 size += len(data)
+        except TotalTimeout:
+            raise  # the next message would have no time either
         except RequestException:
             pass  # its head has said where to go
         response.close()

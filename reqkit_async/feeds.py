@@ -192,12 +192,13 @@ class Listed(Feed):
     def _put(self, job: Job, entry: Any) -> None:
         self.entries[job.index] = entry
         self._left -= 1
-        if self._reporter is not SILENT:
-            self._reporter.step()
         if self.call.raise_errors and self.failure is None:
             self.failure = getattr(entry, "error", None)
         if not self._left or self.failure is not None:
             self.changed.set()
+        # Last: it is the user's code, and whatever it raises must not keep the caller waiting.
+        if self._reporter is not SILENT:
+            self._reporter.step()
 
 
 class Iterated(Feed):
@@ -389,11 +390,12 @@ class Spawned(Feed):
     def _put(self, job: Job, entry: Any) -> None:
         assert job.handle is not None
         job.handle.set(entry)
-        if self.reporter is not SILENT:
-            self.reporter.step()
         if self.call.raise_errors and self.failure is None:
             self.failure = getattr(entry, "error", None)
+        reporter = self.reporter
         if not self.outstanding:
             self._idle()
         if not self.outstanding or self.failure is not None:
             self.changed.set()
+        if reporter is not SILENT:
+            reporter.step()

@@ -20,6 +20,7 @@ from _socket import socket as PlainSocket  # never gevent's, patched or not
 from time import monotonic as clock
 from typing import Any, Final
 
+import gevent
 from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
 from gevent.hub import get_hub
 from gevent.monkey import get_original
@@ -33,6 +34,8 @@ __all__ = ["GeventStream", "new_socket"]
 
 _READ: Final = 1
 _WRITE: Final = 2
+#: Seconds of reading and decoding what is there at once, before other greenlets get their turn.
+_LONGEST_TURN: Final = 0.02
 _CONNECTING: Final = frozenset((errno.EINPROGRESS, errno.EWOULDBLOCK))
 
 # A patched `select` has gevent's poll, which would switch greenlets.
@@ -79,6 +82,7 @@ class GeventStream:
         "_recv_into",
         "_send",
         "_switch_away",
+        "_woken",
         "_writes",
         "entry",
         "entry_at",
@@ -89,6 +93,8 @@ class GeventStream:
 
     def __init__(self, sock: PlainSocket) -> None:
         self._reads: Any = None  # set first, for __del__
+        #: When this greenlet last had its turn.
+        self._woken = 0.0
         self._writes: Any = None
         self.sock = sock
         kept = current_hub()
@@ -148,6 +154,7 @@ class GeventStream:
             raise
         self.waiter = None
         watcher.stop()
+        self._woken = clock()
         if woken_by is not self:
             if woken_by is EXPIRED:
                 raise TimeoutError(errno.ETIMEDOUT, f"nothing happened for {timeout:g} s")
@@ -197,6 +204,8 @@ class GeventStream:
 
     def receive(self, most: int, timeout: float | None) -> bytes:
         """Wait for bytes and return up to ``most`` of them."""
+        if clock() - self._woken > _LONGEST_TURN:
+            self._let_others_run()
         while True:
             try:
                 return self._recv(most)
@@ -205,11 +214,19 @@ class GeventStream:
 
     def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         """As `receive`, into a buffer."""
+        if clock() - self._woken > _LONGEST_TURN:
+            self._let_others_run()
         while True:
             try:
                 return self._recv_into(buffer)
             except BlockingIOError:
                 self._wait(self._reads, timeout)
+
+    def _let_others_run(self) -> None:
+        """Give way: a server that is faster than we are must not keep all others waiting."""
+        if get_hub() is self._hub:
+            gevent.sleep(0)
+        self._woken = clock()
 
     def is_readable(self) -> bool:
         """Tell, without waiting or switching, whether bytes or an end are there to be read."""

@@ -6,6 +6,7 @@ What comes out depends on the bytes alone, never on how they were cut on the way
 from __future__ import annotations
 
 import codecs
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, AnyStr
 
@@ -157,6 +158,15 @@ def decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str
         replaced.
     """
     codec = text_codec(encoding) or "utf-8"
+    if codec in ("utf-16", "utf-32", "utf_16", "utf_32"):
+        pieces = iter(pieces)
+        first = b""
+        while len(first) < 4 and (piece := next(pieces, None)) is not None:
+            first += piece
+        # Without a byte order mark an incremental decoder refuses what the whole one takes.
+        if not first.startswith((codecs.BOM_LE, codecs.BOM_BE, codecs.BOM_UTF32_BE)):
+            codec += "-le"
+        pieces = itertools.chain((first,), pieces)
     decoder = codecs.getincrementaldecoder(codec)("replace")
     # The first character may be a byte order mark, which is no text.
     mark = codec.startswith("utf")
