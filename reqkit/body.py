@@ -322,6 +322,9 @@ class ReadableBody:
             JSONDecodeError: it is not JSON.
             RequestException: as `content`.
         """
+        error: Exception | None = getattr(self, "error", None)
+        if error is not None:  # that there is no body is not what went wrong
+            raise error
         content = self.content or b""
         declared = self.encoding
         if declared is not None and declared.lower() not in ("utf-8", "utf8"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import warnings
@@ -81,6 +82,10 @@ def download(
 
 def _file_for(response: Response, path: Path) -> Path:
     if not path.is_dir():
+        if not path.parent.is_dir():
+            raise FileNotFoundError(
+                errno.ENOENT, "there is no such folder to download into", str(path.parent)
+            )
         return path
     path_part = (response.url or "").partition("://")[2].split("?")[0].split("#")[0]
     name = path_part.partition("/")[2].rstrip("/").rpartition("/")[2]

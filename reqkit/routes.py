@@ -254,7 +254,14 @@ def check_proxies(proxies: Any) -> None:
                     f"proxies has the key {key!r}: expected 'http', 'https' or 'all', with or"
                     f" without ://HOST, or 'no_proxy'{hint}"
                 )
-        elif proxy is not None and name != "no_proxy" and proxy != "":
+            continue
+        _, mark, host = key.partition("://")
+        if mark and (not host or "*" in host):
+            raise InvalidProxyURL(
+                f"proxies has the key {key!r}: expected {name!r} for all hosts, or"
+                f" {name + '://HOST'!r} for one"
+            )
+        if proxy is not None and name != "no_proxy" and proxy != "":
             parse_proxy(proxy)
 
 

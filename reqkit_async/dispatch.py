@@ -131,7 +131,7 @@ class Pool:
         """
         call = self._call.with_settings(settings)
         ends = None if call.timeout is None else clock() + call.timeout
-        todo = list(requests)
+        todo = list(_several(requests))
         if not todo:
             return []
         reporter = open_progress(call.progress, len(todo))
@@ -185,7 +185,9 @@ class Pool:
     ) -> Iterator[Any]:
         call = self._call.with_settings(settings)
         total = len(requests) if isinstance(requests, Sized) else None
-        return self._iterated(kind(call, iter(requests), 2 * self._workers.most), total, numbered)
+        return self._iterated(
+            kind(call, iter(_several(requests)), 2 * self._workers.most), total, numbered
+        )
 
     def _iterated(self, feed: Iterated, total: int | None, numbered: bool) -> Iterator[Any]:
         call = feed.call
@@ -386,3 +388,17 @@ class Pool:
         if feed in self._workers.feeds:
             self._workers.remove(feed)
             self.stats.stop()
+
+
+def _several(requests: Any) -> Iterable[Any]:
+    """Return what can be taken requests from.
+
+    Raises:
+        TypeError: it is one request, or one URL, or nothing of the kind.
+    """
+    if isinstance(requests, (str, bytes, Request)) or not isinstance(requests, Iterable):
+        raise TypeError(
+            f"expected an iterable of requests, not one {type(requests).__name__}; for example"
+            " reqkit_async.map([reqkit_async.get(url) for url in urls])"
+        )
+    return requests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -456,3 +457,43 @@ def test_a_hook_error_in_send_is_visible(scripted: Start) -> None:
     with pytest.warns(HookWarning, match=r"hook[\s\S]*ZeroDivisionError: oops"):
         response = reqkit_async.send(reqkit_async.get(server(), callback=hook)).get()
     assert [type(error) for error in response.hook_errors] == [ZeroDivisionError]
+
+
+def test_progress_that_ends_a_worker_does_not_keep_the_caller_waiting(scripted: Any) -> None:
+    server = scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"])
+
+    def progress(done: int, total: int | None) -> None:
+        raise gevent.GreenletExit
+
+    (response,) = reqkit_async.map([reqkit_async.get(server())], progress=progress)
+    assert response.status_code == 200
+
+
+def test_a_server_that_is_always_faster_lets_others_run(scripted: Any) -> None:
+    turns: list[int] = []
+
+    def handler(connection: Any) -> None:
+        connection.recv_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 400000000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(4000):
+                connection.send(bytes(100_000))
+
+    server = scripted(handler)
+
+    def read(response: Any) -> None:
+        pieces = response.iter_content(65536)
+        while len(turns) < 3:  # slower than the server: there is always something to be read
+            sum(next(pieces))
+        response.close()
+
+    def other() -> None:
+        while len(turns) < 3:
+            turns.append(1)
+            gevent.sleep(0)
+
+    greenlet = gevent.spawn(other)
+    request = reqkit_async.get(server(), callback=read)
+    reqkit_async.map([request], prefetch=False)
+    greenlet.join()
+    assert len(turns) == 3

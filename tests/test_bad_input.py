@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import reqkit
+import reqkit_async
 from reqkit.auth import HTTPBasicAuth, HTTPBearerAuth, HTTPDigestAuth, HTTPProxyAuth
 from servers.scripted import Connection, ScriptedServer
 
@@ -440,3 +441,30 @@ def test_an_unreadable_ca_file(url: str, tmp_path: Path) -> None:
 def test_other_schemes_proxies_are_passed_over(echo: ScriptedServer, key: str) -> None:
     """As `urllib.request.getproxies` gives them."""
     assert loose.get(echo(), proxies={key: "whatever"}).status_code == 200
+
+
+@pytest.mark.parametrize("given", ["http://127.0.0.1/", b"x", None, 5])
+def test_one_thing_is_no_batch(given: Any) -> None:
+    for send in (reqkit_async.map, reqkit_async.imap, reqkit_async.imap_unordered):
+        with pytest.raises(TypeError, match="an iterable of requests, not one"):
+            send(given)
+    with pytest.raises(TypeError, match="not one Request"):
+        reqkit_async.map(reqkit_async.get("http://127.0.0.1/"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", ["http://", "http://*", "all://"])
+def test_a_proxy_key_that_names_no_host(key: str) -> None:
+    with pytest.raises(reqkit.InvalidProxyURL, match="for all hosts"):
+        reqkit.get("http://127.0.0.1:1/", proxies={key: "127.0.0.1:1"})
+
+
+def test_json_of_a_failed_request_raises_what_went_wrong() -> None:
+    response = reqkit.get("http://a/", config={"safe_mode": True}, proxies={"http": "a b"})
+    with pytest.raises(reqkit.InvalidProxyURL) as caught:
+        response.json()
+    assert caught.value is response.error
+
+
+def test_a_download_into_no_folder(tmp_path: Path, echo: Any) -> None:
+    with pytest.raises(FileNotFoundError, match="no such folder to download into"):
+        reqkit.get(echo()).download(tmp_path / "nope" / "x")

@@ -197,3 +197,11 @@ def test_an_unknown_charset_is_read_as_utf_8(encoding: str | None) -> None:
 
 def test_a_body_that_ends_within_a_character() -> None:
     assert "".join(decode_pieces([b"a\xc3"], "utf-8")) == "a�"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_without_a_byte_order_mark(encoding: str, size: int) -> None:
+    data = "añb\n".encode(f"{encoding}-le")
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    assert "".join(decode_pieces(pieces, encoding)) == "añb\n"
