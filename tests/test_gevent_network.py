@@ -926,12 +926,21 @@ def run_script(
     )
 
 
-@pytest.mark.parametrize(
-    ("patched_first", "loop"),
-    [(False, "libev-cext"), (True, "libev-cext"), (False, "libuv")],
-    ids=["libev", "patched first", "libuv"],
-)
-@pytest.mark.parametrize("variant", VARIANTS)
+# With libuv, which gevent uses where libev is not to be had, two loops in two threads have ended
+# in a crash of gevent's own now and then; what runs in one thread holds there too.
+IN_PROCESSES = [
+    pytest.param(variant, patched_first, loop, id=f"{variant}-{name}")
+    for variant in VARIANTS
+    for name, patched_first, loop in (
+        ("libev", False, "libev-cext"),
+        ("patched first", True, "libev-cext"),
+        ("libuv", False, "libuv"),
+    )
+    if not (loop == "libuv" and "thread" in variant)
+]
+
+
+@pytest.mark.parametrize(("variant", "patched_first", "loop"), IN_PROCESSES)
 def test_in_a_process_of_its_own(
     variant: str, patched_first: bool, loop: str, barrier: Barrier, tmp_path: Any
 ) -> None:
