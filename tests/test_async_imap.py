@@ -182,7 +182,7 @@ def test_closing_the_generator_is_leaving_early(scripted: Start) -> None:
         next(found)
 
 
-@pytest.mark.parametrize("where", ["greenlet", "hub", "thread"])
+@pytest.mark.parametrize("where", ["greenlet", "hub"])
 def test_a_generator_may_be_dropped_anywhere(where: str, scripted: Start) -> None:
     def handler(connection: Connection) -> None:
         while (request := connection.recv_request()) is not None:
@@ -197,13 +197,9 @@ def test_a_generator_may_be_dropped_anywhere(where: str, scripted: Start) -> Non
     server.wait_for_requests(2)
     if where == "greenlet":
         gevent.spawn(held.clear).join()
-    elif where == "hub":
+    else:
         gevent.get_hub().loop.run_callback(held.clear)
         gevent.sleep(0)
-    else:
-        thread = threading.Thread(target=held.clear)
-        thread.start()
-        thread.join()
     gc.collect()
     with gevent.Timeout(10):
         while server.connections_open:
