@@ -23,7 +23,7 @@ from .retrying import send_again
 from .routes import Marks, Proxy, Route, parse_proxy
 from .timeouts import Deadline, Timeouts, clock
 from .tls import TlsSettings, check_cert, check_verify
-from .urls import without_password
+from .urls import Target, without_password
 from .wire.connection import Connection, ConnectionGone
 from .wire.head import check_field
 
@@ -227,9 +227,9 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         verify: Any,
         cert: Any,
         proxies: Mapping[str, str] | None,
+        target: Target,
     ) -> tuple[Hashable, Route | None]:
         """Return the pool's key for a message, and its route (None: a plain origin)."""
-        target = request.target
         proxy: str | None = None
         if proxies:
             proxy = select_proxy(proxies, target.scheme, target.host, target.port) or None
@@ -298,15 +298,22 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         cert: Any,
         proxies: Mapping[str, str] | None,
     ) -> Response:
-        key, route = self._route(request, verify, cert, proxies)
-        proxy = route.proxy if route is not None else None
-        forwarded = proxy if route is not None and route.forwarding else None
-        head = head_of(request, forwarded)
+        target = request.target
+        key: Hashable = target.origin
+        route: Route | None = None
+        proxy = forwarded = None
+        if proxies or target.scheme != "http":
+            key, route = self._route(request, verify, cert, proxies, target)
+            if route is not None:
+                proxy = route.proxy
+                forwarded = proxy if route.forwarding else None
+        head, block = head_of(request, target, forwarded)
         network = current()
         pool = self._manager().pool(network)
         times = Times(clock())
-        place = pool.place(key)
-        if place is not None:
+        place: Semaphore | None = None
+        if pool.blocks:
+            place = pool.place(key)
             _wait_for(place, request, limits, deadline)
         connection: Connection | None = None
         lost: ConnectionGone | None = None
@@ -317,7 +324,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 connection = self._connect(key, route, request, network, limits, deadline, times)
                 pool.opened += 1
             try:
-                answer = exchange(connection, request, head, limits, deadline, times)
+                answer = exchange(connection, request, head, block.closes, limits, deadline, times)
             except ConnectionGone as gone:
                 connection.close()
                 if fresh or not _may_repeat(request, gone):
@@ -326,7 +333,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 connection, lost = None, gone
                 connection = self._connect(key, route, request, network, limits, deadline, times)
                 pool.opened += 1
-                answer = exchange(connection, request, head, limits, deadline, times)
+                answer = exchange(connection, request, head, block.closes, limits, deadline, times)
         except BaseException as error:
             phase = "connect"
             if connection is not None:

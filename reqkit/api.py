@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from .sessions import one_shot
+from .sessions import SingleUseSession
 from .verbs import Verbs
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class OneShot(Verbs):
             if not hasattr(session, "request"):
                 raise TypeError(f"session is a {type(session).__name__}: expected a reqkit.Session")
             return session.request(method, url, **keywords)
-        made = one_shot().request(method, url, **keywords)
+        made = SingleUseSession().request(method, url, **keywords)
         if "return_response" in keywords and not keywords["return_response"]:
             made.session = None  # a fresh one each time that it is sent
         return made

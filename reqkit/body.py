@@ -154,10 +154,14 @@ class ReadableBody:
         """
         if self._content is False:
             whole = self._whole
-            if self._streamed or self._raw_ended():
+            if self._streamed or (self._raw is not None and self._raw_ended()):
                 raise self._consumed()
             if whole is not None:
-                self._content = self._decode_whole(whole)
+                if self.max_content_size is None and self._field("content-encoding") is None:
+                    self._received = len(whole)
+                else:
+                    whole = self._decode_whole(whole)
+                self._content = whole
                 self._whole = None
             elif self._source is None and self._raw is None:
                 self._content = b"" if self._head is not None else None

@@ -25,7 +25,8 @@ from .routes import check_proxies
 from .settings import UNSET, Config
 from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts, clock
 from .tls import check_cert, check_verify
-from .urls import Target, without_password
+from .urls import DEFAULT_PORTS, Target, without_password
+from .wire.head import AnswerHead
 
 if TYPE_CHECKING:
     from .cookies import CookieJar
@@ -161,10 +162,17 @@ class Chain:
         Raises:
             RequestException: the request failed.
         """
-        self._first = prepared.target
+        self._first = prepared._target or prepared.target
         self._auth = prepared._auth
-        response = self._answered(prepared)
-        if response.is_redirect or (self.session._own_steps and self._points_on(response)):
+        response = (
+            self._send_one(prepared, None)
+            if prepared._auth_hooks is None
+            else self._answered(prepared)
+        )
+        status = response.status_code
+        if (status is not None and 300 <= status < 400 and response.is_redirect) or (
+            self.session._own_steps and self._points_on(response)
+        ):
             if self.allow_redirects:
                 response = self._follow(response)
             else:
@@ -356,7 +364,9 @@ class Chain:
         if hooks is not None and hooks["pre_request"]:
             prepared = self._hooked("pre_request", hooks, prepared)
         config = self.config
-        target = prepared.target
+        target = prepared._target
+        if target is None or target.url is not prepared.url:
+            target = prepared.target  # a hook or an auth has changed the URL
         if config["verbose"] is not None:
             self._tell(prepared)
         prepared._policy = self.policy
@@ -365,11 +375,18 @@ class Chain:
             verify = keywords.get("verify", verify)
             cert = keywords.get("cert", cert)
             timeouts = keywords.get("timeout", timeouts)
-        proxies = self._proxies_for(target)
+        trusts = config["trust_env"]
+        proxies = None
+        if (
+            self.proxies
+            or (trusts and environment.names_proxies())
+            or target.scheme not in DEFAULT_PORTS
+        ):
+            proxies = self._proxies_for(target)
         if verify is None or verify is True:
             # True says that it is to be verified; by which bundle, the environment may.
             verify = True
-            if (target.scheme == "https" or proxies) and config["trust_env"]:
+            if trusts and (target.scheme == "https" or proxies):
                 verify = environment.ca_bundle() or True
         adapter = self.session._adapter_for(target)
         usual = type(adapter) is HTTPAdapter
@@ -390,9 +407,11 @@ class Chain:
         if hooks is not None and hooks["post_request"]:
             response.request = self._hooked("post_request", hooks, prepared)
         if config["store_cookies"]:
-            values = response.set_cookies()
-            if values:
-                store(self.session.cookies, values, target, over=self.cookies)
+            head = response._head
+            if type(head) is not AnswerHead or "set-cookie" in head.index:
+                values = response.set_cookies()
+                if values:
+                    store(self.session.cookies, values, target, over=self.cookies)
         return response
 
     def _as_told(self, prepared: PreparedRequest, timeouts: Any) -> Any:

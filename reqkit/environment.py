@@ -20,7 +20,10 @@ from typing import Any, Final, NamedTuple
 
 from .exceptions import RequestsWarning
 
-__all__ = ["bypasses", "ca_bundle", "netrc_credentials", "proxies_for", "select_proxy"]
+__all__ = [
+    "bypasses", "ca_bundle", "has_netrc", "names_proxies", "netrc_credentials", "proxies_for",
+    "select_proxy",
+]  # fmt: skip
 
 _POSIX: Final = os.name == "posix"
 
@@ -61,6 +64,20 @@ class _Variables:
             if raw and not raw.isspace():
                 return os.fsdecode(raw).strip()
         return None
+
+
+_PROXIES: Final = frozenset(
+    name.encode()
+    for name in (
+        "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+    )
+)  # fmt: skip
+
+
+def names_proxies() -> bool:
+    """Tell whether there may be a proxy for http or https: `proxies_for` tells which."""
+    data = getattr(os.environ, "_data", None)
+    return type(data) is not dict or not _POSIX or not data.keys().isdisjoint(_PROXIES)
 
 
 # --- Proxies -----------------------------------------------------------------------------------
@@ -259,10 +276,29 @@ class _Read(NamedTuple):
 _NETRC: Final = _Variables("NETRC")
 _MOST_FILES: Final = 8
 _read_files: dict[str, _Read] = {}
-#: Homes without a netrc, and when they last changed.
-_no_netrc: dict[str, int] = {}
-#: Nanoseconds after which a folder's next change is sure to have another time.
-_SETTLED: Final = 2_000_000_000
+#: Seconds for which it is not looked again whether there is a netrc: to look for the files costs as
+#: much as a good part of a request, and would be done for each.
+_PAUSE: Final = 0.1
+#: A home that had no netrc, and until when that counts; read and set in one go.
+_none_there: tuple[Any, float] = (None, 0.0)
+
+
+def has_netrc() -> bool:
+    """Tell whether there may be a netrc. Costs next to nothing where there is none.
+
+    A netrc that comes into being counts after a tenth of a second.
+    """
+    global _none_there
+    data: Any = getattr(os.environ, "_data", None)
+    if type(data) is not dict or not _POSIX or b"NETRC" in data:
+        return True
+    home, until = _none_there
+    if home == data.get(b"HOME") and time.monotonic() < until:
+        return False
+    if _netrc_path() is not None:
+        return True
+    _none_there = (data.get(b"HOME"), time.monotonic() + _PAUSE)
+    return False
 
 
 def netrc_credentials(host: str) -> tuple[str, str] | None:
@@ -276,29 +312,9 @@ def netrc_credentials(host: str) -> tuple[str, str] | None:
     Args:
         host: the host's name alone, parsed from the URL: no port, no user.
     """
-    path = _NETRC.get()
-    if path is not None:
-        path = os.path.expanduser(path)
-    else:
-        data = _variables()
-        home = os.environ.get("USERPROFILE") if data is None else data.get(b"HOME")
-        folder = _home_folder(home)
-        try:
-            # Looking for two files costs as much as a good part of a request, and is done for
-            # each; the folder tells with one look that nothing has come into it.
-            changed = os.stat(folder).st_mtime_ns
-        except OSError:
-            return None
-        if _no_netrc.get(folder) == changed:
-            return None
-        for path in _usual_files(home):
-            if os.access(path, os.F_OK):
-                break
-        else:
-            if time.time_ns() - changed > _SETTLED:
-                _no_netrc.clear()
-                _no_netrc[folder] = changed
-            return None
+    path = _netrc_path()
+    if path is None:
+        return None
     entries = _netrc_entries(path)
     if entries is None:
         return None
@@ -310,10 +326,21 @@ def netrc_credentials(host: str) -> tuple[str, str] | None:
     return (name, secret) if name or secret else None
 
 
-@lru_cache(maxsize=8)
-def _home_folder(home: str | bytes | None) -> str:
-    """Return the home folder; kept by what the environment names."""
-    return os.path.expanduser("~")
+def _netrc_path() -> str | None:
+    """Return where netrc is, or None where there is none."""
+    named = _NETRC.get()
+    if named is not None:
+        return os.path.expanduser(named)
+    for path in _usual_files(_home()):
+        if os.access(path, os.F_OK):
+            return path
+    return None
+
+
+def _home() -> Any:
+    """Return what the environment says of the home folder."""
+    data = _variables()
+    return os.environ.get("USERPROFILE") if data is None else data.get(b"HOME")
 
 
 @lru_cache(maxsize=8)

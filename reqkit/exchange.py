@@ -12,12 +12,13 @@ from .response import Response, Times
 from .timeouts import Deadline, Timeouts, clock
 from .urls import without_password
 from .wire.connection import Connection, ConnectionGone
-from .wire.head import AnswerHead, write_head, write_request
+from .wire.head import AnswerHead, FieldBlock, block_of, write_head, write_request
 
 if TYPE_CHECKING:
     from .network import Semaphore
     from .prepare import PreparedRequest
     from .routes import Proxy
+    from .urls import Target
 
 #: Timers may fire this much early, in seconds.
 _SLACK: Final = 0.02
@@ -25,24 +26,31 @@ _SLACK: Final = 0.02
 __all__ = ["Body", "answer_of", "exchange", "failure", "head_of"]
 
 
-def head_of(request: PreparedRequest, forwarded: Proxy | None) -> bytes:
+def head_of(
+    request: PreparedRequest, target: Target, forwarded: Proxy | None
+) -> tuple[bytes, FieldBlock]:
     """Write a message's head.
 
     Args:
         request: the message.
+        target: where it goes.
         forwarded: the HTTP proxy that passes the message on, if any (RFC 9112 section 3.2.2).
+
+    Returns:
+        the head, and the fields in it that the message has by itself.
 
     Raises:
         InvalidHeader, InvalidURL: it cannot be written.
     """
-    target = request.target
-    fields = request.fields()
-    if forwarded is None and request._headers is None:
-        return write_request(request.method or "GET", target.path, target.authority, fields)
+    headers = request._headers
+    block = block_of(request._pairs if headers is None else headers.pairs())
+    if forwarded is None and block.plain:
+        return (
+            write_request(request.method or "GET", target.path, target.authority, block),
+            block,
+        )
     headers = request.headers
-    if forwarded is None and "host" not in headers and "proxy-authorization" not in headers:
-        return write_request(request.method or "GET", target.path, target.authority, fields)
-    pairs = list(fields)
+    pairs = list(block.pairs)
     path = target.path
     if "host" not in headers:
         # RFC 9110 section 7.2: it goes first.
@@ -55,7 +63,7 @@ def head_of(request: PreparedRequest, forwarded: Proxy | None) -> bytes:
     elif "proxy-authorization" in headers:
         # For the proxy alone: a tunnel's or the server's peer must not see it.
         pairs = [pair for pair in pairs if pair[0].lower() != "proxy-authorization"]
-    return write_head(request.method or "GET", path, pairs)
+    return write_head(request.method or "GET", path, pairs), block
 
 
 def failure(
@@ -185,11 +193,21 @@ def exchange(
     connection: Connection,
     request: PreparedRequest,
     head: bytes,
+    closes: bool,
     limits: Timeouts,
     deadline: Deadline | None,
     times: Times,
 ) -> tuple[AnswerHead, bytes | None]:
     """Send a message and read the head of its answer. Blocks.
+
+    Args:
+        connection: what it goes over.
+        request: the message.
+        head: its head, written.
+        closes: whether the head says that it is the connection's last (RFC 9112 section 9.6).
+        limits: time limits of each step.
+        deadline: of the whole.
+        times: takes the moments.
 
     Returns:
         the head, and the whole body where it came along (None: it is to be read).
@@ -201,9 +219,7 @@ def exchange(
     body = request.body
     chunked = False
     broken: OSError | None = None
-    # Said by config['keep_alive'] or by hand; the server may not heed it (RFC 9112 section 9.6).
-    told = request.headers.get("connection")
-    if told is not None and "close" in told.lower():
+    if closes:  # said by config['keep_alive'] or by hand; the server may not heed it
         connection.serve_no_more()
     if body is not None:
         if isinstance(body, str):

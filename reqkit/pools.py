@@ -33,6 +33,7 @@ class ConnectionPool:
 
     Attributes:
         opened: how many connections were made.
+        blocks: whether places for connections are counted: see `place`.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class ConnectionPool:
         self._swept = 0.0
         self._lock = native_lock()
         self._network = network
-        self._block = block
+        self.blocks = block
         self._scheduled = False
         self._places: dict[Hashable, Semaphore] = {}
         # A session may be dropped without being closed, in a circle with an error too.
@@ -149,10 +150,8 @@ class ConnectionPool:
             IDLE_SECONDS / 4, self._sweep_later
         )
 
-    def place(self, key: Hashable) -> Semaphore | None:
+    def place(self, key: Hashable) -> Semaphore:
         """Return what must be acquired before a connection is taken, where places are counted."""
-        if not self._block:
-            return None
         with self._lock:
             semaphore = self._places.get(key)
             if semaphore is None:

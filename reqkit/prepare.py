@@ -137,10 +137,6 @@ class PreparedRequest:
     def headers(self, value: Any) -> None:
         self._headers = value if type(value) is CaseInsensitiveDict else CaseInsensitiveDict(value)
 
-    def fields(self) -> tuple[tuple[str, str], ...]:
-        """Return what `headers` has, as a key for what is made of it."""
-        return self._pairs if self._headers is None else self._headers.pairs()
-
     def prepare(
         self,
         method: str | None = None,

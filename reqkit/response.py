@@ -124,8 +124,7 @@ class Response(ReadableBody):
             given: str | None = self._headers.get(lower_name)
             return given
         head = self._head
-        value: str | None = None if head is None else head.get(lower_name)
-        return value
+        return None if head is None else head.index.get(lower_name)
 
     def set_cookies(self) -> list[str]:
         """Return the values of the answer's Set-Cookie fields."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from . import environment
@@ -34,14 +35,16 @@ from .settings import (
 from .stepping import STEPS, Stepping
 from .structures import CaseInsensitiveDict
 from .timeouts import DEFAULT_TIMEOUTS, Deadline
-from .urls import Target, without_password
+from .urls import Target, prepare_url, without_password
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._types import Keywords
 
-__all__ = ["Session", "one_shot", "session"]
+    Pairs = tuple[tuple[str, str], ...]
+
+__all__ = ["Session", "SingleUseSession", "session"]
 
 _SEND_KEYWORDS: Final = (
     "timeout", "verify", "cert", "proxies", "stream", "prefetch", "allow_redirects", "config",
@@ -107,7 +110,8 @@ class Session(Defaults, Stepping):
         self._config: Config | None = None
         self._timeouts = DEFAULT_TIMEOUTS
         self._timeout: Any = UNSET
-        self._base: tuple[Any, Any, Any] | None = None
+        #: The pairs of the base headers and of this session's, and what they make together.
+        self._merged: tuple[Pairs, Pairs, Pairs] | None = None
         self._adapters: dict[str, BaseAdapter] | None = None
         self.auth = auth
         if proxies is not None:
@@ -173,9 +177,11 @@ class Session(Defaults, Stepping):
         )
 
     def _adapter_for(self, target: Target) -> BaseAdapter:
-        if "get_adapter" in self._own_steps:
+        if self._own_steps and "get_adapter" in self._own_steps:
             return self.get_adapter(url=target.url)
-        adapters = self.adapters
+        adapters = self._adapters
+        if adapters is None:
+            adapters = self.adapters
         # Nothing mounted: no prefix to look for.
         if len(adapters) == 2 and "https://" in adapters and "http://" in adapters:
             config = self._config
@@ -267,13 +273,20 @@ class Session(Defaults, Stepping):
 
     # -- from the request to the message ----------------------------------------------------
 
-    def _default_headers(self, config: Config, given: Any) -> CaseInsensitiveDict:
-        headers = config["base_headers"]
-        if self._headers:
-            headers = merge_headers(headers, self._headers)
-        elif not given:
-            return headers.copy()  # type: ignore[no-any-return]
-        return merge_headers(headers, given) if given else headers
+    def _default_pairs(self, config: Config) -> Pairs:
+        """Return the base headers with this session's on top: the same until either changes."""
+        base: Pairs = config["base_headers"].pairs()
+        if not self._headers:
+            return base
+        own = self._headers.pairs()
+        merged = self._merged
+        if merged is None or merged[0] is not base or merged[1] is not own:
+            pairs = merge_headers(config["base_headers"], self._headers).pairs()
+            merged = self._merged = (base, own, pairs)
+        return merged[2]
+
+    def _default_headers(self, config: Config) -> CaseInsensitiveDict:
+        return CaseInsensitiveDict(self._default_pairs(config))
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         """Return the exact thing that would be sent for a request. Sends nothing.
@@ -298,14 +311,17 @@ class Session(Defaults, Stepping):
             params = merge(self.params, params)
         elif params:
             params = merge(None, params)
-        prepared.prepare_url(request.url, params)
-        if request._headers or self._headers or not config["keep_alive"]:
-            headers = prepared.headers = self._default_headers(config, request._headers)
+        target = prepared._target = prepare_url(request.url, params, prepared._encode)
+        prepared.url = target.url
+        if request._headers or not config["keep_alive"]:
+            headers = self._default_headers(config)
+            if request._headers:
+                headers = merge_headers(headers, request._headers)
             if not config["keep_alive"] and "connection" not in headers:
                 headers["Connection"] = "close"
+            prepared.headers = headers
         else:
-            prepared._pairs = config["base_headers"].pairs()
-        target = prepared.target
+            prepared._pairs = self._default_pairs(config)
         if request._cookies is not None or self._cookies is not None:
             given = _given_cookies(request._cookies)
             removed = left_out(request._cookies)
@@ -332,7 +348,7 @@ class Session(Defaults, Stepping):
             auth = self.auth
         if auth is None:
             auth = target.userinfo
-        if auth is None and config["trust_env"]:
+        if auth is None and config["trust_env"] and environment.has_netrc():
             auth = environment.netrc_credentials(target.host)
             if auth is not None and (
                 _has_authorization(request, self) or "authorization" in config["base_headers"]
@@ -514,7 +530,7 @@ class Session(Defaults, Stepping):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["_base"] = None
+        state["_merged"] = None
         config = state.get("_config")
         if config is not None and config["verbose"] is not None:
             config = state["_config"] = config.copy()
@@ -551,21 +567,34 @@ def _has_authorization(request: Request, session: Session) -> bool:
     return False
 
 
-def one_shot() -> Session:
-    """Make a session for one request: its own cookies, the connections of all one-shot calls."""
-    made = Session()
-    made._adapters = _shared_adapters()
-    return made
+class SingleUseSession(Session):
+    """A session for one request: its own cookies, the connections of all one-shot calls.
+
+    Made by the thousand, and kept with the answers: until something is set it holds nothing.
+    """
+
+    auth = None
+    params: Any = MappingProxyType({})
+    proxies: Any = MappingProxyType({})
+    prefetch = False
+    _headers = None
+    _cookies = None
+    _hooks = None
+    _config = None
+    _timeouts = DEFAULT_TIMEOUTS
+    _timeout = UNSET
+    _verify = None
+    _cert = None
+    _merged = None
+
+    def __init__(self) -> None:
+        pass  # all is the class's
 
 
-_shared: dict[str, BaseAdapter] = {}
+def _share_adapters() -> None:
+    adapter = HTTPAdapter(100, 10)
+    SingleUseSession._adapters = {"https://": adapter, "http://": adapter}
 
 
-def _shared_adapters() -> dict[str, BaseAdapter]:
-    if not _shared:
-        adapter = HTTPAdapter(100, 10)
-        _shared.update({"https://": adapter, "http://": adapter})
-    return _shared
-
-
-Request.fresh_session = staticmethod(one_shot)
+_share_adapters()
+Request.fresh_session = SingleUseSession

@@ -50,9 +50,11 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
     Source: RFC 9110 section 5.1 (field names are case-insensitive)
     """
 
-    __slots__ = ("_store",)
+    __slots__ = ("_pairs", "_store")
 
     _store: _Store
+    #: What `pairs` returned, until something changes.
+    _pairs: tuple[tuple[str, str], ...] | None
 
     def __init__(
         self,
@@ -60,22 +62,28 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         **named: str,
     ) -> None:
         self._store = {}
+        self._pairs = None
         if data is not None:
             self.update(data)
         if named:
             self.update(named)
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return names and values, as a key for what is made of them."""
-        return tuple(self._store.values())
+        """Return names and values, as a key for what is made of them: the same until a change."""
+        pairs = self._pairs
+        if pairs is None:
+            pairs = self._pairs = tuple(self._store.values())
+        return pairs
 
     def __getitem__(self, name: str) -> str:
         return self._store[name.lower()][1]
 
     def __setitem__(self, name: str, value: str) -> None:
+        self._pairs = None
         self._store[name.lower()] = (name, value)
 
     def __delitem__(self, name: str) -> None:
+        self._pairs = None
         del self._store[name.lower()]
 
     def __contains__(self, name: object) -> bool:
@@ -143,6 +151,7 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
 
     def update(self, other: Any = (), /, **named: str) -> None:
         """Set all that another mapping, or pairs, hold; the case of the names given wins."""
+        self._pairs = None
         store = self._store
         if isinstance(other, CaseInsensitiveDict):
             store.update(other._store)
@@ -160,12 +169,14 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
 
     def clear(self) -> None:
         """Remove everything."""
+        self._pairs = None
         self._store.clear()
 
     def copy(self) -> CaseInsensitiveDict:
         """Return a copy that changes by itself."""
         made = self.__class__.__new__(self.__class__)
         made._store = self._store.copy()
+        made._pairs = self._pairs
         return made
 
     __copy__ = copy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import gevent
 from greenlet import getcurrent
@@ -27,6 +27,9 @@ from .stats import Stats
 from .stopping import GRACE, Stop, cancelled, within
 
 __all__ = ["Sender", "check_request", "send_here"]
+
+#: Statuses whose Retry-After says that the host wants to be left alone.
+_HOLDING: Final = frozenset((429, 503))
 
 
 class Places(Protocol):
@@ -72,7 +75,9 @@ class Sender:
             outcome.errors = job.outcome.chain.errors  # of hooks, at the attempts before
         job.outcome = outcome
         job.started = True
-        session = self._session_for(request)
+        session: Any = request.session
+        if session is None:
+            session = self._session_for(request)
         if job.policy is not None and job.deadline is None:
             job.deadline = _deadline_of(request, session)
         try:
@@ -80,8 +85,10 @@ class Sender:
                             job.deadline)  # fmt: skip
             if job.stop is not None:
                 raise job.stop  # which the user's code has swallowed
-            if self._places is not None and (outcome.response is not None or job.policy):
-                self._heed(job, outcome)
+            if self._places is not None:
+                response = outcome.response
+                if response is not None and response.status_code in _HOLDING:
+                    self._heed(job, response)
                 if job.policy is not None and self._put_off(job, outcome):
                     return
             entry = self._conclude(job, outcome, session)
@@ -127,13 +134,11 @@ class Sender:
         made: Session = session
         return made
 
-    def _heed(self, job: Job, outcome: Outcome) -> None:
+    def _heed(self, job: Job, response: Response) -> None:
         """Hold a host back where its answer asks for that (RFC 9110 section 10.2.3)."""
-        response = outcome.response
-        if response is not None and response.status_code in (429, 503):
-            wait = retry_after(response.headers.get("retry-after"), time.time())
-            if wait and self._places is not None:
-                self._places.hold(job, wait)
+        wait = retry_after(response.headers.get("retry-after"), time.time())
+        if wait and self._places is not None:
+            self._places.hold(job, wait)
 
     def _put_off(self, job: Job, outcome: Outcome) -> bool:
         """Have a request sent again later, where its retries allow that."""
@@ -186,9 +191,7 @@ class Sender:
         if job.retries and isinstance(entry, Response):
             entry.retries = job.retries  # type: ignore[attr-defined]
         error = getattr(entry, "error", None)
-        if error is not None:
-            return self._handled(job, entry, error)
-        return entry
+        return entry if error is None else self._handled(job, entry, error)
 
     def _handled(self, job: Job, entry: Any, error: Any) -> Any:
         """Ask the exception handler for the entry of a failed request."""
@@ -259,7 +262,11 @@ class Sender:
         """Count how a request has ended, and hand its entry over."""
         if job.done:
             return
-        self._count(outcome, entry)
+        response = outcome.response
+        if entry is response and response is not None and outcome.error is None:
+            self._stats.add(response)
+        else:
+            self._count(outcome, entry)
         job.feed.finish(job, entry)
 
     def _count(self, outcome: Outcome, entry: Any) -> None:

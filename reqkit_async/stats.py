@@ -45,13 +45,14 @@ class Latency:
                 self._exact = None
                 for each in exact:
                     self._classify(each)
-        else:
-            self._classify(seconds)
-
-    def _classify(self, seconds: float) -> None:
+            return
         number = int(_log(seconds / _SHORTEST) / _WIDTH) if seconds > _SHORTEST else 0
         classes = self._classes
         classes[number] = classes.get(number, 0) + 1
+
+    def _classify(self, seconds: float) -> None:
+        number = int(_log(seconds / _SHORTEST) / _WIDTH) if seconds > _SHORTEST else 0
+        self._classes[number] = self._classes.get(number, 0) + 1
 
     def __len__(self) -> int:
         """Return how many were counted."""
@@ -196,23 +197,26 @@ class Stats:
         """
         error = response.error
         times = response._times
-        latency = None
+        self.requests += 1
+        status = response.status_code
+        if status is not None:
+            self.statuses[status] = self.statuses.get(status, 0) + 1
+        if error is not None:
+            name = type(error).__name__
+            self.errors[name] = self.errors.get(name, 0) + 1
         if times is not None:
-            if times.headed is not None and error is None:
-                latency = times.headed - times.started
+            if error is None and times.headed is not None:
+                self.latency.add(times.headed - times.started)
             if times.connect is not None:
                 self.connections += 1
-        for before in response._history or ():
-            if before._times is not None and before._times.connect is not None:
-                self.connections += 1
+        if response._history:
+            for before in response._history:
+                if before._times is not None and before._times.connect is not None:
+                    self.connections += 1
+        self.bytes += response._received
         errors = response._hook_errors or hook_errors
-        self.record(
-            response.status_code,
-            None if error is None else type(error).__name__,
-            latency,
-            response._received,
-            len(errors) if errors else 0,
-        )
+        if errors:
+            self.hook_errors += len(errors)
 
     @property
     def seconds(self) -> float:

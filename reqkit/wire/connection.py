@@ -197,8 +197,9 @@ class Connection:
             )
             silent.no_answer = True
             raise silent
-        end = find_end(data, 0)
-        if end < 0:
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            end = find_end(data, 0)  # which looks whether it can become a head
             data, end = self._read_on(data, limit, deadline)
         head = parse_head(data if end == len(data) else data[:end])
         if head.status < 200:

@@ -65,8 +65,9 @@ def framing_of(method: str, head: AnswerHead) -> tuple[int, int]:
         return Framing.NONE, 0
     if method == "CONNECT" and status < 300:
         return Framing.NONE, 0
-    coding = head.get("transfer-encoding")
-    length = head.get("content-length")
+    fields = head.index
+    coding = fields.get("transfer-encoding")
+    length = fields.get("content-length")
     if coding is not None:
         # Rule 3: allowed to be read as chunked, and a usual sign of an attack.
         if length is not None:
@@ -129,13 +130,12 @@ def keeps_alive(head: AnswerHead) -> bool:
 
     Source: RFC 9112 section 9.3.
     """
-    options = head.get("connection")
+    options = head.index.get("connection")
     if options is None:
         return head.version != 10
-    options = options.lower()
     if options == "keep-alive":
         return True
-    words = [option.strip(" \t") for option in options.split(",")]
+    words = [option.strip(" \t") for option in options.lower().split(",")]
     if "close" in words:
         return False
     return head.version != 10 or "keep-alive" in words

@@ -18,6 +18,8 @@ __all__ = [
     "MAX_FIELDS",
     "MAX_HEAD",
     "AnswerHead",
+    "FieldBlock",
+    "block_of",
     "check_field",
     "check_method",
     "check_target",
@@ -25,6 +27,7 @@ __all__ = [
     "parse_head",
     "parse_trailers",
     "write_head",
+    "write_request",
 ]
 
 # Bytes of a head, from the status line through the empty line. Others allow 16 KiB (Node, h11),
@@ -127,13 +130,15 @@ class AnswerHead:
         version: 10 or 11.
         status: 100 to 999.
         reason: the text after the status, often empty.
+        index: names in lower case to values, as `get` gives them. Not to be changed.
     """
 
-    __slots__ = ("_index", "_repeats", "_text", "reason", "status", "version")
+    __slots__ = ("_repeats", "_text", "index", "reason", "status", "version")
 
     version: int
     status: int
     reason: str
+    index: dict[str, str]
 
     def __init__(
         self,
@@ -148,7 +153,7 @@ class AnswerHead:
         self.status = status
         self.reason = reason
         self._text = text
-        self._index = index
+        self.index = index
         self._repeats = repeats
 
     @property
@@ -165,14 +170,14 @@ class AnswerHead:
         Returns:
             The value; repeated fields joined by ``", "`` in their order (RFC 9110 section 5.3).
         """
-        return self._index.get(lower_name)
+        return self.index.get(lower_name)
 
     def get_all(self, lower_name: str) -> list[str]:
         """Return the values of all fields of a name (in lower case), in their order.
 
         This is the way to read Set-Cookie, whose values cannot be joined.
         """
-        value = self._index.get(lower_name)
+        value = self.index.get(lower_name)
         if value is None:
             return []
         if not self._repeats:
@@ -180,7 +185,7 @@ class AnswerHead:
         return [value for name, value in self.fields if name.lower() == lower_name]
 
     def __repr__(self) -> str:
-        return f"<AnswerHead {self.status}, {len(self._index)} names>"
+        return f"<AnswerHead {self.status}, {len(self.index)} names>"
 
 
 def find_end(buffer: bytes | bytearray, searched: int) -> int:
@@ -241,7 +246,7 @@ def parse_head(block: bytes) -> AnswerHead:
         raise ProtocolError(f"the answer's head has more than {MAX_FIELDS} fields")
     del lines[0]
     known = _LINES
-    index: dict[str, str] = dict([known[line] for line in lines])
+    index: dict[str, str] = dict(map(known.__getitem__, lines))
     repeats = len(index) != count - 1
     if repeats:
         index = {}
@@ -251,15 +256,35 @@ def parse_head(block: bytes) -> AnswerHead:
     return AnswerHead(version, status, reason, text, index, repeats)
 
 
-class _Blocks(dict[tuple[tuple[str, str], ...], bytes]):
-    """Fields to the bytes that they are written as: most messages of a program have the same."""
+class FieldBlock:
+    """The fields of a request, written and looked through once.
+
+    Attributes:
+        pairs: names and values, in their order.
+        octets: their lines, and the empty one.
+        plain: whether neither Host nor Proxy-Authorization is among them.
+        closes: whether Connection says that this is the last request (RFC 9112 section 9.6).
+    """
+
+    __slots__ = ("closes", "octets", "pairs", "plain")
+
+    def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        self.pairs = pairs
+        # Written with a line before them, which is then cut off, by the code that checks all.
+        self.octets = write_head("GET", "/", pairs)[len("GET / HTTP/1.1\r\n") :]
+        fields = {name.lower(): value for name, value in pairs}
+        self.plain = fields.keys().isdisjoint(("host", "proxy-authorization"))
+        self.closes = "close" in fields.get("connection", "").lower()
+
+
+class _Blocks(dict[tuple[tuple[str, str], ...], FieldBlock]):
+    """Fields to their blocks: most messages of a program have the same."""
 
     __slots__ = ()
 
-    def __missing__(self, pairs: tuple[tuple[str, str], ...]) -> bytes:
-        # Written with a line before them, which is then cut off, by the code that checks all.
-        block = write_head("GET", "/", pairs)[len("GET / HTTP/1.1\r\n") :]
-        if len(block) <= _REMEMBERED_BLOCK:
+    def __missing__(self, pairs: tuple[tuple[str, str], ...]) -> FieldBlock:
+        block = FieldBlock(pairs)
+        if len(block.octets) <= _REMEMBERED_BLOCK:
             if len(self) >= _REMEMBERED:
                 self.clear()
             self[pairs] = block
@@ -267,33 +292,39 @@ class _Blocks(dict[tuple[tuple[str, str], ...], bytes]):
 
 
 _BLOCKS: Final = _Blocks()
-_last_block: tuple[tuple[tuple[str, str], ...], bytes] = ((), b"\r\n")
 
 
-def write_request(
-    method: str, path: str, authority: str, pairs: tuple[tuple[str, str], ...]
-) -> bytes:
+def block_of(pairs: tuple[tuple[str, str], ...]) -> FieldBlock:
+    """Return a request's fields as they are written.
+
+    Raises:
+        InvalidHeader: a name or a value cannot be sent.
+    """
+    global _last_block
+    block = _last_block  # read and set in one go: threads share it
+    if pairs is not block.pairs:
+        block = _last_block = _BLOCKS[pairs]
+    return block
+
+
+def write_request(method: str, path: str, authority: str, block: FieldBlock) -> bytes:
     """Write the head of a message in origin form, its Host field first.
 
     Args:
         method: as it shall go out.
         path: the request target, as `reqkit.urls.prepare_url` has checked it.
         authority: the Host field's value, likewise.
-        pairs: the other fields, in their order.
+        block: the other fields.
 
     Raises:
-        InvalidHeader: the method, a name or a value cannot be sent.
+        InvalidHeader: the method cannot be sent.
 
     Source: RFC 9112 section 3.2.1, RFC 9110 section 7.2.
     """
     if method not in _NAMES:
         check_method(method)
-    global _last_block
-    last = _last_block  # read and set in one go: threads share it
-    if pairs != last[0]:  # compared by identity, most of the time: quicker than to hash it
-        last = _last_block = (pairs, _BLOCKS[pairs])
     line = f"{method} {path} HTTP/1.1\r\nHost: {authority}\r\n"
-    return line.encode("latin-1") + last[1]
+    return line.encode("latin-1") + block.octets
 
 
 def parse_trailers(block: bytes) -> list[tuple[str, str]]:
@@ -452,3 +483,6 @@ def _pairs(lines: list[str]) -> list[tuple[str, str]]:
         # RFC 9110 section 5.5: white space around a value is no part of it.
         pairs.append((name, value.strip(" \t")))
     return pairs
+
+
+_last_block = FieldBlock(())
