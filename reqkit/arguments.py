@@ -67,11 +67,17 @@ def _told_to_args_hooks(session: Session | None, args: dict[str, Any]) -> dict[s
     }
 
 
-def request_of(
-    method: str, url: Any, session: Session | None, callback: Any, keywords: dict[str, Any]
-) -> Request:
-    """Make an unsent request of a function's arguments; its ``args`` hooks run now."""
+def request_of(method: str, url: Any, keywords: dict[str, Any]) -> Request:
+    """Make an unsent request of a function's arguments; its ``args`` hooks run now.
+
+    Args:
+        method: ``GET``, ``POST``, ….
+        url: where to.
+        keywords: the other arguments, ``session`` and ``callback`` among them.
+    """
+    session: Session | None = keywords.get("session")
     if "hooks" in keywords or (session is not None and session._hooks):
         args = {"method": method, "url": url, **keywords}
-        return request_after_hooks(session, args, callback)
-    return Request(method, url, session=session, callback=callback, **keywords)
+        args.pop("session", None)
+        return request_after_hooks(session, args, args.pop("callback", None))
+    return Request(method, url, **keywords)

@@ -81,7 +81,7 @@ class ConnectionPool:
         if self.closed or not connection.reusable:
             connection.close()
             return
-        now = connection.idle_since = clock()
+        connection.idle_since = clock()
         surplus: list[Connection] | None = None
         key = connection.key
         with self._lock:
@@ -103,10 +103,10 @@ class ConnectionPool:
         if surplus is not None:
             for extra in surplus:
                 extra.close()
-        if now - self._swept > 1.0:
-            self.sweep(now)
         if not self._scheduled:
             self._scheduled = self._network.later(IDLE_SECONDS, self._sweep_later)
+            if not self._scheduled and connection.idle_since - self._swept > 1.0:
+                self.sweep(connection.idle_since)
 
     def _oldest(self) -> Connection:
         """Take out the least recently used connection of the key that was idle for longest."""

@@ -45,42 +45,56 @@ def request(
         TypeError: an argument that does not exist; the text has the nearest one.
         ValueError: a hook that does not exist.
     """
-    return request_of(method, url, session, callback, keywords)
+    if session is not None:
+        keywords["session"] = session
+    if callback is not None:
+        keywords["callback"] = callback
+    return request_of(method, url, keywords)
 
 
 def get(url: Any, params: Any = None, **keywords: Any) -> Request:
     """Make an unsent GET; see `request`."""
-    return request("GET", url, params=params, **keywords)
+    if params is not None:
+        keywords["params"] = params
+    return request_of("GET", url, keywords)
 
 
 def options(url: Any, **keywords: Any) -> Request:
     """Make an unsent OPTIONS; see `request`."""
-    return request("OPTIONS", url, **keywords)
+    return request_of("OPTIONS", url, keywords)
 
 
 def head(url: Any, **keywords: Any) -> Request:
     """Make an unsent HEAD, which follows no redirects unless told to; see `request`."""
-    return request("HEAD", url, **keywords)
+    return request_of("HEAD", url, keywords)
 
 
 def post(url: Any, data: Any = None, json: Any = None, **keywords: Any) -> Request:
     """Make an unsent POST; see `request`."""
-    return request("POST", url, data=data, json=json, **keywords)
+    if data is not None:
+        keywords["data"] = data
+    if json is not None:
+        keywords["json"] = json
+    return request_of("POST", url, keywords)
 
 
 def put(url: Any, data: Any = None, **keywords: Any) -> Request:
     """Make an unsent PUT; see `request`."""
-    return request("PUT", url, data=data, **keywords)
+    if data is not None:
+        keywords["data"] = data
+    return request_of("PUT", url, keywords)
 
 
 def patch(url: Any, data: Any = None, **keywords: Any) -> Request:
     """Make an unsent PATCH; see `request`."""
-    return request("PATCH", url, data=data, **keywords)
+    if data is not None:
+        keywords["data"] = data
+    return request_of("PATCH", url, keywords)
 
 
 def delete(url: Any, **keywords: Any) -> Request:
     """Make an unsent DELETE; see `request`."""
-    return request("DELETE", url, **keywords)
+    return request_of("DELETE", url, keywords)
 
 
 def send(

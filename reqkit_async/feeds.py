@@ -189,7 +189,12 @@ class Listed(Feed):
         self.outstanding += self._pulled - first
         return [Job(self._requests[index], index, self) for index in range(first, self._pulled)]
 
-    def _put(self, job: Job, entry: Any) -> None:
+    def finish(self, job: Job, entry: Any) -> None:
+        """Take a job's entry; the first one counts."""
+        if job.done:
+            return
+        job.done = True
+        self.outstanding -= 1
         self.entries[job.index] = entry
         self._left -= 1
         if self.call.raise_errors and self.failure is None:

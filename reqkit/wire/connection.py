@@ -18,6 +18,7 @@ from .head import AnswerHead, find_end, parse_head
 
 __all__ = ["Connection", "ConnectionGone"]
 
+_BY_LENGTH: Final = Framing.LENGTH
 #: Bytes asked of the stream at once.
 _READ: Final = 65536
 #: A body up to this size goes out in one write with the head.
@@ -207,8 +208,9 @@ class Connection:
         kind, length = framing_of(method, head)
         self.served += 1
         self._kind = kind
-        self._keep = self._keep and keeps_alive(head)
-        if kind == Framing.LENGTH:
+        if self._keep:
+            self._keep = keeps_alive(head)
+        if kind == _BY_LENGTH:
             have = len(data) - end
             if have >= length:
                 self.ended = True

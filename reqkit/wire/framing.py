@@ -41,6 +41,11 @@ class Framing:
     UNTIL_CLOSE: Final = 3
 
 
+_LENGTH: Final = Framing.LENGTH
+_NO_BODY: Final = (Framing.NONE, 0)
+_BODILESS: Final = frozenset((204, 304))
+
+
 def framing_of(method: str, head: AnswerHead) -> tuple[int, int]:
     """Tell how the body of an answer ends.
 
@@ -61,10 +66,10 @@ def framing_of(method: str, head: AnswerHead) -> tuple[int, int]:
     status = head.status
     # Rules 1 and 2: these have no body whatever their fields say, which describe what a GET
     # would have brought, or nothing at all.
-    if status < 200 or status == 204 or status == 304 or method == "HEAD":
-        return Framing.NONE, 0
+    if status < 200 or status in _BODILESS or method == "HEAD":
+        return _NO_BODY
     if method == "CONNECT" and status < 300:
-        return Framing.NONE, 0
+        return _NO_BODY
     fields = head.index
     coding = fields.get("transfer-encoding")
     length = fields.get("content-length")
@@ -84,8 +89,8 @@ def framing_of(method: str, head: AnswerHead) -> tuple[int, int]:
         return Framing.CHUNKED, -1
     if length is not None:
         if len(length) <= _MAX_LENGTH_DIGITS and length.isascii() and length.isdigit():
-            return Framing.LENGTH, int(length)
-        return Framing.LENGTH, _length_of(length)
+            return _LENGTH, int(length)
+        return _LENGTH, _length_of(length)
     # Rule 8.
     return Framing.UNTIL_CLOSE, -1
 
