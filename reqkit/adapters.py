@@ -334,7 +334,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 connection.close()
             if place is not None:
                 place.release()
-            ours = failure(error, phase, request, proxy, deadline)
+            ours = failure(error, phase, request, proxy, deadline, limits.read)
             if connection is None and isinstance(ours, RequestException):
                 ours.before_sending = lost is None or lost.unsent
             if isinstance(ours, RequestException):

@@ -6,9 +6,10 @@ import os
 import ssl
 from typing import Any, Literal, NamedTuple
 
+from .environment import names_ca_bundle
 from .exceptions import SSLError
 
-__all__ = ["TlsSettings", "check_cert", "check_verify"]
+__all__ = ["TlsSettings", "blamed", "check_cert", "check_verify"]
 
 
 class TlsSettings(NamedTuple):
@@ -49,6 +50,12 @@ class TlsSettings(NamedTuple):
         return f"TlsSettings({', '.join(shown)})"
 
 
+def blamed(keyword: str, path: str) -> str:
+    """Return what names a file: the argument, or the environment's variable that has it."""
+    variable = names_ca_bundle(path) if keyword == "verify" else None
+    return keyword if variable is None else f"the environment's {variable}"
+
+
 def check_verify(verify: Any) -> bool | str:
     """Return what ``verify=`` was given, once it is known to be usable.
 
@@ -66,7 +73,7 @@ def check_verify(verify: Any) -> bool | str:
     path = os.fsdecode(verify)
     if not os.path.exists(path):
         raise SSLError(
-            f"verify names {path!r}, which does not exist:"
+            f"{blamed('verify', path)} names {path!r}, which does not exist:"
             " expected a file of CA certificates (PEM) or a folder of them"
         )
     return path

@@ -66,6 +66,7 @@ CORE: Mapping[str, int] = {
     "structures": GROUND,
     "status_codes": GROUND,
     "locks": GROUND,
+    "notices": GROUND,
     "timeouts": GROUND,
     "_types": GROUND,
     "_version": GROUND,
