@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -197,11 +198,26 @@ class Request:
         prepared: PreparedRequest = self._session().prepare_request(self)
         return prepared
 
-    def send(self, prefetch: bool | None = None) -> Response:
+    @property
+    def exception(self) -> Exception | None:
+        """Why it failed when it was last sent: the ``error`` of its response, or None."""
+        error: Exception | None = getattr(self.response, "error", None)
+        return error
+
+    @property
+    def traceback(self) -> str | None:
+        """The traceback of ``exception``, as text."""
+        error = self.exception
+        if error is None:
+            return None
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+    def send(self, prefetch: bool | None = None, *, stream: bool | None = None) -> Response:
         """Send it through its session, and keep the answer as ``response``. Blocks.
 
         Args:
             prefetch: True reads the body before this returns; None leaves it to the request.
+            stream: the contrary of ``prefetch``.
 
         Returns:
             the `Response`; whoever gets it reads or closes it.
@@ -209,6 +225,8 @@ class Request:
         Raises:
             RequestException: as `reqkit.request` does.
         """
+        if stream is not None:
+            prefetch = not stream
         response: Response = self._session().perform(self, prefetch=prefetch)
         return response
 
