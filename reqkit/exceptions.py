@@ -23,6 +23,7 @@ __all__ = [
     "ContentTooLarge",
     "HTTPError",
     "HookWarning",
+    "IncompleteHead",
     "InvalidFraming",
     "InvalidHeader",
     "InvalidJSONError",
@@ -196,6 +197,10 @@ class ConfigError(RequestException, ValueError):
 
 class ChunkedEncodingError(RequestException):
     """The body broke off, or its framing is wrong: what was read is not all of it."""
+
+
+class IncompleteHead(ProtocolError, ChunkedEncodingError):
+    """The server broke off in the middle of the answer's head."""
 
 
 class ContentDecodingError(RequestException):

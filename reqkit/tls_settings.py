@@ -82,6 +82,8 @@ def check_verify(verify: Any) -> bool | str:
 def check_cert(cert: Any) -> str | tuple[str, ...] | None:
     """Return what ``cert=`` was given, as strings, once its files are known to be there.
 
+    What is in them is looked at when a connection needs them.
+
     Raises:
         SSLError: it is neither a path nor ``(cert, key)``, or a file is not there.
     """
@@ -106,6 +108,7 @@ def _existing(path: Any, what: str) -> str:
     if not isinstance(path, (str, bytes, os.PathLike)) or not path:
         raise SSLError(f"cert: the {what} is {path!r}: expected the path of a PEM file")
     text = os.fsdecode(path)
-    if not os.path.isfile(text):
+    # A folder is none; that matters, and is said, once there is TLS.
+    if not os.path.isfile(text) and not os.path.isdir(text):
         raise SSLError(f"cert: the {what} {text!r} is not there: expected the path of a PEM file")
     return text

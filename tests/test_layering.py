@@ -36,6 +36,7 @@ CORE: Mapping[str, int] = {
     "prepare": MESSAGE,
     "response": MESSAGE,
     "foreign": MESSAGE,
+    "models": MESSAGE,
     "body": MESSAGE,
     "download": MESSAGE,
     "hooks": MESSAGE,
