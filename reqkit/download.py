@@ -56,8 +56,10 @@ def download(
         TypeError: ``progress`` cannot be called.
         OSError: the file cannot be written.
     """
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}: expected a function progress(done, total)")
+    given: Any = progress
+    if given is not None and not callable(given):
+        kind = "True" if given is True else f"a {type(given).__name__}"
+        raise TypeError(f"progress is {kind}: expected a function progress(done, total)")
     if response.error is not None:  # not that it cannot be resumed is what went wrong
         raise response.error
     target = _file_for(response, Path(os.fspath(path)))

@@ -157,15 +157,18 @@ class Session(Defaults, Stepping):
             TypeError: the prefix is no str, or the adapter cannot send.
         """
         if not isinstance(prefix, str):
-            raise TypeError(f"the prefix is {prefix!r}: expected a str such as 'https://'")
+            raise TypeError(
+                f"the prefix is a {type(prefix).__name__}: expected a str such as 'https://'"
+            )
+        shown = without_password(prefix)
         if isinstance(adapter, type):
             raise TypeError(
-                f"the adapter for {prefix!r} is a class: expected an object, {adapter.__name__}()"
+                f"the adapter for {shown!r} is a class: expected an object, {adapter.__name__}()"
             )
         if not callable(getattr(adapter, "send", None)):
             kind = "None" if adapter is None else f"a {type(adapter).__name__}"
             raise TypeError(
-                f"the adapter for {prefix!r} is {kind}: expected an object with send(), such as"
+                f"the adapter for {shown!r} is {kind}: expected an object with send(), such as"
                 " reqkit.adapters.HTTPAdapter()"
             )
         adapters = self.adapters

@@ -40,8 +40,8 @@ IMPORTED = {
     "": (
         "ConnectTimeout ConnectionError HTTPError JSONDecodeError PreparedRequest ReadTimeout"
         " Request RequestException Response Session Timeout TooManyRedirects URLRequired"
-        " __version__ adapters api auth codes cookies delete exceptions get head hooks models options patch"
-        " post put request session sessions status_codes structures"
+        " __version__ adapters api auth codes cookies delete exceptions get head hooks models"
+        " options patch post put request session sessions status_codes structures"
     ),
     "adapters": (
         "BaseAdapter DEFAULT_POOLBLOCK DEFAULT_POOLSIZE DEFAULT_RETRIES HTTPAdapter PoolManager"
