@@ -85,8 +85,9 @@ def test_headers(url: str, text: str, as_bytes: bool) -> None:
         assert_refused(lambda: loose.get(url, headers=headers), reqkit.InvalidHeader, "header name")  # noqa: B023
     for value in (SECRET + text, text + SECRET):
         assert_refused(
-            lambda: loose.get(url, headers=pair("X-A", value)), reqkit.InvalidHeader, "'X-A'"
-        )  # noqa: B023
+            lambda: loose.get(url, headers=pair("X-A", value)),  # noqa: B023
+            reqkit.InvalidHeader, "'X-A'",
+        )  # fmt: skip
     with loose.Session(headers=pair("X-A", text)) as session:
         assert_refused(lambda: session.get(url), reqkit.InvalidHeader, "'X-A'")
     assert_refused(
