@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .hooks import Hook, Hooks
 from .settings import UNSET, unknown
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from .response import Response
 
 __all__ = ["Request"]
+
+#: What is asked of a request by who forgot to send it.
+_OF_ANSWERS: Final = frozenset((
+    "content", "history", "iter_content", "iter_lines", "ok", "raise_for_status", "reason",
+    "status_code", "text",
+))  # fmt: skip
 
 
 class Request:
@@ -229,6 +235,18 @@ class Request:
             prefetch = not stream
         response: Response = self._session().perform(self, prefetch=prefetch)
         return response
+
+    if not TYPE_CHECKING:  # a type checker would take any name for one of these
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of what an answer has, that a request is none."""
+            said = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name in _OF_ANSWERS:
+                said += (
+                    ": it is an unsent request. Send it, with send() or reqkit_async.map(), and ask"
+                    " the response"
+                )
+            raise AttributeError(said, name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<Request [{self.method}]>"

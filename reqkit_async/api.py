@@ -45,6 +45,8 @@ def request(
         TypeError: an argument that does not exist; the text has the nearest one.
         ValueError: a hook that does not exist.
     """
+    if session is not None and not hasattr(session, "request"):
+        raise TypeError(f"session is a {type(session).__name__}: expected a reqkit.Session")
     return request_of(method, url, session, callback, keywords)
 
 
@@ -238,7 +240,8 @@ def _pool(
 ) -> Pool:
     for name in settings:
         if name not in _SETTINGS:
-            raise unknown("map", [name], ("size", "gtimeout", "stream", *OF_CALLS, *_SETTINGS))
+            known = dict.fromkeys(("size", "gtimeout", "stream", *OF_CALLS, *_SETTINGS))
+            raise unknown("map", [name], tuple(known))
     return Pool(
         size, exception_handler=exception_handler, timeout=timeout, prefetch=prefetch, **settings
     )

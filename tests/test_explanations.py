@@ -141,6 +141,30 @@ def test_what_a_url_without_a_good_scheme_may_have_been(
     assert meant is None or repr(meant) in str(caught.value)
 
 
+def test_what_an_unsent_request_is_asked_for_in_place_of_its_response() -> None:
+    request: Any = reqkit_async.get("http://127.0.0.1/")
+    for name in ("text", "status_code", "raise_for_status"):
+        with pytest.raises(AttributeError, match=f"'{name}': it is an unsent request. Send it"):
+            getattr(request, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'texts'$"):
+        request.texts  # noqa: B018
+    assert not hasattr(request, "ok")
+    assert pickle.loads(pickle.dumps(request)).url == request.url
+
+
+def test_a_session_that_is_none_is_refused_at_once() -> None:
+    wrong: Any = "http://ann:secret@h"
+    with pytest.raises(TypeError, match=r"session is a str: expected a reqkit\.Session"):
+        reqkit_async.get("http://127.0.0.1/", session=wrong)
+
+
+def test_an_unknown_keyword_of_map_lists_each_known_one_once() -> None:
+    with pytest.raises(TypeError, match="did you mean 'size'") as caught:
+        reqkit_async.map([], sise=3)
+    listed = str(caught.value).rpartition("the keywords are ")[2].split(", ")
+    assert sorted(listed) == sorted(set(listed))
+
+
 @pytest.mark.parametrize(("progress", "shown"), [(True, "True"), ("always", "a str"), (5, "a int")])
 def test_progress_that_cannot_be_called(
     progress: Any, shown: str, scripted: Scripted, tmp_path: Path
