@@ -10,7 +10,10 @@ This package is the blocking client; `reqkit_async` sends many requests at once.
 
 from __future__ import annotations
 
-from . import adapters, auth, cookies, exceptions, hooks, network, structures
+import sys
+from typing import TYPE_CHECKING, Any
+
+from . import adapters, auth, cookies, exceptions, hooks, models, network, structures
 from ._version import __version__
 from .api import delete, get, head, options, patch, post, put, request
 from .dependencies import check_urllib3
@@ -39,6 +42,7 @@ __all__ = [
     "get",
     "head",
     "hooks",
+    "models",
     "network",
     "options",
     "patch",
@@ -49,5 +53,15 @@ __all__ = [
     "structures",
     *_errors,
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        """Say of what ``requests`` has for itself, and programs use, where it is."""
+        said = f"module {__name__!r} has no attribute {name!r}"
+        if name in ("certs", "compat", "help", "packages", "utils"):
+            said += ": docs/from-requests.md says what there is in place of requests'"
+        raise AttributeError(said, name=name, obj=sys.modules[__name__])
+
 
 check_urllib3()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from urllib3.util import Retry
+
 from . import bodies
 from .adapter_steps import STEPS, URLLIB3_STEPS, AdapterSteps, is_plain_manager
 from .connecting import open_stream
@@ -31,11 +33,16 @@ if TYPE_CHECKING:
     from .prepare import PreparedRequest
     from .response import Response
 
-__all__ = ["DEFAULT_POOLBLOCK", "DEFAULT_POOLSIZE", "BaseAdapter", "HTTPAdapter"]
+__all__ = [
+    "DEFAULT_POOLBLOCK", "DEFAULT_POOLSIZE", "DEFAULT_RETRIES", "BaseAdapter", "HTTPAdapter",
+    "Retry",
+]  # fmt: skip
 
 #: How many hosts' connections, and connections of each, an adapter keeps unless told otherwise.
 DEFAULT_POOLSIZE = 10
 DEFAULT_POOLBLOCK = False
+#: How often a failed connection is tried again, unless told otherwise.
+DEFAULT_RETRIES = 0
 
 #: RFC 9110 section 9.2.2: sending one of these twice does what sending it once does.
 _MADE_ANEW = ("poolmanager", "proxy_manager", "max_retries", "config")
@@ -341,7 +348,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 connection.close()
             if place is not None:
                 place.release()
-            ours = failure(error, phase, request, proxy, deadline)
+            ours = failure(error, phase, request, proxy, deadline, limits.read)
             if connection is None and isinstance(ours, RequestException):
                 ours.before_sending = lost is None or lost.unsent
             if isinstance(ours, RequestException):

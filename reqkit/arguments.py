@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .hooks import dispatch_hook, merge_hooks
@@ -36,8 +35,7 @@ def request_after_hooks(session: Session | None, args: dict[str, Any], callback:
     errors: list[Exception] = []
     told = _told_to_args_hooks(session, args)
     result = dispatch_hook("args", merged["args"], shown, errors, **told)
-    left = {**result} if isinstance(result, Mapping) else shown
-    request = Request(**left, session=session, callback=callback)
+    request = Request(**result, session=session, callback=callback)
     request._hook_errors = errors or None
     return request
 
@@ -76,6 +74,8 @@ def request_of(method: str, url: Any, keywords: dict[str, Any]) -> Request:
         keywords: the other arguments, ``session`` and ``callback`` among them.
     """
     session: Session | None = keywords.get("session")
+    if session is not None and not hasattr(session, "request"):
+        raise TypeError(f"session is a {type(session).__name__}: expected a reqkit.Session")
     if "hooks" in keywords or (session is not None and session._hooks):
         args = {"method": method, "url": url, **keywords}
         args.pop("session", None)

@@ -331,28 +331,29 @@ class ReadableBody:
             raise error
         content = self.content or b""
         declared = self.encoding
-        if declared is not None and declared.lower() not in ("utf-8", "utf8"):
-            # JSON's own rule knows better than a charset that does not fit.
-            with contextlib.suppress(UnicodeError, LookupError, _json.JSONDecodeError):
-                return _json.loads(content.decode(declared), **keywords)
         try:
+            if declared is not None and declared.lower() not in ("utf-8", "utf8"):
+                # JSON's own rule knows better than a charset that does not fit.
+                with contextlib.suppress(UnicodeError, LookupError, _json.JSONDecodeError):
+                    return _json.loads(content.decode(declared), **keywords)
             return _json.loads(content, **keywords)
         except RecursionError as error:
-            raise JSONDecodeError(
-                "nested too deeply to be read", "", 0, request=self.request, response=self
-            ) from error
+            raise self._no_json("nested too deeply to be read") from error
         except _json.JSONDecodeError as error:
-            raise JSONDecodeError(
-                error.msg, error.doc, error.pos, request=self.request, response=self
-            ) from error
+            raise self._no_json(error.msg, error.doc, error.pos) from error
         except UnicodeDecodeError as error:
-            raise JSONDecodeError(
-                f"the body is not JSON: {error}",
-                self.text,
-                0,
-                request=self.request,
-                response=self,
+            raise self._no_json(f"the body is not JSON: {error}", self.text) from error
+        except ValueError as error:
+            if "integer string conversion" not in str(error):
+                raise  # the user's own functions among the keywords raised it
+            raise self._no_json(
+                "a number has more digits than Python reads (sys.set_int_max_str_digits)"
             ) from error
+
+    def _no_json(self, why: str, text: str = "", position: int = 0) -> JSONDecodeError:
+        error = JSONDecodeError(why, text, position, request=self.request, response=self)
+        error._about(without_password(self.url or ""))
+        return error
 
     def close(self) -> None:
         """Let go of the connection; one whose body was not read whole is closed."""

@@ -153,8 +153,9 @@ class _Opening:
             if by_total and late and deadline is not None and isinstance(error, TimeoutError):
                 raise deadline.expired(phase) from error
             ours = failures.translate(
-                error, phase=phase, host=host, port=port, url=self.url, proxy=proxy
-            )
+                error, phase=phase, host=host, port=port, url=self.url, proxy=proxy,
+                limit=self.timeouts.connect,
+            )  # fmt: skip
             if ours is None:
                 raise
             raise ours from error

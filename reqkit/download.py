@@ -6,12 +6,12 @@ import contextlib
 import errno
 import os
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from .exceptions import ChunkedEncodingError, RequestException
+from .notices import notify
 from .urls import without_password
 
 if TYPE_CHECKING:
@@ -52,8 +52,16 @@ def download(
         HTTPError: the status is 4xx or 5xx; nothing is written.
         ChunkedEncodingError: the body broke off, or its size is not the one announced; the part
             stays. A retry with ``resume`` is safe.
+        RequestException: the response's ``error``, where it stands for a failed request.
+        TypeError: ``progress`` cannot be called.
         OSError: the file cannot be written.
     """
+    given: Any = progress
+    if given is not None and not callable(given):
+        kind = "True" if given is True else f"a {type(given).__name__}"
+        raise TypeError(f"progress is {kind}: expected a function progress(done, total)")
+    if response.error is not None:  # not that it cannot be resumed is what went wrong
+        raise response.error
     target = _file_for(response, Path(os.fspath(path)))
     part = target.with_name(target.name + ".part")
     note = _Note(part)
@@ -116,10 +124,9 @@ def _tell(progress: Progress, done: int, total: int | None) -> None:
         progress(done, total)
     except Exception as error:
         # Telling is no part of the work: what it raises must not break the download.
-        warnings.warn(
+        notify(
             f"progress raised {type(error).__name__}: {error}; the download goes on",
             RuntimeWarning,
-            stacklevel=4,
         )
 
 

@@ -13,12 +13,12 @@ import netrc
 import os
 import re
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from .exceptions import RequestsWarning
+from .notices import notify
 
 __all__ = [
     "bypasses", "ca_bundle", "has_netrc", "names_proxies", "netrc_credentials", "proxies_for",
@@ -255,6 +255,14 @@ def _address(host: str) -> _IPAddress | None:
 _CA_BUNDLE: Final = _Variables("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
+def names_ca_bundle(path: str) -> str | None:
+    """Return the variable that names a CA file or folder, where one does: to be blamed for it."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if os.environ.get(name) == path:
+            return name
+    return None
+
+
 def ca_bundle() -> str | None:
     """Return the CA file or folder that the environment names, or None.
 
@@ -373,9 +381,5 @@ def _netrc_entries(path: str) -> netrc.netrc | None:
         _read_files.clear()
     _read_files[path] = _Read(version, entries)
     if fault:
-        warnings.warn(
-            f"{fault}: it is not used. Mend it, or name another file in NETRC",
-            RequestsWarning,
-            stacklevel=3,
-        )
+        notify(f"{fault}: it is not used. Mend it, or name another file in NETRC", RequestsWarning)
     return entries

@@ -23,6 +23,7 @@ __all__ = [
     "ContentTooLarge",
     "HTTPError",
     "HookWarning",
+    "IncompleteHead",
     "InvalidFraming",
     "InvalidHeader",
     "InvalidJSONError",
@@ -198,6 +199,10 @@ class ChunkedEncodingError(RequestException):
     """The body broke off, or its framing is wrong: what was read is not all of it."""
 
 
+class IncompleteHead(ProtocolError, ChunkedEncodingError):
+    """The server broke off in the middle of the answer's head."""
+
+
 class ContentDecodingError(RequestException):
     """The body could not be decoded as its Content-Encoding says."""
 
@@ -237,7 +242,9 @@ class JSONDecodeError(InvalidJSONError, _json.JSONDecodeError):
         InvalidJSONError.__init__(self, *self.args, request=request, response=response)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return JSONDecodeError, (self.msg, self.doc, self.pos), self._kept()
+        # The text may have the URL before what the stdlib's error says.
+        state = {**self._kept(), "args": self.args}
+        return JSONDecodeError, (self.msg, self.doc, self.pos), state
 
 
 class RequestsWarning(Warning):
@@ -249,4 +256,7 @@ class RequestsDependencyWarning(RequestsWarning):
 
 
 class HookWarning(RequestsWarning, RuntimeWarning):
-    """A hook raised. The request went on; the text has the hook's name and the traceback."""
+    """A hook raised, or returned what cannot be used. The request went on.
+
+    The text has the hook's name, and the traceback or what was expected.
+    """

@@ -72,8 +72,18 @@ def failure(
     request: PreparedRequest,
     proxy: Proxy | None,
     deadline: Deadline | None,
+    limit: float | None = None,
 ) -> BaseException:
-    """Return reqkit's error for what went wrong, or the error itself where it is not ours."""
+    """Return reqkit's error for what went wrong, or the error itself where it is not ours.
+
+    Args:
+        error: what was raised.
+        phase: what was going on.
+        request: the message.
+        proxy: the proxy, where it is the proxy that was spoken to.
+        deadline: of the exchange.
+        limit: seconds that the read timeout allows.
+    """
     url = without_password(request.url or "")
     if isinstance(error, RequestException):
         ours: RequestException = error
@@ -90,6 +100,7 @@ def failure(
             port=target.port,
             url=url,
             proxy=proxy,
+            limit=limit,
         )
         if translated is None:
             if getattr(error, "phase", error) is None:
@@ -162,7 +173,7 @@ class Body:
         except BaseException as error:
             phase = connection.phase
             self.close()
-            ours = failure(error, phase, self._request, None, self._deadline)
+            ours = failure(error, phase, self._request, None, self._deadline, self._limit)
             if ours is error:
                 raise
             raise ours from error

@@ -133,6 +133,7 @@ class _Failure(NamedTuple):
     port: int
     url: str
     proxy: Proxy | None
+    limit: float | None = None
 
     @property
     def peer(self) -> str:
@@ -166,6 +167,7 @@ def translate(
     port: int,
     url: str,
     proxy: Proxy | None = None,
+    limit: float | None = None,
 ) -> RequestException | None:
     """Return reqkit's error for another package's; never raises.
 
@@ -176,6 +178,7 @@ def translate(
         port: the server's.
         url: what was asked for, without its password.
         proxy: the proxy, where it is the proxy that was spoken to.
+        limit: seconds that the connect or read timeout allows, where that is known.
 
     Returns:
         the error to raise ``from`` this one; the error itself where it is one of ours; None where
@@ -183,7 +186,7 @@ def translate(
     """
     if isinstance(error, RequestException):
         return error
-    where = _Failure(phase, host, port, url, proxy)
+    where = _Failure(phase, host, port, url, proxy, limit)
     if isinstance(error, urllib3.HTTPError):
         return _of_urllib3(error, where)
     if isinstance(error, http.client.HTTPException):
@@ -206,26 +209,27 @@ def translate(
 
 
 def _of_timeout(where: _Failure) -> RequestException:
+    seconds = "" if where.limit is None else f" of {where.limit:g} s"
     if where.phase == "dns":
         return ConnectTimeout(
             where.say(
-                f"looking up the name {where.name!r} took longer than the connect timeout; allow"
-                " more with timeout=(CONNECT, READ)"
+                f"looking up the name {where.name!r} took longer than the connect timeout{seconds};"
+                " allow more with timeout=(CONNECT, READ)"
             )
         )
     if where.phase in _OPENING:
         doing = "TLS with" if where.phase == "tls" else "connecting to"
         return ConnectTimeout(
             where.say(
-                f"{doing} {where.peer} took longer than the connect timeout; allow more with"
-                " timeout=(CONNECT, READ)"
+                f"{doing} {where.peer} took longer than the connect timeout{seconds}; allow"
+                " more with timeout=(CONNECT, READ)"
             )
         )
     did = "took no bytes" if where.phase == "send" else "sent nothing"
     return ReadTimeout(
         where.say(
-            f"{where.peer} {did} for as long as the read timeout; allow more with"
-            " timeout=(CONNECT, READ)"
+            f"{where.peer} {did} for as long as the read timeout{seconds}; allow more"
+            " with timeout=(CONNECT, READ)"
         )
     )
 

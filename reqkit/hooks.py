@@ -2,8 +2,8 @@
 
 ``args`` gets the dictionary of arguments, ``pre_request`` and ``post_request`` the
 `PreparedRequest` just before and just after each message is sent, ``response`` the `Response`.
-What a hook returns, unless None, takes the place of what it got. A hook that raises is a
-`HookWarning`; the request goes on.
+What a hook returns, unless None, takes the place of what it got. A hook that raises, or returns
+what cannot take that place, is a `HookWarning`; the request goes on.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import difflib
 import functools
 import inspect
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from .exceptions import HookWarning
+from .notices import notify
 
 __all__ = [
     "HOOKS",
@@ -210,23 +210,52 @@ def dispatch_hook(
                 errors.append(error)
             warn_of(name, hook, error)
         else:
-            if result is not None:
+            if result is None:
+                continue
+            expected = _unfit(name, data, result)
+            if expected is None:
                 data = result
+            else:
+                warning = _refusal(name, hook, result, expected)
+                if errors is not None:
+                    errors.append(warning)
+                notify(warning, about=_unwrapped(hook))
     return data
 
 
-def _name_of(hook: Hook) -> str:
-    """Return a hook's name. Not its repr, which may show the arguments of a partial."""
+def _unfit(name: str, data: Any, result: Any) -> str | None:
+    """Return what is expected of a hook, where its result cannot be used; None where it can.
+
+    A response's place may be taken by anything: it is the caller who gets it.
+    """
+    if name == "args":
+        return None if isinstance(result, Mapping) else "a dictionary of arguments"
+    if name == "response" or isinstance(result, type(data)) or isinstance(data, type(result)):
+        return None
+    return f"a {type(data).__name__}"
+
+
+def _unwrapped(hook: Hook) -> Hook:
     while isinstance(hook, functools.partial):
         hook = hook.func
+    return hook
+
+
+def _name_of(hook: Hook) -> str:
+    """Return a hook's name. Not its repr, which may show what it is made of."""
     return getattr(hook, "__qualname__", None) or type(hook).__qualname__
 
 
 def warn_of(name: str, hook: Hook, error: BaseException) -> None:
     """Give the warning that says that a hook raised."""
-    called = _name_of(hook)
+    hook = _unwrapped(hook)
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    warnings.warn(
-        HookWarning(f"the {name} hook {called} raised; the request goes on\n{trace}"),
-        stacklevel=3,
+    said = f"the {name} hook {_name_of(hook)} raised; the request goes on\n{trace}"
+    notify(HookWarning(said), about=hook)
+
+
+def _refusal(name: str, hook: Hook, result: Any, expected: str) -> HookWarning:
+    return HookWarning(
+        f"the {name} hook {_name_of(_unwrapped(hook))} returned a {type(result).__name__}:"
+        f" expected {expected}, or None; it is not used, and the request goes on"
     )

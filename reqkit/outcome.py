@@ -54,6 +54,7 @@ def failed_response(request: Request, error: Exception, chain: Chain | None = No
     """
     response = Response()
     response.error = error
+    response._content = None  # there is none: not one that was streamed, say
     prepared = chain.prepared if chain is not None else None
     response.request = prepared if prepared is not None else request
     url = prepared.url if prepared is not None else request.url

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .hooks import Hook, Hooks
 from .settings import UNSET, unknown
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from .response import Response
 
 __all__ = ["Request"]
+
+#: What is asked of a request by who forgot to send it.
+_OF_ANSWERS: Final = frozenset((
+    "content", "history", "iter_content", "iter_lines", "ok", "raise_for_status", "reason",
+    "status_code", "text",
+))  # fmt: skip
 
 
 class Request:
@@ -197,11 +204,26 @@ class Request:
         prepared: PreparedRequest = self._session().prepare_request(self)
         return prepared
 
-    def send(self, prefetch: bool | None = None) -> Response:
+    @property
+    def exception(self) -> Exception | None:
+        """Why it failed when it was last sent: the ``error`` of its response, or None."""
+        error: Exception | None = getattr(self.response, "error", None)
+        return error
+
+    @property
+    def traceback(self) -> str | None:
+        """The traceback of ``exception``, as text."""
+        error = self.exception
+        if error is None:
+            return None
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+    def send(self, prefetch: bool | None = None, *, stream: bool | None = None) -> Response:
         """Send it through its session, and keep the answer as ``response``. Blocks.
 
         Args:
             prefetch: True reads the body before this returns; None leaves it to the request.
+            stream: the contrary of ``prefetch``.
 
         Returns:
             the `Response`; whoever gets it reads or closes it.
@@ -209,8 +231,22 @@ class Request:
         Raises:
             RequestException: as `reqkit.request` does.
         """
+        if stream is not None:
+            prefetch = not stream
         response: Response = self._session().perform(self, prefetch=prefetch)
         return response
+
+    if not TYPE_CHECKING:  # a type checker would take any name for one of these
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of what an answer has, that a request is none."""
+            said = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name in _OF_ANSWERS:
+                said += (
+                    ": it is an unsent request. Send it, with send() or reqkit_async.map(), and ask"
+                    " the response"
+                )
+            raise AttributeError(said, name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<Request [{self.method}]>"

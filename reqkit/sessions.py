@@ -35,7 +35,7 @@ from .settings import (
 from .stepping import STEPS, Stepping
 from .structures import CaseInsensitiveDict
 from .timeouts import DEFAULT_TIMEOUTS, Deadline
-from .urls import Target, prepare_url, without_password
+from .urls import Target, prepare_url, suggestion, without_password
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -155,7 +155,26 @@ class Session(Defaults, Stepping):
         self._adapters = dict(value)
 
     def mount(self, prefix: str, adapter: BaseAdapter) -> None:
-        """Send what begins with a prefix through an adapter; the longest prefix wins."""
+        """Send what begins with a prefix through an adapter; the longest prefix wins.
+
+        Raises:
+            TypeError: the prefix is no str, or the adapter cannot send.
+        """
+        if not isinstance(prefix, str):
+            raise TypeError(
+                f"the prefix is a {type(prefix).__name__}: expected a str such as 'https://'"
+            )
+        shown = without_password(prefix)
+        if isinstance(adapter, type):
+            raise TypeError(
+                f"the adapter for {shown!r} is a class: expected an object, {adapter.__name__}()"
+            )
+        if not callable(getattr(adapter, "send", None)):
+            kind = "None" if adapter is None else f"a {type(adapter).__name__}"
+            raise TypeError(
+                f"the adapter for {shown!r} is {kind}: expected an object with send(), such as"
+                " reqkit.adapters.HTTPAdapter()"
+            )
         adapters = self.adapters
         adapters[prefix] = adapter
         for shorter in [key for key in adapters if len(key) < len(prefix)]:
@@ -171,9 +190,10 @@ class Session(Defaults, Stepping):
         for prefix, adapter in self.adapters.items():
             if lowered.startswith(prefix.lower()):
                 return adapter
+        likely = suggestion(url)
         raise InvalidSchema(
             f"{without_password(url)!r}: no adapter is mounted for it; the prefixes are"
-            f" {', '.join(self.adapters)}"
+            f" {', '.join(self.adapters)}" + (f"; perhaps you meant {likely!r}" if likely else "")
         )
 
     def _adapter_for(self, target: Target) -> BaseAdapter:

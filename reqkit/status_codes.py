@@ -133,16 +133,26 @@ _NICKNAMES: Final[dict[int, str]] = {
 }
 
 
+def _names() -> dict[int, tuple[str, ...]]:
+    made = {}
+    for status, phrase in (_REGISTERED | _UNREGISTERED).items():
+        spelled = phrase.lower().replace(" ", "_").replace("-", "_").replace("'", "")
+        made[status] = (spelled, *_NICKNAMES.get(status, "").split())
+    return made
+
+
+#: The names of each status, its phrase first: what programs written for ``requests`` look up.
+_codes: Final = _names()
+
+
 def _build() -> LookupDict:
     made = LookupDict("status_codes")
-    for table in (_REGISTERED, _UNREGISTERED):
-        for status, phrase in table.items():
-            spelled = phrase.lower().replace(" ", "_").replace("-", "_").replace("'", "")
-            for name in (spelled, *_NICKNAMES.get(status, "").split()):
-                made[name] = status
-                # A shout does not change the pictures.
-                if not name.startswith(("\\", "/")):
-                    made[name.upper()] = status
+    for status, names in _codes.items():
+        for name in names:
+            made[name] = status
+            # A shout does not change the pictures.
+            if not name.startswith(("\\", "/")):
+                made[name.upper()] = status
     return made
 
 

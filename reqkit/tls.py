@@ -19,7 +19,7 @@ import certifi
 from .exceptions import SSLError
 from .locks import native_lock
 from .network import Stream
-from .tls_settings import TlsSettings, check_cert, check_verify
+from .tls_settings import TlsSettings, blamed, check_cert, check_verify
 from .tls_stream import TlsStream
 
 __all__ = [
@@ -206,7 +206,7 @@ def _stamp(path: str, keyword: str) -> tuple[int, int, int]:
         found = os.stat(path)
     except OSError as error:
         raise SSLError(
-            f"{keyword} names {path!r}, which cannot be read ({error.strerror}):"
+            f"{blamed(keyword, path)} names {path!r}, which cannot be read ({error.strerror}):"
             " expected a PEM file" + (" or a folder of them" if keyword == "verify" else "")
         ) from error
     return found.st_mtime_ns, found.st_size, found.st_ino
@@ -258,8 +258,8 @@ def _load_trust(context: ssl.SSLContext, path: str) -> None:
             context.load_verify_locations(cafile=path)
     except OSError as error:
         raise SSLError(
-            f"verify names {path!r}, which holds no CA certificates that OpenSSL can read"
-            f" ({error.strerror or error}): expected PEM"
+            f"{blamed('verify', path)} names {path!r}, which holds no CA certificates"
+            f" that OpenSSL can read ({error.strerror or error}): expected PEM"
         ) from error
 
 

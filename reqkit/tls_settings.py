@@ -6,9 +6,10 @@ import os
 import ssl
 from typing import Any, Literal, NamedTuple
 
+from .environment import names_ca_bundle
 from .exceptions import SSLError
 
-__all__ = ["TlsSettings", "check_cert", "check_verify"]
+__all__ = ["TlsSettings", "blamed", "check_cert", "check_verify"]
 
 
 class TlsSettings(NamedTuple):
@@ -49,6 +50,12 @@ class TlsSettings(NamedTuple):
         return f"TlsSettings({', '.join(shown)})"
 
 
+def blamed(keyword: str, path: str) -> str:
+    """Return what names a file: the argument, or the environment's variable that has it."""
+    variable = names_ca_bundle(path) if keyword == "verify" else None
+    return keyword if variable is None else f"the environment's {variable}"
+
+
 def check_verify(verify: Any) -> bool | str:
     """Return what ``verify=`` was given, once it is known to be usable.
 
@@ -66,7 +73,7 @@ def check_verify(verify: Any) -> bool | str:
     path = os.fsdecode(verify)
     if not os.path.exists(path):
         raise SSLError(
-            f"verify names {path!r}, which does not exist:"
+            f"{blamed('verify', path)} names {path!r}, which does not exist:"
             " expected a file of CA certificates (PEM) or a folder of them"
         )
     return path
@@ -74,6 +81,8 @@ def check_verify(verify: Any) -> bool | str:
 
 def check_cert(cert: Any) -> str | tuple[str, ...] | None:
     """Return what ``cert=`` was given, as strings, once its files are known to be there.
+
+    What is in them is looked at when a connection needs them.
 
     Raises:
         SSLError: it is neither a path nor ``(cert, key)``, or a file is not there.
@@ -99,6 +108,7 @@ def _existing(path: Any, what: str) -> str:
     if not isinstance(path, (str, bytes, os.PathLike)) or not path:
         raise SSLError(f"cert: the {what} is {path!r}: expected the path of a PEM file")
     text = os.fsdecode(path)
-    if not os.path.isfile(text):
+    # A folder is none; that matters, and is said, once there is TLS.
+    if not os.path.isfile(text) and not os.path.isdir(text):
         raise SSLError(f"cert: the {what} {text!r} is not there: expected the path of a PEM file")
     return text

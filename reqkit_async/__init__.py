@@ -32,8 +32,11 @@ from .dispatch import Pool
 from .dns import Resolver, set_resolver
 from .stats import Stats, summarise
 
+#: What grequests calls an unsent request.
+AsyncRequest = Request
+
 __all__ = [
-    "Pool", "Request", "Resolver", "Response", "Session", "Stats", "Timeouts", "delete",
-    "exceptions", "get", "head", "imap", "imap_enumerated", "imap_unordered", "map", "options",
-    "patch", "post", "put", "request", "send", "session", "set_resolver", "summarise",
+    "AsyncRequest", "Pool", "Request", "Resolver", "Response", "Session", "Stats", "Timeouts",
+    "delete", "exceptions", "get", "head", "imap", "imap_enumerated", "imap_unordered", "map",
+    "options", "patch", "post", "put", "request", "send", "session", "set_resolver", "summarise",
 ]  # fmt: skip

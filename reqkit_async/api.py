@@ -252,7 +252,8 @@ def _pool(
 ) -> Pool:
     for name in settings:
         if name not in _SETTINGS:
-            raise unknown("map", [name], ("size", "gtimeout", "stream", *OF_CALLS, *_SETTINGS))
+            known = dict.fromkeys(("size", "gtimeout", "stream", *OF_CALLS, *_SETTINGS))
+            raise unknown("map", [name], tuple(known))
     return Pool(
         size, exception_handler=exception_handler, timeout=timeout, prefetch=prefetch, **settings
     )

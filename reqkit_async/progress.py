@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import traceback
-import warnings
 from collections.abc import Callable
 from typing import Any
+
+from reqkit.notices import notify
 
 __all__ = ["Reporter", "open_progress"]
 
@@ -75,7 +76,7 @@ class _BarReporter(Reporter):
 def _warn(culprit: Any, error: Exception) -> None:
     name = getattr(culprit, "__qualname__", None) or type(culprit).__name__
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    warnings.warn(f"progress {name} raised:\n{text}", RuntimeWarning, stacklevel=4)
+    notify(f"progress {name} raised:\n{text}", RuntimeWarning, culprit)
 
 
 def open_progress(progress: Any, total: int | None) -> Reporter:

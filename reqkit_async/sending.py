@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any, Final, Protocol
 
 import gevent
@@ -13,6 +12,7 @@ from reqkit import Request, Response, Session
 from reqkit.exceptions import RequestException, TotalTimeout
 from reqkit.hooks import warn_of
 from reqkit.network import use
+from reqkit.notices import notify
 from reqkit.outcome import Outcome, failed_response
 from reqkit.settings import UNSET
 from reqkit.timeouts import Deadline, Timeouts, clock
@@ -202,11 +202,11 @@ class Sender:
         try:
             return handler(job.request, error)
         except Exception as raised:
-            warnings.warn(
+            notify(
                 f"exception_handler raised {type(raised).__name__}: {raised}; the entry is the"
                 " failed response",
                 RuntimeWarning,
-                stacklevel=2,
+                handler,
             )
             return entry
 

@@ -202,7 +202,9 @@ def test_a_name_that_is_not_known() -> None:
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example"])
 def test_a_name_that_cannot_be(host: str) -> None:
-    failing(Route.to("http", host, 80), ours.InvalidURL)
+    error = failing(Route.to("http", host, 80), ours.InvalidURL)
+
+    assert f"{host!r} cannot be a host's name" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -408,7 +410,9 @@ def test_a_proxy_that_trickles_does_not_extend_the_limit(data: bytes, scripted: 
     server = scripted(handler)
     route = Route.to("https", "127.0.0.1", 443, None, proxy_at(server, "", scheme))
 
-    failing(route, ours.ConnectTimeout, timeouts=HURRIED)
+    error = failing(route, ours.ConnectTimeout, timeouts=HURRIED)
+
+    assert "took longer than the connect timeout" in str(error)
 
 
 class Killed(BaseException):
@@ -578,6 +582,8 @@ def test_interim_answers_to_connect_are_skipped(
     settings = TlsSettings(verify=ca_bundle)
 
     works(Route.to("https", "localhost", target.port, settings, proxy_at(proxy)))
+
+    assert (proxy.connections_opened, target.connections_opened) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -949,6 +955,8 @@ def test_https_through_socks(scripted: Start, authority: Authority, ca_bundle: s
     proxy = proxy_at(server, "", "socks5h")
 
     works(Route.to("https", "localhost", target.port, TlsSettings(verify=ca_bundle), proxy))
+
+    assert (server.connections_opened, target.connections_opened) == (1, 1)
 
 
 # -- proxies that others wrote --------------------------------------------------------------------

@@ -48,7 +48,7 @@ Count = Callable[..., CountingServer]
 PARTIES = 20
 
 
-def together(url: str, count: int = PARTIES, **keywords: Any) -> None:
+def assert_together(url: str, count: int = PARTIES, **keywords: Any) -> None:
     """Send so many requests, all in flight at once, or fail."""
     requests = [reqkit_async.get(url, **keywords) for _ in range(count)]
     responses = reqkit_async.map(requests, size=count)
@@ -77,12 +77,12 @@ def test_at_once(
         proxy: Proxy = request.getfixturevalue(way)
         url = proxy.url if proxy.userinfo is None else proxy.url_with_credentials
         keywords["proxies"] = {"all": url}
-    together(server(), **keywords)
+    assert_together(server(), **keywords)
     assert server.peak == PARTIES
     assert server.connections_opened == PARTIES
     if way != "http_proxy" and way != "auth_proxy":
         # They are kept, and serve again.
-        together(server(), **keywords)
+        assert_together(server(), **keywords)
         assert server.connections_opened == PARTIES
 
 
@@ -97,7 +97,7 @@ def test_handshakes_at_once(scripted: Start, authority: Authority, ca_bundle: st
         connection.send(answer(200, b"ok"))
 
     server = scripted(handler)
-    together(f"https://127.0.0.1:{server.port}/", verify=ca_bundle)
+    assert_together(f"https://127.0.0.1:{server.port}/", verify=ca_bundle)
 
 
 def test_conversations_with_proxies_at_once(
@@ -129,7 +129,7 @@ def test_bodies_at_once(scripted: Start) -> None:
         barrier.wait(PATIENCE)
         connection.send(b"k")
 
-    together(scripted(handler)())
+    assert_together(scripted(handler)())
 
     def taking(connection: Connection) -> None:
         connection.recv_head()
@@ -257,7 +257,7 @@ def test_waiting_for_a_connection_lets_others_through(counting_server: Count) ->
     server = counting_server(2, rounds=True)
     with reqkit.Session() as session:
         session.mount("http://", HTTPAdapter(pool_maxsize=2, pool_block=True))
-        together(server(), session=session)
+        assert_together(server(), session=session)
         assert server.connections_opened == 2
 
 
@@ -416,7 +416,7 @@ PATCHED = {
 QUIET = ["-W", "ignore:Monkey-patching ssl", "-W", "ignore::DeprecationWarning"]
 
 
-def in_a_process(
+def assert_works_in_a_process(
     folder: Path,
     body: str,
     counting_server: Count,
@@ -458,7 +458,7 @@ def test_wherever_it_runs(
     authority: Authority,
     echo: ScriptedServer,
 ) -> None:
-    in_a_process(tmp_path, PLACES[place], counting_server, authority, echo)
+    assert_works_in_a_process(tmp_path, PLACES[place], counting_server, authority, echo)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -471,7 +471,9 @@ def test_when_all_is_patched(
     authority: Authority,
     echo: ScriptedServer,
 ) -> None:
-    in_a_process(tmp_path, PATCHED[what], counting_server, authority, echo, ORDERS[order])
+    assert_works_in_a_process(
+        tmp_path, PATCHED[what], counting_server, authority, echo, ORDERS[order]
+    )
 
 
 def test_what_was_kept_before_patching_is_not_used_after(
@@ -487,7 +489,7 @@ def test_what_was_kept_before_patching_is_not_used_after(
             connection.send(answer(200, str(connection.number).encode()))
 
     server = scripted(handler, tls=authority.server())
-    run_quietly(
+    assert_runs_quietly(
         f"""
         import gevent, gevent.monkey, reqkit, reqkit_async
         session = reqkit.Session(verify={str(authority.bundle)!r})
@@ -518,7 +520,9 @@ def test_with_libuv(
         batch()
     """
     first = ORDERS.get(order, IMPORTS)
-    in_a_process(tmp_path, body, counting_server, authority, echo, first, GEVENT_LOOP="libuv")
+    assert_works_in_a_process(
+        tmp_path, body, counting_server, authority, echo, first, GEVENT_LOOP="libuv"
+    )
 
 
 # -- importing
@@ -565,11 +569,11 @@ def test_importing_changes_nothing(imports: str) -> None:
         assert get_hub_if_exists() is None
         assert type(socket.socket(socket.AF_INET)).__module__ == "socket"
     """
-    run_quietly(script)
+    assert_runs_quietly(script)
 
 
 def test_sending_patches_nothing(echo: ScriptedServer) -> None:
-    run_quietly(
+    assert_runs_quietly(
         f"""
         import socket, ssl, threading, time
         before = (socket.socket, ssl.SSLContext, time.sleep, threading.Lock, threading.local)
@@ -585,7 +589,7 @@ def test_sending_patches_nothing(echo: ScriptedServer) -> None:
 
 
 def test_the_core_alone_needs_no_gevent(echo: ScriptedServer) -> None:
-    run_quietly(
+    assert_runs_quietly(
         f"""
         import sys
         sys.modules["gevent"] = None  # not to be had
@@ -596,7 +600,7 @@ def test_the_core_alone_needs_no_gevent(echo: ScriptedServer) -> None:
     )
 
 
-def run_quietly(script: str) -> None:
+def assert_runs_quietly(script: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-W", "error::RuntimeWarning", *QUIET, "-c", textwrap.dedent(script)],
         capture_output=True,
@@ -724,7 +728,7 @@ def test_greenlets_in_many_threads_share_a_session(
         def work() -> None:
             try:
                 for _ in range(3):
-                    together(server(), PARTIES // 4, session=session)
+                    assert_together(server(), PARTIES // 4, session=session)
             except BaseException as error:
                 failures.append(error)
 
@@ -749,7 +753,7 @@ def test_a_plain_context_serves_both(counting_server: Count, authority: Authorit
     server = counting_server(PARTIES, tls=authority.server())
     with reqkit.Session() as session:
         session.mount("https://", Own())
-        together(server(), session=session)
+        assert_together(server(), session=session)
         assert session.get(server()).ok
 
 

@@ -33,29 +33,6 @@ def session() -> Iterator[reqkit.Session]:
         yield made
 
 
-# -- names --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Session", "session", "Request", "PreparedRequest", "Response", "codes", "exceptions",
-        "adapters.BaseAdapter", "adapters.HTTPAdapter", "auth.AuthBase", "auth.HTTPBasicAuth",
-        "auth.HTTPDigestAuth", "auth.HTTPProxyAuth", "cookies.RequestsCookieJar",
-        "cookies.cookiejar_from_dict", "cookies.create_cookie", "cookies.extract_cookies_to_jar",
-        "cookies.merge_cookies", "structures.CaseInsensitiveDict", "structures.LookupDict",
-        "hooks.dispatch_hook", "hooks.default_hooks", "sessions.Session", "status_codes.codes",
-        "ConnectionError", "HTTPError", "JSONDecodeError", "Timeout", "exceptions.ConnectTimeout",
-        "exceptions.InvalidJSONError", "exceptions.RetryError", "exceptions.RequestsWarning",
-    ],
-)  # fmt: skip
-def test_the_names_that_are_imported(name: str) -> None:
-    found: Any = reqkit
-    for part in name.split("."):
-        found = getattr(found, part)
-    assert found is not None
-
-
 def test_dispatch_hook_takes_a_dictionary_of_hooks() -> None:
     def cut(text: str, **kwargs: Any) -> str:
         return text[1:]

@@ -57,6 +57,7 @@ BASES: dict[str, tuple[type[BaseException], ...]] = {
     "ContentTooLarge": (),
     "ConfigError": (ValueError,),
     "ProtocolError": (reqkit.ConnectionError,),
+    "IncompleteHead": (reqkit.ProtocolError, reqkit.ChunkedEncodingError),
     "RequestCancelled": (),
 }
 
@@ -176,7 +177,7 @@ FAILURES: dict[str, tuple[Any, dict[str, Any], type[reqkit.RequestException], st
         after_request(b""), {}, reqkit.ProtocolError, "without an answer", True,
     ),
     "head cut": (
-        after_request(b"HTTP/1.1 200"), {}, reqkit.ProtocolError, "middle of the answer's head",
+        after_request(b"HTTP/1.1 200"), {}, reqkit.IncompleteHead, "middle of the answer's head",
         False,
     ),
     "not http": (

@@ -69,10 +69,10 @@ def test_a_page_shows_what_happens(
             code = code.replace(shown, here)
         # Blank lines before it: a traceback then has the page's line numbers.
         start = text.count("\n", 0, match.start(1))
-        run("\n" * start + code, str(page), names)
+        assert_shows_what_happens("\n" * start + code, str(page), names)
 
 
-def run(code: str, name: str, names: dict[str, Any]) -> None:
+def assert_shows_what_happens(code: str, name: str, names: dict[str, Any]) -> None:
     """Run statements one by one, and compare what has an expectation."""
     lines = code.splitlines()
     for statement in ast.parse(code, name).body:

@@ -184,7 +184,9 @@ def test_without_trust_the_environment_says_nothing(
     monkeypatch: pytest.MonkeyPatch, echo_secure: ScriptedServer, ca_bundle: str, send: Send
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca_bundle)
-    failed(echo_secure, send, config={"trust_env": False})
+    error = failed(echo_secure, send, config={"trust_env": False})
+
+    assert "could not be verified" in str(error)
 
 
 def test_a_bundle_of_the_environment_that_is_not_there_is_named(

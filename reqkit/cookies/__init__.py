@@ -9,7 +9,9 @@ from __future__ import annotations
 from .jar import CookieConflictError, CookieJar, remove_cookie_by_name
 from .making import cookie_header, create_cookie, morsel_to_cookie
 from .merging import (
+    add_dict_to_cookiejar,
     cookiejar_from_dict,
+    dict_from_cookiejar,
     extract_cookies_to_jar,
     get_cookie_header,
     header_for,
@@ -32,9 +34,11 @@ __all__ = [
     "Place",
     "RequestsCookieJar",
     "Target",
+    "add_dict_to_cookiejar",
     "cookie_header",
     "cookiejar_from_dict",
     "create_cookie",
+    "dict_from_cookiejar",
     "extract_cookies_to_jar",
     "get_cookie_header",
     "header_for",

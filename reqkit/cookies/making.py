@@ -97,6 +97,8 @@ def _checked_value(name: str, value: Any) -> str | None:
 def morsel_to_cookie(morsel: Morsel[Any]) -> Cookie:
     """Make a cookie of one of `http.cookies`.
 
+    One that was never given a name makes a cookie without one, which no jar takes.
+
     Raises:
         InvalidHeader: it cannot be sent.
         TypeError: its Max-Age is no number, or its Expires no text.
@@ -122,8 +124,8 @@ def morsel_to_cookie(morsel: Morsel[Any]) -> Cookie:
     value = morsel.value
     if isinstance(value, str) and not _is_sendable(value, 0):
         value = morsel.coded_value
-    return create_cookie(
-        morsel.key,
+    cookie = create_cookie(
+        "unnamed" if morsel.key is None else morsel.key,
         value,
         comment=morsel["comment"] or None,
         discard=expires is None,
@@ -133,6 +135,8 @@ def morsel_to_cookie(morsel: Morsel[Any]) -> Cookie:
         rest={"HttpOnly": None} if morsel["httponly"] else {},
         secure=bool(morsel["secure"]),
     )
+    cookie.name = morsel.key
+    return cookie
 
 
 def cookie_header(cookies: list[Cookie]) -> str:

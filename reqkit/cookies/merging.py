@@ -6,6 +6,7 @@ import contextlib
 import http.cookiejar
 import time
 from collections.abc import Collection, Iterable, Mapping
+from http.cookiejar import Cookie
 from http.cookies import Morsel
 from typing import Any, TypeVar
 
@@ -59,6 +60,20 @@ def left_out(cookies: Any) -> frozenset[str]:
     if not cookies or isinstance(cookies, http.cookiejar.CookieJar):
         return frozenset()
     return frozenset(name for name, value in cookies.items() if value is None)
+
+
+def dict_from_cookiejar(cj: Iterable[Cookie]) -> dict[str, str | None]:
+    """Return names and values of a jar's cookies, whatever their domains and paths.
+
+    Args:
+        cj: any `http.cookiejar.CookieJar`. Of cookies with the same name the last one counts.
+    """
+    return {cookie.name: cookie.value for cookie in cj}
+
+
+def add_dict_to_cookiejar(cj: Any, cookie_dict: Mapping[str, Any] | None) -> Any:
+    """Put a mapping's cookies into a jar; `cookiejar_from_dict` in the order of ``requests``."""
+    return cookiejar_from_dict(cookie_dict, cj)
 
 
 def cookiejar_from_dict(

@@ -12,6 +12,7 @@ from http.cookiejar import Cookie, CookiePolicy
 from operator import itemgetter
 from typing import Any, Final
 
+from ..exceptions import InvalidHeader
 from ..locks import native_rlock
 from .making import cookie_header
 from .policy import is_plain, may_return, may_set
@@ -239,7 +240,13 @@ class CookieStorage(http.cookiejar.CookieJar):
     # What http.cookiejar's jars do, by the rules here.
 
     def set_cookie(self, cookie: Cookie) -> None:
-        """Put a cookie in, whatever a policy would say."""
+        """Put a cookie in, whatever a policy would say.
+
+        Raises:
+            InvalidHeader: it has no name.
+        """
+        if cookie.name is None:
+            raise InvalidHeader("a cookie without a name cannot be sent: give it one")
         domain, path, name = cookie.domain, cookie.path, cookie.name
         with self._cookies_lock:
             self._cookies.setdefault(domain, {}).setdefault(path, {})[name] = cookie

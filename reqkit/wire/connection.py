@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from .._types import Stream
-from ..exceptions import ChunkedEncodingError, ProtocolError
+from ..exceptions import ChunkedEncodingError, IncompleteHead, ProtocolError
 from ..timeouts import Deadline
 from .framing import ChunkedReader, Framing, framing_of, keeps_alive
 from .head import AnswerHead, find_end, parse_head
@@ -176,7 +176,7 @@ class Connection:
             the head, and the whole body where that came along with it (None: it is to be read).
 
         Raises:
-            ProtocolError: the head breaks HTTP's rules, or was cut off.
+            ProtocolError: the head breaks HTTP's rules; `IncompleteHead` where it was cut off.
             ConnectionGone: the connection was kept, and the peer has closed it meanwhile.
             TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
         """
@@ -249,7 +249,7 @@ class Connection:
             timeout = limit if deadline is None else deadline.left(limit, "wait")
             more = self.stream.receive(_READ, timeout)
             if not more:
-                raise ProtocolError(
+                raise IncompleteHead(
                     "the server closed the connection in the middle of the answer's head"
                 )
             buffer += more

@@ -87,14 +87,14 @@ def test_a_tqdm_like_object_that_raises_is_harmless() -> None:
 
 
 def test_true_is_silent_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    for stream in (io.StringIO(), None):
+    written, closed = io.StringIO(), io.StringIO()
+    closed.close()
+    for stream in (written, closed, None):
         monkeypatch.setattr(sys, "stderr", stream)
         reporter = open_progress(True, 3)
         run(reporter)
-    closed = io.StringIO()
-    closed.close()
-    monkeypatch.setattr(sys, "stderr", closed)
-    run(open_progress(True, 3))
+        assert type(reporter) is Reporter
+    assert written.getvalue() == ""
 
 
 @pytest.mark.parametrize(("progress", "kind"), [(True, Terminal), ("always", io.StringIO)])
