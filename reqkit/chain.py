@@ -22,7 +22,7 @@ from .prepare import Policy, PreparedRequest, auth_of
 from .redirects import may_keep_auth, next_message
 from .response import Response
 from .routes import check_proxies
-from .settings import UNSET, Config
+from .settings import UNSET, Settings
 from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts, clock
 from .tls import check_cert, check_verify
 from .urls import DEFAULT_PORTS, Target, without_password
@@ -83,7 +83,7 @@ class Chain:
         self,
         session: Session,
         request: Request,
-        config: Config,
+        config: Settings,
         prefetch: bool | None = None,
         deadline: Deadline | None = None,
     ) -> None:
@@ -134,8 +134,8 @@ class Chain:
         elif follow not in (True, False):
             raise TypeError(f"allow_redirects is {follow!r}: expected True or False")
         self.allow_redirects = follow
-        limit = config["max_content_size"]
-        retries = config["max_retries"]
+        limit = config.max_content_size
+        retries = config.max_retries
         self.policy: Policy | None = None
         if deadline is not None or retries or limit is not None:
             self.policy = Policy(deadline, retries, limit)
@@ -183,7 +183,7 @@ class Chain:
 
     def _follow(self, response: Response) -> Response:
         history: list[Response] = []
-        most = self.config["max_redirects"]
+        most = self.config.max_redirects
         followed = 0
         while True:
             history.extend(response.history)
@@ -221,7 +221,7 @@ class Chain:
         self._first = request.target
         self._auth = request._auth
         history: list[Response] = []
-        most = self.config["max_redirects"]
+        most = self.config.max_redirects
         while (message := self.next_message(response)) is not None:
             if unsent:
                 yield message
@@ -275,7 +275,7 @@ class Chain:
             if (
                 auth is None
                 and after.host != first.host
-                and self.config["trust_env"]
+                and self.config.trust_env
                 and "authorization" not in message.headers
             ):
                 auth = environment.netrc_credentials(after.host)
@@ -367,7 +367,7 @@ class Chain:
         target = prepared._target
         if target is None or target.url is not prepared.url:
             target = prepared.target  # a hook or an auth has changed the URL
-        if config["verbose"] is not None:
+        if config.verbose is not None:
             self._tell(prepared)
         prepared._policy = self.policy
         verify, cert, timeouts = self.verify, self.cert, self.timeouts
@@ -375,7 +375,7 @@ class Chain:
             verify = keywords.get("verify", verify)
             cert = keywords.get("cert", cert)
             timeouts = keywords.get("timeout", timeouts)
-        trusts = config["trust_env"]
+        trusts = config.trust_env
         proxies = None
         if (
             self.proxies
@@ -403,10 +403,10 @@ class Chain:
         if not usual:
             response = taken(response, prepared, adapter)
         response.connection = self
-        response.max_content_size = config["max_content_size"]
+        response.max_content_size = config.max_content_size
         if hooks is not None and hooks["post_request"]:
             response.request = self._hooked("post_request", hooks, prepared)
-        if config["store_cookies"]:
+        if config.store_cookies:
             head = response._head
             if type(head) is not AnswerHead or "set-cookie" in head.index:
                 values = response.set_cookies()
@@ -433,7 +433,7 @@ class Chain:
     def _tell(self, prepared: PreparedRequest) -> None:
         now = datetime.datetime.now().isoformat(timespec="microseconds")
         url = without_password(prepared.url or "")
-        self.config["verbose"].write(f"{now}   {prepared.method}   {url}\n")
+        self.config.verbose.write(f"{now}   {prepared.method}   {url}\n")
 
     def _hooked(self, name: str, hooks: Hooks, prepared: PreparedRequest) -> PreparedRequest:
         if self.errors is None:
@@ -448,7 +448,7 @@ class Chain:
             proxy = environment.select_proxy(given, target.scheme, target.host, target.port)
             if proxy is not None:  # an empty one says: directly
                 return {target.scheme: proxy} if proxy else None
-        if self.config["trust_env"]:
+        if self.config.trust_env:
             proxy = environment.proxies_for(target.scheme, target.host, target.port)
             if proxy is not None:
                 return {target.scheme: proxy}

@@ -28,6 +28,7 @@ from .settings import (
     METHOD_KEYWORDS,
     UNSET,
     Config,
+    Settings,
     merge,
     merge_headers,
     unknown,
@@ -52,9 +53,9 @@ _SEND_KEYWORDS: Final = (
 
 
 @functools.cache
-def _untouched() -> Config:
-    """Return the settings of sessions whose own were never asked for. Not to be handed out."""
-    return Config()
+def _untouched() -> Settings:
+    """Return the settings of sessions whose own were never asked for."""
+    return Config().settings()
 
 
 class Session(Defaults, Stepping):
@@ -145,8 +146,8 @@ class Session(Defaults, Stepping):
         """The mounted adapters by prefix, the longest first."""
         if self._adapters is None:
             # One for both, so that limits count for both.
-            config = self._config or _untouched()
-            adapter = HTTPAdapter(config["pool_connections"], config["pool_maxsize"])
+            config = self._settings()
+            adapter = HTTPAdapter(config.pool_connections, config.pool_maxsize)
             self._adapters = {"https://": adapter, "http://": adapter}
         return self._adapters
 
@@ -204,11 +205,11 @@ class Session(Defaults, Stepping):
             adapters = self.adapters
         # Nothing mounted: no prefix to look for.
         if len(adapters) == 2 and "https://" in adapters and "http://" in adapters:
-            config = self._config
             adapter = adapters.get(f"{target.scheme}://")
             if adapter is not None:
-                if config is not None and type(adapter) is HTTPAdapter:
-                    adapter.resize(config["pool_connections"], config["pool_maxsize"])
+                if self._config is not None and type(adapter) is HTTPAdapter:
+                    config = self._settings()
+                    adapter.resize(config.pool_connections, config.pool_maxsize)
                 return adapter
         return self.get_adapter(target.url)
 
@@ -291,21 +292,28 @@ class Session(Defaults, Stepping):
         request = request_after_hooks(self, args, None)
         return self.perform(request) if return_response else request
 
+    def _settings(self, given: Mapping[str, Any] | None = None) -> Settings:
+        """Return the settings that count for a call, with its own on top."""
+        config = self._config
+        if given is not None:
+            return (Config() if config is None else config).merged(given).settings()
+        return _untouched() if config is None else config.settings()
+
     # -- from the request to the message ----------------------------------------------------
 
-    def _default_pairs(self, config: Config) -> Pairs:
+    def _default_pairs(self, config: Settings) -> Pairs:
         """Return the base headers with this session's on top: the same until either changes."""
-        base: Pairs = config["base_headers"].pairs()
+        base: Pairs = config.base_headers.pairs()
         if not self._headers:
             return base
         own = self._headers.pairs()
         merged = self._merged
         if merged is None or merged[0] is not base or merged[1] is not own:
-            pairs = merge_headers(config["base_headers"], self._headers).pairs()
+            pairs = merge_headers(config.base_headers, self._headers).pairs()
             merged = self._merged = (base, own, pairs)
         return merged[2]
 
-    def _default_headers(self, config: Config) -> CaseInsensitiveDict:
+    def _default_headers(self, config: Settings) -> CaseInsensitiveDict:
         return CaseInsensitiveDict(self._default_pairs(config))
 
     def prepare_request(self, request: Request) -> PreparedRequest:
@@ -314,11 +322,11 @@ class Session(Defaults, Stepping):
         Raises:
             RequestException: the URL, a header or another argument is wrong.
         """
-        return self._prepare(request, self.config.merged(request.config), None)
+        return self._prepare(request, self._settings(request.config), None)
 
-    def _prepare(self, request: Request, config: Config, chain: Chain | None) -> PreparedRequest:
+    def _prepare(self, request: Request, config: Settings, chain: Chain | None) -> PreparedRequest:
         prepared = PreparedRequest()
-        prepared._encode = config["encode_uri"]
+        prepared._encode = config.encode_uri
         method = request.method
         if method == "GET":
             prepared.method = method
@@ -333,11 +341,11 @@ class Session(Defaults, Stepping):
             params = merge(None, params)
         target = prepared._target = prepare_url(request.url, params, prepared._encode)
         prepared.url = target.url
-        if request._headers or not config["keep_alive"]:
+        if request._headers or not config.keep_alive:
             headers = self._default_headers(config)
             if request._headers:
                 headers = merge_headers(headers, request._headers)
-            if not config["keep_alive"] and "connection" not in headers:
+            if not config.keep_alive and "connection" not in headers:
                 headers["Connection"] = "close"
             prepared.headers = headers
         else:
@@ -361,17 +369,17 @@ class Session(Defaults, Stepping):
             prepared.apply_auth(auth)
         return prepared
 
-    def _auth_for(self, request: Request, target: Target, config: Config) -> Any:
+    def _auth_for(self, request: Request, target: Target, config: Settings) -> Any:
         """Return the auth that counts: the call's, the session's, the URL's, netrc's."""
         auth = request.auth
         if auth is None:
             auth = self.auth
         if auth is None:
             auth = target.userinfo
-        if auth is None and config["trust_env"] and environment.has_netrc():
+        if auth is None and config.trust_env and environment.has_netrc():
             auth = environment.netrc_credentials(target.host)
             if auth is not None and (
-                _has_authorization(request, self) or "authorization" in config["base_headers"]
+                _has_authorization(request, self) or "authorization" in config.base_headers
             ):
                 auth = None  # set by hand
         return None if auth is None else auth_of(auth)
@@ -434,10 +442,8 @@ class Session(Defaults, Stepping):
         outcome.response = outcome.error = None
         chain: Chain | None = None
         try:
-            config = self._config or _untouched()
-            if request.config is not None:
-                config = config.merged(request.config)
-            outcome.safe = config["safe_mode"]
+            config = self._settings(request.config)
+            outcome.safe = config.safe_mode
             chain = outcome.chain = Chain(self, request, config, prefetch, deadline)
             chain.errors = outcome.errors
             if self._own_steps:
@@ -446,7 +452,7 @@ class Session(Defaults, Stepping):
                 prepared = chain.prepared = self._prepare(request, config, chain)
                 response = chain.run(prepared)
             outcome.response = response
-            if config["danger_mode"]:
+            if config.danger_mode:
                 response.raise_for_status()
         except RequestException as error:
             if error.request is None:
@@ -525,14 +531,14 @@ class Session(Defaults, Stepping):
         outcome = Outcome(given)
         chain: Chain | None = None
         try:
-            config = self.config.merged(given.config)
-            outcome.safe = config["safe_mode"]
+            config = self._settings(given.config)
+            outcome.safe = config.safe_mode
             chain = outcome.chain = Chain(self, given, config)
             chain.prepared = request
             if request._jars is not None:
                 chain.cookies = request._jars[1]
             outcome.response = chain.run(request)
-            if config["danger_mode"]:
+            if config.danger_mode:
                 outcome.response.raise_for_status()
         except RequestException as error:
             if error.request is None:

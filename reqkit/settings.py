@@ -16,6 +16,7 @@ __all__ = [
     "METHOD_KEYWORDS",
     "UNSET",
     "Config",
+    "Settings",
     "base_headers",
     "merge",
     "merge_headers",
@@ -162,15 +163,42 @@ def _check(name: Any, value: Any) -> Any:
     raise ConfigError(f"there is no config key {name!r}: {hint}")
 
 
+class Settings:
+    """A `Config` to be read: an item of a dictionary's subclass costs many times an attribute."""
+
+    __slots__ = tuple(_DEFAULTS)
+
+    base_headers: CaseInsensitiveDict
+    verbose: Any
+    max_redirects: int
+    keep_alive: bool
+    max_retries: Any
+    danger_mode: bool
+    safe_mode: bool
+    pool_connections: int
+    pool_maxsize: int
+    encode_uri: bool
+    store_cookies: bool
+    trust_env: bool
+    max_content_size: int | None
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
 class Config(dict[str, Any]):
     """The settings of a session or a call; a wrong key or value is a `ConfigError` at once.
 
     ``base_headers`` given are merged with the defaults; None as a value removes one.
     """
 
-    __slots__ = ()
+    __slots__ = ("_settings",)
+
+    _settings: Settings | None
 
     def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        self._settings = None
         super().__init__(_DEFAULTS)
         dict.__setitem__(self, "base_headers", base_headers())
         if given:
@@ -178,8 +206,16 @@ class Config(dict[str, Any]):
                 raise ConfigError(f"config is {given!r}: expected a dictionary")
             self.update(given)
 
+    def settings(self) -> Settings:
+        """Return what counts now, to be read and not to be kept: the same until a change."""
+        settings = self._settings
+        if settings is None:
+            settings = self._settings = Settings(self)
+        return settings
+
     def __setitem__(self, name: str, value: Any) -> None:
         dict.__setitem__(self, name, _check(name, value))
+        self._settings = None
 
     def __delitem__(self, name: str) -> None:
         """Set a key back to its default."""
@@ -189,6 +225,15 @@ class Config(dict[str, Any]):
         """Set several at once, with the checks of setting one."""
         for name, value in dict(*others, **named).items():
             self[name] = value
+
+    def __ior__(self, other: Any) -> Config:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def clear(self) -> None:
+        """Set all keys back to their defaults."""
+        for name in _DEFAULTS:
+            del self[name]
 
     def setdefault(self, name: str, default: Any = None) -> Any:
         """Return the value of a key: each has one."""
@@ -204,8 +249,7 @@ class Config(dict[str, Any]):
 
     def copy(self) -> Config:
         """Return a copy."""
-        copied = Config.__new__(Config)
-        dict.update(copied, self)
+        copied = _rebuild_config(self)
         dict.__setitem__(copied, "base_headers", self["base_headers"].copy())
         return copied
 
@@ -220,6 +264,7 @@ class Config(dict[str, Any]):
             if name == "base_headers" and isinstance(value, Mapping):
                 headers = merge_headers(merged["base_headers"], value)
                 dict.__setitem__(merged, name, headers)
+                merged._settings = None
             elif value is None and name in _DEFAULTS:
                 del merged[name]
             else:
@@ -232,6 +277,7 @@ class Config(dict[str, Any]):
 
 def _rebuild_config(values: dict[str, Any]) -> Config:
     config = Config.__new__(Config)
+    config._settings = None
     dict.update(config, values)
     return config
 

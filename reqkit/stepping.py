@@ -17,7 +17,7 @@ from .redirects import may_keep_auth, redirect_location, redirect_method
 from .request import Request
 from .response import Response
 from .routes import parse_proxy
-from .settings import UNSET, Config
+from .settings import UNSET, Settings
 from .verbs import Verbs
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Stepping(Verbs):
             request.method, request.url, timeout=timeout, verify=verify, cert=cert,
             proxies=proxies, stream=stream,
         )  # fmt: skip
-        chain = Chain(self._as_session(), given, self.config)
+        chain = Chain(self._as_session(), given, self._as_session()._settings())
         yield from chain.steps(response, request, yield_requests)
 
     def merge_environment_settings(
@@ -145,7 +145,7 @@ class Stepping(Verbs):
 
     # -- by the steps that a subclass has of its own ------------------------------------------
 
-    def _by_own_steps(self, outcome: Outcome, chain: Chain, config: Config) -> Response:
+    def _by_own_steps(self, outcome: Outcome, chain: Chain, config: Settings) -> Response:
         """Send a request as a subclass has it. Blocks."""
         request, steps = outcome.request, self._own_steps
         session = self._as_session()
