@@ -36,6 +36,8 @@ __all__ = ["Chain"]
 
 #: Bytes of a redirect's body that are read so that its connection can be kept.
 _MOST_DRAINED: Final = 256 * 1024
+#: What a call may say of the connections that are kept: it counts when its own come back.
+_POOL_SIZES: Final = frozenset(("pool_connections", "pool_maxsize"))
 #: Seconds after which that is given up: a new connection is made sooner.
 _LONGEST_DRAIN: Final = 1.0
 
@@ -135,9 +137,12 @@ class Chain:
         self.allow_redirects = follow
         limit = config["max_content_size"]
         retries = config["max_retries"]
+        kept: tuple[int, int] | None = None
+        if request.config and not _POOL_SIZES.isdisjoint(request.config):
+            kept = (config["pool_connections"], config["pool_maxsize"])
         self.policy: Policy | None = None
-        if deadline is not None or retries or limit is not None:
-            self.policy = Policy(deadline, retries, limit)
+        if deadline is not None or retries or limit is not None or kept is not None:
+            self.policy = Policy(deadline, retries, limit, kept=kept)
         #: Whether auth was given, so that credentials found elsewhere do not count.
         self._asked = request.auth is not None or session.auth is not None
         self._auth: Any = None
@@ -404,7 +409,7 @@ class Chain:
             return timeouts
         policy = self.policy or Policy()
         prepared._policy = Policy(
-            policy.deadline, policy.retries, policy.max_content_size, timeouts
+            policy.deadline, policy.retries, policy.max_content_size, timeouts, policy.kept
         )
         if timeouts is DEFAULT_TIMEOUTS:
             return None

@@ -27,9 +27,11 @@ class Policy:
         retries: how often a failed connection is tried again: an int or a urllib3 Retry.
         max_content_size: bytes of the decoded body, or None.
         timeouts: the `reqkit.timeouts.Timeouts` that count where a user's adapter sets none.
+        kept: how many hosts' connections, and how many of each, are kept when this one's comes
+            back; None leaves it to the session.
     """
 
-    __slots__ = ("deadline", "max_content_size", "retries", "timeouts")
+    __slots__ = ("deadline", "kept", "max_content_size", "retries", "timeouts")
 
     def __init__(
         self,
@@ -37,8 +39,10 @@ class Policy:
         retries: Any = None,
         max_content_size: int | None = None,
         timeouts: Any = None,
+        kept: tuple[int, int] | None = None,
     ) -> None:
         self.deadline = deadline
+        self.kept = kept
         self.retries = retries
         self.max_content_size = max_content_size
         self.timeouts = timeouts

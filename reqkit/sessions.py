@@ -109,6 +109,8 @@ class Session(Defaults, Stepping):
         self._timeout: Any = UNSET
         self._base: tuple[Any, Any, Any] | None = None
         self._adapters: dict[str, BaseAdapter] | None = None
+        #: The adapter that nobody mounted: its pools follow `config`.
+        self._own_adapter: HTTPAdapter | None = None
         self.auth = auth
         if proxies is not None:
             check_proxies(proxies)
@@ -144,6 +146,7 @@ class Session(Defaults, Stepping):
             config = self._config or _untouched()
             adapter = HTTPAdapter(config["pool_connections"], config["pool_maxsize"])
             self._adapters = {"https://": adapter, "http://": adapter}
+            self._own_adapter = adapter
         return self._adapters
 
     @adapters.setter
@@ -181,8 +184,9 @@ class Session(Defaults, Stepping):
             config = self._config
             adapter = adapters.get(f"{target.scheme}://")
             if adapter is not None:
-                if config is not None and type(adapter) is HTTPAdapter:
-                    adapter.resize(config["pool_connections"], config["pool_maxsize"])
+                own = self._own_adapter
+                if config is not None and own is adapter:  # one that was mounted has its own sizes
+                    own.resize(config["pool_connections"], config["pool_maxsize"])
                 return adapter
         return self.get_adapter(target.url)
 
