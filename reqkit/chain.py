@@ -267,14 +267,10 @@ class Chain:
             self._rebuild_auth(message, response)
             return message
         auth: Any = self._auth if at_home else None
-        if auth is None and not self._asked:
+        # What was set by hand, and may go there, comes before what the server says.
+        if auth is None and not self._asked and "authorization" not in message.headers:
             auth = after.userinfo
-            if (
-                auth is None
-                and after.host != first.host
-                and self.config["trust_env"]
-                and "authorization" not in message.headers
-            ):
+            if auth is None and after.host != first.host and self.config["trust_env"]:
                 auth = environment.netrc_credentials(after.host)
             auth = auth_of(auth)
             if not at_home and auth is not None and auth == self._auth:
