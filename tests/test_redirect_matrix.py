@@ -408,6 +408,7 @@ def test_netrc_counts_for_each_host_by_itself(
     host = (first.get("Host") or "").partition(":8")[0]
     there = (second.get("Host") or "").partition(":8")[0]
     assert first.get("Authorization") == OF_HOST.get(host)
+    wanted: str | None
     if "A" in follows and host in OF_HOST:
         wanted = OF_HOST[host]
     elif way in SAID:
@@ -474,7 +475,9 @@ BECOMES: Mapping[int, Mapping[str, str]] = {
 def test_methods_and_bodies(town: Town, status: int, method: str, where: str, face: Any) -> None:
     town.redirect(where, status)
     sent = b"" if method in ("GET", "HEAD", "OPTIONS") else BODY
-    keywords = {"data": sent or None, "headers": {"X-Trace": "1", **DESCRIBING}}
+    keywords: dict[str, Any] = {
+        "data": sent or None, "headers": {"X-Trace": "1", **DESCRIBING},
+    }  # fmt: skip
     with reqkit.Session() as session:
         if face is core:
             session.request(method, "http://a.example/start", allow_redirects=True, **keywords)
