@@ -86,6 +86,18 @@ class Town(StdlibNetwork):
             return answered
 
 
+class Loopback(StdlibNetwork):
+    """All names are this machine's, at their own ports."""
+
+    def scope(self) -> Any:
+        return id(self)
+
+    def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
+        if ":" in host:
+            return [Address(socket.AF_INET6, ("::1", port, 0, 0))]
+        return [Address(socket.AF_INET, ("127.0.0.1", port))]
+
+
 @contextmanager
 def built(authority: Authority) -> Iterator[Town]:
     """Start a town's two servers; `used` has tests live in it."""
@@ -103,9 +115,16 @@ def built(authority: Authority) -> Iterator[Town]:
 
 
 @contextmanager
+def resolving(by: StdlibNetwork) -> Iterator[None]:
+    """Have the blocking client and greenlets look names up in a network of the tests'."""
+    with pytest.MonkeyPatch.context() as patch, network.use(by):
+        patch.setattr(GEVENT, "resolve", by.resolve)
+        yield
+
+
+@contextmanager
 def used(town: Town) -> Iterator[Town]:
     """Have the blocking client and greenlets find a town's hosts, and nothing else."""
-    with pytest.MonkeyPatch.context() as patch, network.use(town):
-        patch.setattr(GEVENT, "resolve", town.resolve)
+    with resolving(town):
         yield town
         town.clear()
