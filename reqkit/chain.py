@@ -62,6 +62,7 @@ class Chain:
     __slots__ = (
         "_asked",
         "_auth",
+        "_bound_to",
         "_first",
         "_network",
         "allow_redirects",
@@ -147,6 +148,8 @@ class Chain:
         self._asked = request.auth is not None or session.auth is not None
         self._auth: Any = None
         self._first: Target | None = None
+        #: The origin that cookies without a domain belong to.
+        self._bound_to: tuple[str, str, int] = ("", "", 0)
         self._network = current()
 
     def keywords(self) -> dict[str, Any]:
@@ -166,8 +169,7 @@ class Chain:
         Raises:
             RequestException: the request failed.
         """
-        self._first = prepared.target
-        self._auth = prepared._auth
+        self._begin(prepared)
         response = self._answered(prepared)
         if response.is_redirect or (self.session._own_steps and self._points_on(response)):
             if self.allow_redirects:
@@ -177,6 +179,15 @@ class Chain:
         if self.prefetch:
             response.content  # noqa: B018 reads it
         return response
+
+    def _begin(self, prepared: PreparedRequest) -> None:
+        """Note what belongs to the origin of the chain's first message, and which one that is."""
+        self._first = prepared.target
+        self._auth = prepared._auth
+        # A message that goes on with another chain, step by step, is not the first.
+        self._bound_to = prepared._bound_to or prepared.target.origin
+        if self.cookies is None and prepared._jars is not None:
+            self.cookies = prepared._jars[1]
 
     def _follow(self, response: Response) -> Response:
         history: list[Response] = []
@@ -215,8 +226,7 @@ class Chain:
         Yields:
             each answer.
         """
-        self._first = request.target
-        self._auth = request._auth
+        self._begin(request)
         history: list[Response] = []
         most = self.config["max_redirects"]
         while (message := self.next_message(response)) is not None:
@@ -227,7 +237,7 @@ class Chain:
             history.append(response)
             if len(history) > most:
                 raise TooManyRedirects(
-                    f"{without_password(self._first.url)}: more than {most} redirects; raise"
+                    f"{without_password(request.url or '')}: more than {most} redirects; raise"
                     " config['max_redirects'] if that is right",
                     response=response,
                 )
@@ -261,7 +271,8 @@ class Chain:
                 message.prepare_content_length(None)
         first = self._first if self._first is not None else sent.target
         after = message.target
-        self.session._write_cookies(message, self.cookies, first.origin, self.removed)
+        message._bound_to = self._bound_to
+        self.session._write_cookies(message, self.cookies, self._bound_to, self.removed)
         at_home = may_keep_auth(first, after)
         if not at_home and not steps.isdisjoint(("rebuild_auth", "should_strip_auth")):
             self._rebuild_auth(message, response)

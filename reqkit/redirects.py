@@ -113,6 +113,7 @@ def _place_to_go(response: Response, before: Target, location: str) -> Target:
 
 def _take_off_auth_and_cookies(message: PreparedRequest, sent: PreparedRequest) -> None:
     """Take off what was written for one message alone: it is written anew, or not at all."""
+    message._auth = None
     message._auth_hooks = None
     if sent._auth_hooks:
         for hook in sent._auth_hooks:

@@ -497,8 +497,6 @@ class Session(Defaults, Stepping):
             outcome.safe = config["safe_mode"]
             chain = outcome.chain = Chain(self, given, config)
             chain.prepared = request
-            if request._jars is not None:
-                chain.cookies = request._jars[1]
             outcome.response = chain.run(request)
             if config["danger_mode"]:
                 outcome.response.raise_for_status()

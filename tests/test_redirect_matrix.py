@@ -500,3 +500,65 @@ def test_methods_and_bodies(town: Town, status: int, method: str, where: str, fa
     wanted = {} if dropped else before["content"]
     assert (after["method"], after["body"]) == (expected, b"" if dropped else sent)
     assert (after["content"], after["X-Trace"]) == (wanted, "1")
+
+
+# -- step by step, and then on
+
+
+def by_send(session: reqkit.Session, first: reqkit.Response) -> reqkit.Response:
+    assert first.next is not None
+    return session.send(first.next)
+
+
+def by_two_steps(session: reqkit.Session, first: reqkit.Response) -> reqkit.Response:
+    assert first.next is not None
+    second = session.send(first.next, allow_redirects=False)
+    return by_send(session, second)
+
+
+def by_resolving(session: reqkit.Session, first: reqkit.Response) -> reqkit.Response:
+    *_, last = session.resolve_redirects(first, first.request)
+    assert isinstance(last, reqkit.Response)
+    return last
+
+
+def by_resolving_the_rest(session: reqkit.Session, first: reqkit.Response) -> reqkit.Response:
+    assert first.next is not None
+    second = session.send(first.next, allow_redirects=False)
+    return by_resolving(session, second)
+
+
+ONWARD = {
+    "stay away": ("http://b.example/one", "/end", False),
+    "on to another": ("http://b.example/one", "http://sub.a.example/end", False),
+    "to another port": ("http://a.example:8080/one", "/end", False),
+    "to plain http": ("http://b.example:8080/one", "http://b.example/end", False),
+    "stay at home": ("/one", "http://a.example/end", True),
+}
+
+
+@pytest.mark.parametrize("given", ["pair", "custom", "digest", "URL", "session's auth", "by hand"])
+@pytest.mark.parametrize("onward", [by_send, by_two_steps, by_resolving, by_resolving_the_rest])
+@pytest.mark.parametrize("way", ONWARD)
+def test_who_steps_takes_nothing_along_either(
+    town: Town, way: str, onward: Callable[..., reqkit.Response], given: str
+) -> None:
+    """The chain has one first origin, though it is sent by several calls."""
+    location, then, at_home = ONWARD[way]
+    profile = PROFILES[given]
+    keywords = {"cookies": {"call": "1"}, **profile.keywords}
+    moved = answer(302, b"", [("Location", location)])
+    digest = given == "digest"
+    town.answers["/start"] = challenging(moved) if digest else moved
+    town.redirect(then, path="/one")
+    with reqkit.Session(**keywords.pop("session", {})) as session:
+        session.cookies.set("session", "2")
+        url = f"http://{profile.userinfo}a.example/start"
+        first = session.get(url, allow_redirects=False, **keywords)
+        assert onward(session, first).ok
+    for path in ("/one", "/end"):
+        hop = got(town.hop(path))
+        assert hop["Authorization"] == (profile.authorization if at_home else None)
+        assert hop["X-Api-Key"] == (profile.own if at_home else None)
+        cookies = [profile.cookie] if profile.cookie else ["call=1", "session=2"]
+        assert hop["Cookie"] == (cookies if at_home else [""])
