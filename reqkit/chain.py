@@ -188,6 +188,7 @@ class Chain:
         self._bound_to = prepared._bound_to or prepared.target.origin
         if self.cookies is None and prepared._jars is not None:
             self.cookies = prepared._jars[1]
+            self.removed = prepared._left_out
 
     def _follow(self, response: Response) -> Response:
         history: list[Response] = []

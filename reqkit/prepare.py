@@ -90,6 +90,7 @@ class PreparedRequest:
         "_hooks",
         "_in_auth",
         "_jars",
+        "_left_out",
         "_length",
         "_own_jar",
         "_pairs",
@@ -123,6 +124,8 @@ class PreparedRequest:
         self._length: int | None = None
         #: What the Cookie header was written from: the session's jar and the call's.
         self._jars: tuple[Any, CookieJar | None] | None = None
+        #: Names of the session's cookies that the call leaves out.
+        self._left_out: frozenset[str] = frozenset()
         self._own_jar: CookieJar | None = None
         self._wrote_cookies = False
         self._bound_to: tuple[str, str, int] | None = None
@@ -284,6 +287,7 @@ class PreparedRequest:
             removed: names that are left out.
         """
         self._jars = (jar, given)
+        self._left_out = removed
         self._own_jar = None
         self._bound_to = bound_to
         if "cookie" not in self.headers:
@@ -450,7 +454,7 @@ def _rebuild(state: dict[str, Any]) -> PreparedRequest:
 
 _COPIED = (
     "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_policy", "_auth",
-    "_jars", "_bound_to", "_wrote_cookies",
+    "_jars", "_bound_to", "_left_out", "_wrote_cookies",
 )  # fmt: skip
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"))
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
