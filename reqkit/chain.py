@@ -278,18 +278,28 @@ class Chain:
         if not at_home and not steps.isdisjoint(("rebuild_auth", "should_strip_auth")):
             self._rebuild_auth(message, response)
             return message
-        auth: Any = self._auth if at_home else None
+        auth = self._auth if at_home else None
         # What was set by hand, and may go there, comes before what the server says.
         if auth is None and not self._asked and "authorization" not in message.headers:
-            auth = after.userinfo
-            if auth is None and after.host != first.host and self.config["trust_env"]:
-                auth = environment.netrc_credentials(after.host)
-            auth = auth_of(auth)
+            auth = self._auth_found(sent.target, after, first)
             if not at_home and auth is not None and auth == self._auth:
                 auth = None  # netrc's default entry: the first origin had it already
         if auth is not None:
             message.apply_auth(auth)
         return message
+
+    def _auth_found(self, before: Target, after: Target, first: Target) -> Any:
+        """Return the auth that nobody gave: the Location's own, or that of netrc."""
+        found = after.userinfo
+        # netrc knows no schemes and ports: a host's entry counts where other auth would go on.
+        if (
+            found is None
+            and self.config["trust_env"]
+            and after.host != first.host
+            and (after.host != before.host or may_keep_auth(before, after))
+        ):
+            found = environment.netrc_credentials(after.host)
+        return auth_of(found)
 
     def _points_on(self, response: Response) -> bool:
         return "get_redirect_target" in self.session._own_steps and bool(

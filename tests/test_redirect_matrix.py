@@ -429,6 +429,30 @@ def test_netrc_holds_for_all_messages_to_a_host(town: Town, netrc: Callable[[str
     ]  # fmt: skip
 
 
+#: A second hop, to a host that netrc knows, and a third; whether its entry goes there too.
+NETRC_ONWARD = {
+    "same origin": ("https://b.example/one", "https://b.example/end", True),
+    "to https": ("http://b.example/one", "https://b.example/end", True),
+    "to http": ("https://b.example/one", "http://b.example/end", False),
+    "to another port": ("http://b.example/one", "http://b.example:8080/end", False),
+}
+
+
+@pytest.mark.parametrize("way", NETRC_ONWARD)
+def test_netrc_vouches_for_no_lesser_place_of_a_host(
+    town: Town, way: str, netrc: Callable[[str], None]
+) -> None:
+    """It knows no schemes and ports: where other auth would stay behind, so does this."""
+    one, end, goes_on = NETRC_ONWARD[way]
+    netrc("machine b.example login b password b\n")
+    town.redirect(one)
+    town.redirect(end, path="/one")
+    town.get()
+    assert town.hop("/start").get("Authorization") is None
+    assert town.hop("/one").get("Authorization") == basic("b:b")
+    assert town.hop("/end").get("Authorization") == (basic("b:b") if goes_on else None)
+
+
 def test_netrcs_default_does_not_travel(town: Town, netrc: Callable[[str], None]) -> None:
     netrc("default login d password d\n")
     town.redirect("http://b.example/end")
