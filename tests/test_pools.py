@@ -235,25 +235,6 @@ def test_what_must_not_be_kept(scripted: Scripted, data: bytes) -> None:
     assert server.connections_opened == 3
 
 
-def test_bytes_that_come_unasked_cost_the_connection(scripted: Scripted) -> None:
-    sent, go_on = threading.Event(), threading.Event()
-
-    def handler(connection: Connection) -> None:
-        while connection.recv_request() is not None:
-            connection.send(answer(200, b"%d" % connection.number))
-            if connection.number == 1:
-                connection.wait(go_on)
-                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-                sent.set()
-
-    server = scripted(handler)
-    with reqkit.Session() as session:
-        assert session.get(server()).text == "1"
-        go_on.set()
-        assert sent.wait(20)
-        assert session.post(server(), data="x").text == "2"
-
-
 def test_a_half_read_connection_is_never_used_again(scripted: Scripted) -> None:
     release = threading.Event()
     server = scripted(slow(release))

@@ -526,6 +526,38 @@ def test_methods_and_bodies(town: Town, status: int, method: str, where: str, fa
     assert (after["content"], after["X-Trace"]) == (wanted, "1")
 
 
+# -- round and round
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("given", ["pair", "bearer", "custom", "URL", "by hand"])
+def test_a_loop_of_two_hosts_tells_the_second_nothing(town: Town, given: str, status: int) -> None:
+    profile = PROFILES[given]
+    town.redirect("http://b.example/there", status)
+    town.redirect("http://a.example/start", status, path="/there")
+    with reqkit.Session(config={"max_redirects": 6}) as session:
+        session.cookies.set("session", "2")
+        with pytest.raises(reqkit.TooManyRedirects):
+            session.post(f"http://{profile.userinfo}a.example/start", data=BODY, **profile.keywords)
+    here, there = town.all_hops("/start"), town.all_hops("/there")
+    assert (len(here), len(there)) == (4, 3)
+    for hop in there:
+        told = got(hop)
+        assert (told["Authorization"], told["X-Api-Key"], told["Cookie"]) == (None, None, [""])
+        assert told["Host"] == "b.example"
+    for number, hop in enumerate(here):
+        told = got(hop)
+        # What was set by hand does not come back.
+        if given == "by hand" and number:
+            assert (told["Authorization"], told["Cookie"]) == (None, ["session=2"])
+        else:
+            assert told["Authorization"] == profile.authorization
+            assert told["X-Api-Key"] == profile.own
+    repeated = STATUSES[status]
+    assert {hop.method for hop in (*here[1:], *there)} == {"POST" if repeated else "GET"}
+    assert {hop.body for hop in (*here[1:], *there)} == {BODY if repeated else b""}
+
+
 # -- step by step, and then on
 
 

@@ -176,17 +176,17 @@ REFUSED: Mapping[bytes, type[reqkit.RequestException]] = {
 def test_what_is_no_place_to_go_is_an_error(
     town: Town, location: bytes, session: reqkit.Session, send: Send
 ) -> None:
-    town.answers["/start"] = (
-        b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
-    )
-    with pytest.raises(REFUSED[location]) as caught:
-        send("http://user:s3cret@a.example/start", session=session)
-    error = caught.value
-    assert error.response.status_code == 302
-    assert error.request.url == "http://user:s3cret@a.example/start"
-    assert "a.example/start" in str(error)
-    assert "s3cret" not in str(error)
-    assert len(town.hops) == 1
+    for sent, status in enumerate((301, 302, 303, 307, 308), 1):
+        head = f"HTTP/1.1 {status} Moved\r\nContent-Length: 0\r\nLocation: ".encode()
+        town.answers["/start"] = head + location + b"\r\n\r\n"
+        with pytest.raises(REFUSED[location]) as caught:
+            send("http://user:s3cret@a.example/start", session=session)
+        error = caught.value
+        assert error.response.status_code == status
+        assert error.request.url == "http://user:s3cret@a.example/start"
+        assert "a.example/start" in str(error)
+        assert "s3cret" not in str(error)
+        assert len(town.hops) == sent
 
 
 @pytest.mark.parametrize("inside", [b"\r", b"\n", b"\0", b"\r\n evil"])
