@@ -179,16 +179,17 @@ class Session(Defaults, Stepping):
         if "get_adapter" in self._own_steps:
             return self.get_adapter(url=target.url)
         adapters = self.adapters
+        adapter: BaseAdapter | None = None
         # Nothing mounted: no prefix to look for.
         if len(adapters) == 2 and "https://" in adapters and "http://" in adapters:
-            config = self._config
             adapter = adapters.get(f"{target.scheme}://")
-            if adapter is not None:
-                own = self._own_adapter
-                if config is not None and own is adapter:  # one that was mounted has its own sizes
-                    own.resize(config["pool_connections"], config["pool_maxsize"])
-                return adapter
-        return self.get_adapter(target.url)
+        if adapter is None:
+            adapter = self.get_adapter(target.url)
+        config, own = self._config, self._own_adapter
+        # One that was mounted has its own sizes.
+        if config is not None and own is not None and own is adapter:
+            own.resize(config["pool_connections"], config["pool_maxsize"])
+        return adapter
 
     def close(self) -> None:
         """Close the connections. The session can be used again."""

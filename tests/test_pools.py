@@ -129,6 +129,19 @@ def test_the_one_shot_functions_count_it_too(scripted: Scripted) -> None:
     server.wait_until(lambda server: server.connections_open == 1)
 
 
+def test_the_sizes_can_be_changed_where_something_else_is_mounted(scripted: Scripted) -> None:
+    release = threading.Event()
+    server = scripted(slow(release))
+    with reqkit.Session() as session:
+        session.mount("http://elsewhere.example/", HTTPAdapter())
+        responses = in_hand(session, server("/slow"), 3)
+        release.set()
+        assert [response.text for response in responses] == ["body"] * 3
+        session.config["pool_maxsize"] = 1
+        session.get(server())
+        server.wait_until(lambda server: server.connections_open == 1)
+
+
 def test_a_mounted_adapter_keeps_its_own_sizes(scripted: Scripted) -> None:
     release = threading.Event()
     server = scripted(slow(release))
