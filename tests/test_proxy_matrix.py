@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -240,14 +239,9 @@ def cutting(upstream: int, most: int, reset: bool) -> Callable[[Connection], Non
     def handler(connection: Connection) -> None:
         connection.recv_request()
         connection.send(answer(200, length=False))
-        left = most
-        with socket.create_connection(("127.0.0.1", upstream), timeout=20) as sock:
-            while left > 0:
-                sock.sendall(connection.recv_some())
-                data = sock.recv(left)
-                connection.send(data)
-                left -= len(data)
-        if not most:
+        if most:
+            connection.relay("127.0.0.1", upstream, most)
+        else:
             connection.recv_some()
         if reset:
             connection.reset()

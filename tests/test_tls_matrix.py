@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -376,14 +375,9 @@ def cutting(upstream: ScriptedServer, most: int, reset: bool) -> Callable[[Conne
     """Pass a handshake on to a server, and break it off after so many bytes of the server's."""
 
     def handler(connection: Connection) -> None:
-        left = most
-        with socket.create_connection(("127.0.0.1", upstream.port), timeout=20) as sock:
-            while left > 0:
-                sock.sendall(connection.recv_some())
-                data = sock.recv(left)
-                connection.send(data)
-                left -= len(data)
-        if not most:
+        if most:
+            connection.relay("127.0.0.1", upstream.port, most)
+        else:
             connection.recv_some()
         if reset:
             connection.reset()
