@@ -341,6 +341,8 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 connection = self._connect(key, route, request, network, limits, deadline, times)
                 pool.opened += 1
                 answer = exchange(connection, request, head, block.closes, limits, deadline, times)
+            if request._policy is not None:
+                connection.beside = request._policy.kept
         except BaseException as error:
             phase = "connect"
             if connection is not None:

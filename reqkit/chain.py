@@ -37,6 +37,8 @@ __all__ = ["Chain"]
 
 #: Bytes of a redirect's body that are read so that its connection can be kept.
 _MOST_DRAINED: Final = 256 * 1024
+#: What a call may say of the connections that are kept: it counts when its own come back.
+_POOL_SIZES: Final = frozenset(("pool_connections", "pool_maxsize"))
 #: Seconds after which that is given up: a new connection is made sooner.
 _LONGEST_DRAIN: Final = 1.0
 
@@ -61,6 +63,7 @@ class Chain:
     __slots__ = (
         "_asked",
         "_auth",
+        "_bound_to",
         "_first",
         "_network",
         "allow_redirects",
@@ -136,13 +139,18 @@ class Chain:
         self.allow_redirects = follow
         limit = config.max_content_size
         retries = config.max_retries
+        kept: tuple[int, int] | None = None
+        if request.config and not _POOL_SIZES.isdisjoint(request.config):
+            kept = (config.pool_connections, config.pool_maxsize)
         self.policy: Policy | None = None
-        if deadline is not None or retries or limit is not None:
-            self.policy = Policy(deadline, retries, limit)
+        if deadline is not None or retries or limit is not None or kept is not None:
+            self.policy = Policy(deadline, retries, limit, kept=kept)
         #: Whether auth was given, so that credentials found elsewhere do not count.
         self._asked = request.auth is not None or session.auth is not None
         self._auth: Any = None
         self._first: Target | None = None
+        #: The origin that cookies without a domain belong to.
+        self._bound_to: tuple[str, str, int] = ("", "", 0)
         self._network = current()
 
     def keywords(self) -> dict[str, Any]:
@@ -162,8 +170,7 @@ class Chain:
         Raises:
             RequestException: the request failed.
         """
-        self._first = prepared._target or prepared.target
-        self._auth = prepared._auth
+        self._begin(prepared)
         response = (
             self._send_one(prepared, None)
             if prepared._auth_hooks is None
@@ -180,6 +187,16 @@ class Chain:
         if self.prefetch:
             response.content  # noqa: B018 reads it
         return response
+
+    def _begin(self, prepared: PreparedRequest) -> None:
+        """Note what belongs to the origin of the chain's first message, and which one that is."""
+        self._first = first = prepared._target or prepared.target
+        self._auth = prepared._auth
+        # A message that goes on with another chain, step by step, is not the first.
+        self._bound_to = prepared._bound_to or first.origin
+        if self.cookies is None and prepared._jars is not None:
+            self.cookies = prepared._jars[1]
+            self.removed = prepared._left_out
 
     def _follow(self, response: Response) -> Response:
         history: list[Response] = []
@@ -218,8 +235,7 @@ class Chain:
         Yields:
             each answer.
         """
-        self._first = request.target
-        self._auth = request._auth
+        self._begin(request)
         history: list[Response] = []
         most = self.config.max_redirects
         while (message := self.next_message(response)) is not None:
@@ -230,7 +246,7 @@ class Chain:
             history.append(response)
             if len(history) > most:
                 raise TooManyRedirects(
-                    f"{without_password(self._first.url)}: more than {most} redirects; raise"
+                    f"{without_password(request.url or '')}: more than {most} redirects; raise"
                     " config['max_redirects'] if that is right",
                     response=response,
                 )
@@ -264,27 +280,34 @@ class Chain:
                 message.prepare_content_length(None)
         first = self._first if self._first is not None else sent.target
         after = message.target
-        self.session._write_cookies(message, self.cookies, first.origin, self.removed)
+        message._bound_to = self._bound_to
+        self.session._write_cookies(message, self.cookies, self._bound_to, self.removed)
         at_home = may_keep_auth(first, after)
         if not at_home and not steps.isdisjoint(("rebuild_auth", "should_strip_auth")):
             self._rebuild_auth(message, response)
             return message
-        auth: Any = self._auth if at_home else None
-        if auth is None and not self._asked:
-            auth = after.userinfo
-            if (
-                auth is None
-                and after.host != first.host
-                and self.config.trust_env
-                and "authorization" not in message.headers
-            ):
-                auth = environment.netrc_credentials(after.host)
-            auth = auth_of(auth)
+        auth = self._auth if at_home else None
+        # What was set by hand, and may go there, comes before what the server says.
+        if auth is None and not self._asked and "authorization" not in message.headers:
+            auth = self._auth_found(sent.target, after, first)
             if not at_home and auth is not None and auth == self._auth:
                 auth = None  # netrc's default entry: the first origin had it already
         if auth is not None:
             message.apply_auth(auth)
         return message
+
+    def _auth_found(self, before: Target, after: Target, first: Target) -> Any:
+        """Return the auth that nobody gave: the Location's own, or that of netrc."""
+        found = after.userinfo
+        # netrc knows no schemes and ports: a host's entry counts where other auth would go on.
+        if (
+            found is None
+            and self.config.trust_env
+            and after.host != first.host
+            and (after.host != before.host or may_keep_auth(before, after))
+        ):
+            found = environment.netrc_credentials(after.host)
+        return auth_of(found)
 
     def _points_on(self, response: Response) -> bool:
         return "get_redirect_target" in self.session._own_steps and bool(
@@ -423,7 +446,7 @@ class Chain:
             return timeouts
         policy = self.policy or Policy()
         prepared._policy = Policy(
-            policy.deadline, policy.retries, policy.max_content_size, timeouts
+            policy.deadline, policy.retries, policy.max_content_size, timeouts, policy.kept
         )
         if timeouts is DEFAULT_TIMEOUTS:
             return None

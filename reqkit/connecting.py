@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from . import failures, proxying
-from .exceptions import ConnectionError, InvalidURL, RequestException
+from .exceptions import ConnectionError, ConnectTimeout, InvalidURL, RequestException
 from .network import Address, Network, Stream
 from .routes import Marks, Proxy, Route
 from .timeouts import Deadline, Timeouts, clock
@@ -182,7 +182,14 @@ class _Opening:
     def address_for(self, proxy: Proxy) -> str:
         """Look the server up here, for a proxy that is to be told its address."""
         host, port = self.route.host, self.route.port
-        addresses = self.resolve(host, port, None)
+        there = "socks4a" if proxy.scheme == "socks4" else "socks5h"
+        try:
+            addresses = self.resolve(host, port, None)
+        except (ConnectionError, ConnectTimeout) as error:
+            raise type(error)(
+                f"{error} (this machine looked it up, before the proxy {proxy.url} was asked:"
+                f" {there}:// has the proxy do so)"
+            ) from error.__cause__
         if proxy.scheme == "socks4":
             addresses = [one for one in addresses if one.family == socket.AF_INET]
         if not addresses:

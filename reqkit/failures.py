@@ -104,7 +104,8 @@ _TLS_REASONS: Final = (
         "HANDSHAKE_FAILURE",
         "it found no common cipher, or misses a client's certificate (cert=(CERT, KEY))",
     ),
-    ("UNRECOGNIZED_NAME", "it does not know this host name"),
+    ("UNRECOGNIZED_NAME", "it does not know this host name: is the host in the URL right?"),
+    ("ALERT_INTERNAL_ERROR", "it had a fault of its own: its log tells which"),
     ("DH_KEY_TOO_SMALL", "its key is too short to be safe"),
     ("EE_KEY_TOO_SMALL", "its key is too short to be safe"),
     ("UNEXPECTED_EOF", "it closed the connection during TLS"),
@@ -120,6 +121,7 @@ _VERIFY_CODES: Final = {
     19: "if its CA is the one expected, give it with verify=PATH",
     20: "give the CA that signed it with verify=PATH; the server may also fail to send its chain",
     21: "give the CA that signed it with verify=PATH; the server may also fail to send its chain",
+    26: "it was not issued for servers: the server's operator has to get another",
     62: "the certificate is for other names: is the host in the URL right?",
     64: "the certificate is for other addresses: is the host in the URL right?",
 }
@@ -266,13 +268,19 @@ def _of_tls(error: ssl.SSLError, where: _Failure) -> RequestException:
         )
     # Only OpenSSL's own errors have a reason; those that Python raises do not.
     reason = getattr(error, "reason", None) or ""
-    if not reason and isinstance(error, ssl.SSLEOFError):
+    if not reason and isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         reason = "EOF"
     for part, hint in _TLS_REASONS:
         if part in reason:
             return kind(where.say(f"TLS with {where.peer} failed: {hint}"))
     # Never the error's own text where it has no reason: it may be anybody's.
-    return kind(where.say(f"TLS with {where.peer} failed: {reason or type(error).__name__}"))
+    said = reason or type(error).__name__
+    return kind(
+        where.say(
+            f"TLS with {where.peer} failed: {said}; is the port right, and does nothing between"
+            " here and there change what is sent?"
+        )
+    )
 
 
 def _of_http_client(error: BaseException, where: _Failure) -> RequestException:

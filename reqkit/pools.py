@@ -96,8 +96,11 @@ class ConnectionPool:
             self._count += 1
             most = self._network.most_idle
             if most is None:
-                if len(kept) > self.most_each or len(idle) > self.most_keys:
-                    surplus = self._surplus(kept)
+                if connection.beside is not None:  # a call's own limits
+                    surplus = self._surplus(kept, *connection.beside)
+                    connection.beside = None
+                elif len(kept) > self.most_each or len(idle) > self.most_keys:
+                    surplus = self._surplus(kept, self.most_keys, self.most_each)
             elif self._count > most:
                 surplus = [self._oldest()]
         if surplus is not None:
@@ -118,12 +121,12 @@ class ConnectionPool:
             del self._idle[key]
         return connection
 
-    def _surplus(self, kept: list[Connection]) -> list[Connection]:
+    def _surplus(self, kept: list[Connection], most_keys: int, most_each: int) -> list[Connection]:
         """Take out what is more than is kept for one key, and for how many keys."""
         out = []
-        while len(kept) > self.most_each:
+        while len(kept) > most_each:
             out.append(kept.pop(0))
-        while len(self._idle) > self.most_keys:
+        while len(self._idle) > most_keys:
             out += self._idle.pop(next(iter(self._idle)))
         self._count -= len(out)
         return out

@@ -27,9 +27,11 @@ class Policy:
         retries: how often a failed connection is tried again: an int or a urllib3 Retry.
         max_content_size: bytes of the decoded body, or None.
         timeouts: the `reqkit.timeouts.Timeouts` that count where a user's adapter sets none.
+        kept: how many hosts' connections, and how many of each, are kept when this one's comes
+            back; None leaves it to the session.
     """
 
-    __slots__ = ("deadline", "max_content_size", "retries", "timeouts")
+    __slots__ = ("deadline", "kept", "max_content_size", "retries", "timeouts")
 
     def __init__(
         self,
@@ -37,8 +39,10 @@ class Policy:
         retries: Any = None,
         max_content_size: int | None = None,
         timeouts: Any = None,
+        kept: tuple[int, int] | None = None,
     ) -> None:
         self.deadline = deadline
+        self.kept = kept
         self.retries = retries
         self.max_content_size = max_content_size
         self.timeouts = timeouts
@@ -86,6 +90,7 @@ class PreparedRequest:
         "_hooks",
         "_in_auth",
         "_jars",
+        "_left_out",
         "_length",
         "_own_jar",
         "_pairs",
@@ -119,6 +124,8 @@ class PreparedRequest:
         self._length: int | None = None
         #: What the Cookie header was written from: the session's jar and the call's.
         self._jars: tuple[Any, CookieJar | None] | None = None
+        #: Names of the session's cookies that the call leaves out.
+        self._left_out: frozenset[str] = frozenset()
         self._own_jar: CookieJar | None = None
         self._wrote_cookies = False
         self._bound_to: tuple[str, str, int] | None = None
@@ -276,6 +283,7 @@ class PreparedRequest:
             removed: names that are left out.
         """
         self._jars = (jar, given)
+        self._left_out = removed
         self._own_jar = None
         self._bound_to = bound_to
         if "cookie" not in self.headers:
@@ -442,7 +450,7 @@ def _rebuild(state: dict[str, Any]) -> PreparedRequest:
 
 _COPIED = (
     "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_policy", "_auth",
-    "_jars", "_bound_to", "_wrote_cookies",
+    "_jars", "_bound_to", "_left_out", "_wrote_cookies",
 )  # fmt: skip
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"))
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")

@@ -78,6 +78,19 @@ def next_message(
             return None
         location = response.headers["location"]
     before = sent.target
+    after = _place_to_go(response, before, location)
+    message = sent.copy()
+    message.url = after.url
+    message._target = after
+    message._encode = True
+    _take_off_auth_and_cookies(message, sent)
+    _leave_behind(message, before, after)
+    _repeat_or_get(message, sent, response)
+    return message
+
+
+def _place_to_go(response: Response, before: Target, location: str) -> Target:
+    """Return where a Location leads from a URL (RFC 9110 section 10.2.2)."""
     try:
         url = urls.join(before.url, location)
         after = urls.prepare_url(url)
@@ -95,46 +108,54 @@ def next_message(
             " only http and https are followed",
             response=response,
         )
-    message = sent.copy()
-    message.url = after.url
-    message._target = after
+    return after
+
+
+def _take_off_auth_and_cookies(message: PreparedRequest, sent: PreparedRequest) -> None:
+    """Take off what was written for one message alone: it is written anew, or not at all."""
+    message._auth = None
     message._auth_hooks = None
-    message._encode = True
     if sent._auth_hooks:
         for hook in sent._auth_hooks:
             message.hooks.deregister("response", hook)
-    if message._bare is not None:  # what auth set is set anew, or not at all
+    if message._bare is not None:
         keep = {name: sent.headers[name] for name in ("content-length", "transfer-encoding")
                 if name in sent.headers}  # fmt: skip
         message.headers = message._bare
         message.headers.update(keep)
         message._bare = None
-    headers = message.headers
-    if sent._wrote_cookies:  # those of the next message are written anew
-        headers.pop("Cookie", None)
+    if sent._wrote_cookies:
+        message.headers.pop("Cookie", None)
         message._wrote_cookies = False
+
+
+def _leave_behind(message: PreparedRequest, before: Target, after: Target) -> None:
+    """Take off what was set by hand for a host that the message does not go to."""
+    headers = message.headers
     if not may_keep_auth(before, after):
         # `Host` set by hand names a host of the first server's.
         for name in _HOST_BOUND:
             headers.pop(name, None)
     elif before.host != after.host or before.port != after.port:
         headers.pop("Host", None)
+
+
+def _repeat_or_get(message: PreparedRequest, sent: PreparedRequest, response: Response) -> None:
+    """Set the method, and have the body repeated or dropped (RFC 9110 section 15.4)."""
+    repeats = response.status_code in (307, 308)
     method = redirect_method(sent.method, response.status_code)
-    if method != sent.method or response.status_code not in (307, 308):
+    if not repeats:
         message.method = method
-    if response.status_code not in (307, 308) and (
-        method != sent.method or response.status_code == 303
-    ):
+    if not repeats and (method != sent.method or response.status_code == 303):
         message.body = None
         message._length = None
-        for name in list(headers):
+        for name in list(message.headers):
             lower = name.lower()
             if lower in _BODY_HEADERS or lower.startswith("content-"):
-                del headers[name]
+                del message.headers[name]
     elif message.body is not None:
         try:
             message.rewind()
         except UnrewindableBodyError as error:
             error.response = response
             raise
-    return message

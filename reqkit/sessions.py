@@ -114,6 +114,8 @@ class Session(Defaults, Stepping):
         #: The pairs of the base headers and of this session's, and what they make together.
         self._merged: tuple[Pairs, Pairs, Pairs] | None = None
         self._adapters: dict[str, BaseAdapter] | None = None
+        #: The adapter that nobody mounted: its pools follow `config`.
+        self._own_adapter: HTTPAdapter | None = None
         self.auth = auth
         if proxies is not None:
             check_proxies(proxies)
@@ -149,6 +151,7 @@ class Session(Defaults, Stepping):
             config = self._settings()
             adapter = HTTPAdapter(config.pool_connections, config.pool_maxsize)
             self._adapters = {"https://": adapter, "http://": adapter}
+            self._own_adapter = adapter
         return self._adapters
 
     @adapters.setter
@@ -203,15 +206,18 @@ class Session(Defaults, Stepping):
         adapters = self._adapters
         if adapters is None:
             adapters = self.adapters
+        adapter: BaseAdapter | None = None
         # Nothing mounted: no prefix to look for.
         if len(adapters) == 2 and "https://" in adapters and "http://" in adapters:
             adapter = adapters.get(f"{target.scheme}://")
-            if adapter is not None:
-                if self._config is not None and type(adapter) is HTTPAdapter:
-                    config = self._settings()
-                    adapter.resize(config.pool_connections, config.pool_maxsize)
-                return adapter
-        return self.get_adapter(target.url)
+        if adapter is None:
+            adapter = self.get_adapter(target.url)
+        own = self._own_adapter
+        # One that was mounted has its own sizes.
+        if own is not None and own is adapter and self._config is not None:
+            config = self._settings()
+            own.resize(config.pool_connections, config.pool_maxsize)
+        return adapter
 
     def close(self) -> None:
         """Close the connections. The session can be used again."""
@@ -535,8 +541,6 @@ class Session(Defaults, Stepping):
             outcome.safe = config.safe_mode
             chain = outcome.chain = Chain(self, given, config)
             chain.prepared = request
-            if request._jars is not None:
-                chain.cookies = request._jars[1]
             outcome.response = chain.run(request)
             if config.danger_mode:
                 outcome.response.raise_for_status()
@@ -612,6 +616,7 @@ class SingleUseSession(Session):
     _verify = None
     _cert = None
     _merged = None
+    _own_adapter = None
 
     def __init__(self) -> None:
         pass  # all is the class's

@@ -283,6 +283,7 @@ def _load_cert(context: ssl.SSLContext, cert: tuple[str, ...]) -> None:
         raise SSLError(
             f"cert: {path!r} with the key {key!r} cannot be used ({said}): expected PEM files of"
             " a certificate and of the key that belongs to it"
+            + (", and the key's own password" if password is not None else "")
         ) from error
 
 

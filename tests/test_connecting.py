@@ -924,6 +924,9 @@ def test_a_server_that_socks_has_to_find_here_and_is_not_known() -> None:
     error = failing(route, ours.ConnectionError, network=NoNames())
 
     assert "'no.such.name' was not found" in str(error)
+    assert "this machine looked it up" in str(error)
+    assert "socks5h://" in str(error)
+    assert type(error.__cause__) is socket.gaierror
 
 
 @pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "socks5h"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,73 @@ def test_pool_connections_is_how_many_hosts_are_kept(scripted: Scripted) -> None
         session.get(servers[0]())
         servers[2].wait_for_no_connections()  # the one that was idle for longest
         assert servers[3].connections_open == 1
+
+
+def test_what_a_call_says_counts_when_its_connection_comes_back(scripted: Scripted) -> None:
+    servers = [scripted(serving) for _ in range(3)]
+    release, later = threading.Event(), threading.Event()
+    crowded = scripted(slow(release, later))
+    with reqkit.Session() as session:
+        responses = in_hand(session, crowded("/slow"), 3)
+        release.set()
+        assert [response.text for response in responses] == ["body"] * 3
+        for server in servers:
+            session.get(server())
+        assert session.get(crowded(), config={"pool_maxsize": 2}).text == "body"
+        crowded.wait_until(lambda server: server.connections_open == 2)
+        # A body that is read later gives its connection back later.
+        lazy = session.get(crowded("/slow/1"), config={"pool_maxsize": 1})
+        assert crowded.connections_open == 2
+        later.set()
+        assert lazy.text == "body"
+        crowded.wait_until(lambda server: server.connections_open == 1)
+        assert [server.connections_open for server in servers] == [1, 1, 1]
+        session.get(servers[2](), config={"pool_connections": 2})
+        for server in servers[:2]:
+            server.wait_for_no_connections()
+        assert (crowded.connections_open, servers[2].connections_open) == (1, 1)
+        # The next calls are not bound by it, and the settings are as they were.
+        session.get(servers[0]())
+        session.get(servers[1]())
+        assert [server.connections_open for server in servers] == [1, 1, 1]
+        assert session.config["pool_maxsize"] == 10
+        assert session.config["pool_connections"] == 100
+
+
+def test_the_one_shot_functions_count_it_too(scripted: Scripted) -> None:
+    release = threading.Event()
+    server = scripted(slow(release))
+    responses = [reqkit.get(server("/slow")) for _ in range(3)]
+    release.set()
+    assert [response.text for response in responses] == ["body"] * 3
+    assert reqkit.get(server(), config={"pool_maxsize": 1}).text == "body"
+    server.wait_until(lambda server: server.connections_open == 1)
+
+
+def test_the_sizes_can_be_changed_where_something_else_is_mounted(scripted: Scripted) -> None:
+    release = threading.Event()
+    server = scripted(slow(release))
+    with reqkit.Session() as session:
+        session.mount("http://elsewhere.example/", HTTPAdapter())
+        responses = in_hand(session, server("/slow"), 3)
+        release.set()
+        assert [response.text for response in responses] == ["body"] * 3
+        session.config["pool_maxsize"] = 1
+        session.get(server())
+        server.wait_until(lambda server: server.connections_open == 1)
+
+
+def test_a_mounted_adapter_keeps_its_own_sizes(scripted: Scripted) -> None:
+    release = threading.Event()
+    server = scripted(slow(release))
+    with reqkit.Session(config={"pool_maxsize": 1}) as session:
+        session.mount("http://", HTTPAdapter(pool_maxsize=3))
+        responses = in_hand(session, server("/slow"), 3)
+        release.set()
+        assert [response.text for response in responses] == ["body"] * 3
+        session.get(server())
+        assert server.connections_open == 3
+        assert pickle.loads(pickle.dumps(session)).config["pool_maxsize"] == 1
 
 
 def test_hosts_do_not_share_connections(scripted: Scripted) -> None:
@@ -178,25 +246,6 @@ def test_what_must_not_be_kept(scripted: Scripted, data: bytes) -> None:
             assert session.get(server()).text == "ok"
             server.wait_for_no_connections()
     assert server.connections_opened == 3
-
-
-def test_bytes_that_come_unasked_cost_the_connection(scripted: Scripted) -> None:
-    sent, go_on = threading.Event(), threading.Event()
-
-    def handler(connection: Connection) -> None:
-        while connection.recv_request() is not None:
-            connection.send(answer(200, b"%d" % connection.number))
-            if connection.number == 1:
-                connection.wait(go_on)
-                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-                sent.set()
-
-    server = scripted(handler)
-    with reqkit.Session() as session:
-        assert session.get(server()).text == "1"
-        go_on.set()
-        assert sent.wait(20)
-        assert session.post(server(), data="x").text == "2"
 
 
 def test_a_half_read_connection_is_never_used_again(scripted: Scripted) -> None:

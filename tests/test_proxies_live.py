@@ -854,37 +854,6 @@ def test_the_phases_are_timed(
     assert [second.timings[name] for name in ("dns", "connect", "tls")] == [None] * 3
 
 
-@pytest.mark.parametrize("said", [answer(403), answer(502), answer(500), b"garbage\r\n\r\n", b""])
-def test_a_tunnel_that_is_refused(
-    said: bytes, scripted: Start, echo_secure: ScriptedServer, send: Send
-) -> None:
-    def refusing(connection: Connection) -> None:
-        connection.recv_request()
-        connection.send(said)
-
-    proxy = scripted(refusing)
-    with pytest.raises(ProxyError, match="the proxy") as caught:
-        send(echo_secure(), proxies={"https": proxy.url})
-    assert caught.value.response is None
-    assert not echo_secure.connections_opened
-    proxy.wait_for_no_connections()
-
-
-def test_a_proxy_speaks_for_the_server_in_no_other_way(
-    scripted: Start, echo_secure: ScriptedServer, ca_bundle: str, send: Send
-) -> None:
-    """What a proxy sends in place of the server's TLS is nobody's answer."""
-
-    def forging(connection: Connection) -> None:
-        connection.recv_request()
-        connection.send(answer(200, length=False) + answer(200, b"forged"))
-        connection.wait_closed()
-
-    proxy = scripted(forging)
-    with pytest.raises((ProxyError, SSLError)):
-        send(echo_secure(), proxies={"https": proxy.url}, verify=ca_bundle)
-
-
 def test_an_upload_through_proxies(
     proxy: ScriptedServer, echo_secure: ScriptedServer, ca_bundle: str, session: reqkit.Session
 ) -> None:

@@ -1,296 +1,36 @@
-"""Redirects: where they lead, what becomes of the method, and what each hop is told.
+"""Redirects: where they lead, how long a chain may be, and what becomes of bodies.
 
-The servers believe to be many hosts on the usual ports: names and ports are mapped to two local
-servers, one of them with TLS, by a network of the tests' own.
+What each hop is told is in `test_redirect_matrix`.
 """
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import reqkit
-from reqkit import network
-from reqkit.auth import HTTPBearerAuth
-from reqkit.network import Address, StdlibNetwork
-from servers.messages import Received, answer
-from servers.scripted import Connection, ScriptedServer
+from servers.messages import answer
 from servers.tls import Authority
+from servers.town import Town, built, used
 
-Fields = list[tuple[str, str]]
+Send = Callable[..., reqkit.Response]
 
 
-class Town(StdlibNetwork):
-    """All names lead to two servers: ports 443 and 8443 to the one with TLS."""
-
-    def __init__(self, plain: ScriptedServer, secure: ScriptedServer, bundle: str) -> None:
-        self.plain = plain
-        self.secure = secure
-        self.bundle = bundle
-        #: Path to the answer; what is not there is a 200.
-        self.answers: dict[str, bytes] = {}
-
-    def scope(self) -> Any:
-        return id(self)
-
-    def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
-        server = self.secure if port in (443, 8443) else self.plain
-        return [Address(socket.AF_INET, ("127.0.0.1", server.port))]
-
-    def redirect(self, location: str, status: int = 302, path: str = "/start") -> None:
-        self.answers[path] = answer(status, b"moved", [("Location", location)])
-
-    def serve(self, connection: Connection) -> None:
-        while (request := connection.recv_request()) is not None:
-            connection.send(self.answers.get(request.target.partition("?")[0], answer(200, b"ok")))
-
-    @property
-    def hops(self) -> list[Received]:
-        """What arrived, by the order of the paths: ``/start`` comes first."""
-        return self.plain.requests + self.secure.requests
-
-    def hop(self, path: str) -> Received:
-        """Return the one message for a path."""
-        (found,) = [hop for hop in self.hops if hop.target.partition("?")[0] == path]
-        return found
-
-    def get(self, url: str = "http://a.example/start", **keywords: Any) -> reqkit.Response:
-        method = keywords.pop("method", "GET")
-        with reqkit.Session(verify=self.bundle) as session:
-            for name, value in keywords.pop("session_cookies", {}).items():
-                session.cookies.set(name, value)
-            answered: reqkit.Response = session.request(method, url, **keywords)
-            return answered
+@pytest.fixture(scope="module")
+def built_town(authority: Authority) -> Iterator[Town]:
+    with built(authority) as town:
+        yield town
 
 
 @pytest.fixture
-def town(authority: Authority) -> Iterator[Town]:
-    def serve(connection: Connection) -> None:
-        made[0].serve(connection)
-
-    made: list[Town] = []
-    tls = authority.server("a.example", "b.example", "sub.a.example")
-    with ScriptedServer(serve) as plain, ScriptedServer(serve, tls=tls) as secure:
-        made.append(Town(plain, secure, str(authority.bundle)))
-        with network.use(made[0]):
-            yield made[0]
+def town(built_town: Town) -> Iterator[Town]:
+    with used(built_town):
+        yield built_town
 
 
-# What follows, and where to
-
-#: Where from, where to; whether what was meant for the first origin may go there.
-WAYS: Mapping[str, tuple[str, str, bool]] = {
-    "same origin": ("http", "http://a.example/end", True),
-    "same origin, port named": ("http", "http://a.example:80/end", True),
-    "same origin, upper case": ("http", "HTTP://A.EXAMPLE/end", True),
-    "relative": ("http", "end", True),
-    "absolute path": ("http", "/end", True),
-    "other port": ("http", "http://a.example:8080/end", False),
-    "other host": ("http", "http://b.example/end", False),
-    "host below": ("http", "http://sub.a.example/end", False),
-    "host with a dot": ("http", "http://a.example./end", False),
-    "IPv6 literal": ("http", "http://[::1]/end", False),
-    "//host": ("http", "//b.example/end", False),
-    "//same host": ("http", "//a.example/end", True),
-    "host in the userinfo": ("http", "http://a.example:80@b.example/end", False),
-    "to https": ("http", "https://a.example/end", True),
-    "to https, other port": ("http", "https://a.example:8443/end", False),
-    "to https, other host": ("http", "https://b.example/end", False),
-    "https, same origin": ("https", "https://a.example/end", True),
-    "https, other host": ("https", "https://b.example/end", False),
-    "from https to http": ("https", "http://a.example/end", False),
-}
-
-
-def key_auth(prepared: reqkit.PreparedRequest) -> reqkit.PreparedRequest:
-    prepared.headers["X-Api-Key"] = "k3y"
-    return prepared
-
-
-#: What is given, and the field that it is sent in.
-GIVEN: Mapping[str, tuple[dict[str, Any], str]] = {
-    "Authorization header": ({"headers": {"Authorization": "hand"}}, "Authorization"),
-    "lower case": ({"headers": {"authorization": "hand"}}, "Authorization"),
-    "upper case, in bytes": ({"headers": {b"AUTHORIZATION": b"hand"}}, "Authorization"),
-    "twice": ({"headers": [("authorization", "a"), ("AUTHORIZATION", "b")]}, "Authorization"),
-    "pair": ({"auth": ("user", "pw")}, "Authorization"),
-    "bearer": ({"auth": HTTPBearerAuth("t0ken")}, "Authorization"),
-    "custom auth": ({"auth": key_auth}, "X-Api-Key"),
-    "Cookie header": ({"headers": {"cookie": "a=b"}}, "Cookie"),
-}
-
-
-@pytest.mark.parametrize("given", GIVEN)
-@pytest.mark.parametrize("way", WAYS)
-def test_what_was_given_for_one_origin(town: Town, way: str, given: str) -> None:
-    scheme, location, at_home = WAYS[way]
-    keywords, field = GIVEN[given]
-    town.redirect(location)
-    assert town.get(f"{scheme}://a.example/start", **keywords).status_code == 200
-    before = town.hop("/start").get(field)
-    assert before is not None
-    # A Location's own credentials may be sent; ours may not.
-    after = town.hop("/end").get(field)
-    if at_home:
-        assert after == before
-    elif way == "host in the userinfo" and field == "Authorization" and "auth" not in keywords:
-        assert after == "Basic YS5leGFtcGxlOjgw"
-    else:
-        assert after is None
-
-
-@pytest.mark.parametrize("kind", ["cookies", "session_cookies"])
-@pytest.mark.parametrize("way", WAYS)
-def test_cookies_without_a_domain_stay_at_the_first_origin(town: Town, way: str, kind: str) -> None:
-    scheme, location, at_home = WAYS[way]
-    town.redirect(location)
-    town.get(f"{scheme}://a.example/start", **{kind: {"c": "1"}})
-    assert town.hop("/start").get("Cookie") == "c=1"
-    # https is another origin, and cookies have no exception for it.
-    expected = "c=1" if at_home and way != "to https" else None
-    assert town.hop("/end").get("Cookie") == expected
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_a_servers_cookie_goes_by_its_own_rules(town: Town, way: str) -> None:
-    scheme, location, _ = WAYS[way]
-    fields = [
-        ("Location", location),
-        ("Set-Cookie", "host=1; Path=/"),
-        ("Set-Cookie", "below=2; Domain=a.example; Path=/"),
-    ]
-    town.answers["/start"] = answer(302, b"", fields)
-    town.get(f"{scheme}://a.example/start")
-    got = town.hop("/end").get("Cookie")
-    host = town.hop("/end").get("Host")
-    assert host is not None
-    if host.partition(":")[0] == "a.example":  # whatever the port and the scheme
-        assert sorted((got or "").split("; ")) == ["below=2", "host=1"]
-    elif host == "sub.a.example":
-        assert got == "below=2"
-    else:
-        assert got is None
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_credentials_in_the_first_url(town: Town, way: str) -> None:
-    scheme, location, at_home = WAYS[way]
-    town.redirect(location)
-    town.get(f"{scheme}://user:pw@a.example/start")
-    sent = "Basic dXNlcjpwdw=="
-    assert town.hop("/start").get("Authorization") == sent
-    after = town.hop("/end").get("Authorization")
-    assert (after == sent) is at_home
-    if after != sent:
-        assert after in (None, "Basic YS5leGFtcGxlOjgw")
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_netrc_counts_for_each_host_by_itself(
-    town: Town, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "netrc"
-    path.write_text("machine a.example login a password a\nmachine b.example login b password b\n")
-    path.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(path))
-    scheme, location, at_home = WAYS[way]
-    town.redirect(location)
-    town.get(f"{scheme}://a.example/start")
-    assert town.hop("/start").get("Authorization") == "Basic YTph"
-    expected = "Basic YTph" if at_home else None
-    if town.hop("/end").get("Host") == "b.example":
-        expected = "Basic Yjpi"
-    if way == "host in the userinfo":
-        expected = "Basic YS5leGFtcGxlOjgw"
-    assert town.hop("/end").get("Authorization") == expected
-
-
-def test_netrc_holds_for_all_messages_to_a_host(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "netrc"
-    path.write_text("machine b.example login b password b\n")
-    path.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(path))
-    town.redirect("http://b.example/one")
-    town.redirect("/two", path="/one")
-    town.redirect("http://a.example/end", path="/two")
-    town.get()
-    assert [hop.get("Authorization") for hop in town.hops] == [
-        None, "Basic Yjpi", "Basic Yjpi", None,
-    ]  # fmt: skip
-
-
-def test_netrcs_default_does_not_travel(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "netrc"
-    path.write_text("default login d password d\n")
-    path.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(path))
-    town.redirect("http://b.example/end")
-    town.get()
-    assert [hop.get("Authorization") for hop in town.hops] == ["Basic ZDpk", None]
-
-
-def test_netrc_is_not_asked_again_for_another_port(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "netrc"
-    path.write_text("machine a.example login a password a\n")
-    path.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(path))
-    town.redirect("http://a.example:8080/end")
-    town.get("http://user:pw@a.example/start")
-    assert [hop.get("Authorization") for hop in town.hops] == ["Basic dXNlcjpwdw==", None]
-
-
-def test_netrc_does_not_count_where_auth_was_given(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "netrc"
-    path.write_text("machine b.example login b password b\n")
-    path.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(path))
-    town.redirect("http://b.example/end")
-    town.get(auth=("user", "pw"))
-    assert town.hop("/end").get("Authorization") is None
-
-
-@pytest.mark.parametrize("name", ["Host", "host", "HOST"])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_host_by_hand_stays_at_its_host(town: Town, way: str, name: str) -> None:
-    scheme, location, at_home = WAYS[way]
-    town.redirect(location)
-    town.get(f"{scheme}://a.example/start", headers={name: "virtual.example"})
-    assert town.hop("/start").get("Host") == "virtual.example"
-    after = town.hop("/end").get("Host")
-    if at_home and way != "to https":  # another port is another Host
-        assert after == "virtual.example"
-    else:
-        assert after is not None
-        assert "virtual" not in after
-
-
-@pytest.mark.parametrize("name", ["Proxy-Authorization", "proxy-authorization"])
-@pytest.mark.parametrize("way", [way for way in WAYS if "https" not in way])
-def test_a_proxy_authorization_by_hand(town: Town, way: str, name: str) -> None:
-    _, location, at_home = WAYS[way]
-    town.redirect(location)
-    # The scripted server is the proxy: it gets absolute targets.
-    town.answers = {"http://a.example/start": town.answers["/start"]}
-    town.get(headers={name: "hand"}, proxies={"http": town.plain.netloc})
-    first, second = town.hops
-    assert first.get("Proxy-Authorization") == "hand"
-    assert (second.get("Proxy-Authorization") == "hand") is at_home
-    # Without a proxy nobody gets it.
-    town.redirect(location)
-    town.get(headers={name: "hand"})
-    assert [hop.get("Proxy-Authorization") for hop in town.hops[2:]] == [None, None]
+# What is given, over a longer way
 
 
 def test_what_was_given_comes_back_home_but_what_was_set_by_hand_does_not(town: Town) -> None:
@@ -327,45 +67,7 @@ def test_other_headers_follow(town: Town) -> None:
     assert town.hop("/end").get("Accept-Language") == "sv"
 
 
-# Methods and bodies
-
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-#: What each becomes; the others stay as they are.
-BECOMES = {
-    301: {"POST": "GET"},
-    302: dict.fromkeys(set(METHODS) - {"HEAD"}, "GET"),
-    303: dict.fromkeys(set(METHODS) - {"HEAD"}, "GET"),
-    307: {},
-    308: {},
-}
-DESCRIBING = (
-    "Content-Type", "Content-Length", "Content-Language", "Content-Encoding",
-    "Content-Disposition", "Transfer-Encoding",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("where", ["http://a.example/end", "http://b.example/end"])
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("status", BECOMES)
-def test_methods_and_bodies(town: Town, status: int, method: str, where: str) -> None:
-    town.redirect(where, status)
-    if method == "HEAD":
-        town.answers["/start"] = town.answers["/start"].replace(b"moved", b"")
-        town.answers["/end"] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    sent = b"" if method in ("GET", "HEAD", "OPTIONS") else b'{"a": 1}'
-    own = {"Content-Language": "sv", "Content-Disposition": "inline", "X-Kept": "yes"}
-    town.get(method=method, data=sent or None, headers=own, allow_redirects=True)
-    first, second = town.hop("/start"), town.hop("/end")
-    assert (first.method, first.body) == (method, sent)
-    expected = BECOMES[status].get(method, method)
-    assert second.method == expected
-    assert second.get("X-Kept") == "yes"
-    if status in (307, 308) or (expected == method and status == 301):
-        assert second.body == sent
-        assert [second.get(name) for name in DESCRIBING] == [first.get(name) for name in DESCRIBING]
-    elif expected != method or status == 303:
-        assert second.body == b""
-        assert [name for name in second.names if name.lower().startswith("content-")] == []
+# Bodies
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
@@ -471,18 +173,20 @@ REFUSED: Mapping[bytes, type[reqkit.RequestException]] = {
 
 
 @pytest.mark.parametrize("location", REFUSED)
-def test_what_is_no_place_to_go_is_an_error(town: Town, location: bytes) -> None:
-    town.answers["/start"] = (
-        b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
-    )
-    with pytest.raises(REFUSED[location]) as caught:
-        town.get("http://user:s3cret@a.example/start")
-    error = caught.value
-    assert error.response.status_code == 302
-    assert error.request.url == "http://user:s3cret@a.example/start"
-    assert "a.example/start" in str(error)
-    assert "s3cret" not in str(error)
-    assert len(town.hops) == 1
+def test_what_is_no_place_to_go_is_an_error(
+    town: Town, location: bytes, session: reqkit.Session, send: Send
+) -> None:
+    for sent, status in enumerate((301, 302, 303, 307, 308), 1):
+        head = f"HTTP/1.1 {status} Moved\r\nContent-Length: 0\r\nLocation: ".encode()
+        town.answers["/start"] = head + location + b"\r\n\r\n"
+        with pytest.raises(REFUSED[location]) as caught:
+            send("http://user:s3cret@a.example/start", session=session)
+        error = caught.value
+        assert error.response.status_code == status
+        assert error.request.url == "http://user:s3cret@a.example/start"
+        assert "a.example/start" in str(error)
+        assert "s3cret" not in str(error)
+        assert len(town.hops) == sent
 
 
 @pytest.mark.parametrize("inside", [b"\r", b"\n", b"\0", b"\r\n evil"])
@@ -529,10 +233,10 @@ def test_a_redirect_without_a_location_is_an_answer(town: Town, status: int) -> 
 
 
 @pytest.mark.parametrize("most", [0, 1, 5])
-def test_loops_end(town: Town, most: int) -> None:
+def test_loops_end(town: Town, most: int, session: reqkit.Session, send: Send) -> None:
     town.redirect("/start")
     with pytest.raises(reqkit.TooManyRedirects, match=f"more than {most}") as caught:
-        town.get("http://u:s3cret@a.example/start", config={"max_redirects": most})
+        send("http://u:s3cret@a.example/start", config={"max_redirects": most}, session=session)
     assert len(town.hops) == most + 1
     assert caught.value.response.status_code == 302
     assert len(caught.value.response.history) == most
@@ -560,8 +264,10 @@ def test_a_chain_takes_one_connection_for_each_origin(town: Town) -> None:
     town.redirect("https://a.example/1")
     town.redirect("http://a.example/2", path="/1")
     town.redirect("https://a.example/3", path="/2")
+    before = town.plain.connections_opened, town.secure.connections_opened
     town.get()
-    assert (town.plain.connections_opened, town.secure.connections_opened) == (1, 1)
+    opened = town.plain.connections_opened - before[0], town.secure.connections_opened - before[1]
+    assert opened == (1, 1)
 
 
 def test_the_body_of_a_redirect_can_be_read(town: Town) -> None:

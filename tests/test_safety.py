@@ -6,7 +6,6 @@ import gzip
 import io
 import logging
 import pickle
-import threading
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
@@ -156,27 +155,6 @@ def test_what_comes_after_an_answer_is_nobodys(
         assert session.get(server()).content in (b"good", b"")
         assert session.get(server()).content == b"good"
     assert [one.connection for one in server.requests] == [1, 2]
-
-
-def test_what_comes_on_an_idle_connection_is_nobodys(scripted: Scripted) -> None:
-    read, pushed = threading.Event(), threading.Event()
-
-    def handler(connection: Connection) -> None:
-        connection.recv_request()
-        connection.send(answer(200, b"good"))
-        if connection.number == 1:
-            connection.wait(read)  # else it came with the answer, which is another test
-            connection.send(answer(200, b"evil"))
-            pushed.set()
-            connection.wait_closed()
-
-    server = scripted(handler)
-    with reqkit.Session() as session:
-        session.get(server()).content  # noqa: B018 reads it
-        read.set()
-        assert pushed.wait(10)
-        assert session.post(server(), data=b"x").content == b"good"
-    assert server.connections_opened == 2
 
 
 @pytest.mark.parametrize("status", [204, 304])

@@ -208,6 +208,21 @@ def test_a_cookie_left_out_stays_so_over_redirects(scripted: Scripted) -> None:
     assert "a=1" not in (server.requests[1].get("Cookie") or "")
 
 
+def test_a_cookie_left_out_stays_so_step_by_step(scripted: Scripted) -> None:
+    class OwnSend(reqkit.Session):
+        def send(self, request: Any, **keywords: Any) -> reqkit.Response:
+            return super().send(request, **keywords)
+
+    moved = [answer(302, fields=[("Location", "/next")])] * 2 + [answer()]
+    for make in (reqkit.Session, OwnSend):
+        server = scripted(moved)
+        with make(cookies={"a": "1", "b": "2"}) as session:
+            first = session.get(server(), cookies={"a": None, "c": "3"}, allow_redirects=False)
+            assert first.next is not None
+            assert session.send(first.next).ok
+        assert [one.get("Cookie") for one in server.requests] == ["b=2; c=3"] * 3
+
+
 def test_config_and_hooks_merge(echo: ScriptedServer) -> None:
     seen: list[str] = []
     session = reqkit.session(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import shutil
 import ssl
 import subprocess
@@ -23,7 +22,7 @@ import reqkit
 import reqkit_async
 from reqkit.adapters import HTTPAdapter
 from reqkit.auth import HTTPDigestAuth
-from reqkit.exceptions import ConnectionError, ConnectTimeout, SSLError, TotalTimeout
+from reqkit.exceptions import ConnectTimeout, SSLError, TotalTimeout
 from reqkit.tls import TlsStream
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
@@ -267,43 +266,7 @@ def test_a_bundle_that_holds_none(tmp_path: Path, echo_secure: ScriptedServer, s
     assert error.request is not None
 
 
-# -- what is refused
-
-
-@pytest.mark.parametrize("kind", ["unknown", "expired", "wrong_name", "old_protocol"])
-def test_a_bad_certificate_is_an_error_that_names_the_host(
-    kind: str,
-    scripted: Start,
-    authority: Authority,
-    other_authority: Authority,
-    ca_bundle: str,
-    send: Send,
-) -> None:
-    made = other_authority.server() if kind == "unknown" else getattr(authority, kind)()
-    server = scripted(facts, tls=made)
-
-    error = failed(server, send, verify=ca_bundle)
-
-    assert isinstance(error, ConnectionError)
-    assert "localhost" in str(error)
-    assert f"https://localhost:{server.port}/" in str(error)
-    assert isinstance(error.__cause__, ssl.SSLError)
-    assert error.request.url == f"https://localhost:{server.port}/"
-    assert error.response is None
-    # It can cross processes, as responses do.
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)
-    if kind != "old_protocol":
-        assert send(f"https://localhost:{server.port}/", verify=False).ok
-
-
-def test_plain_http_where_tls_is_expected(scripted: Start, send: Send) -> None:
-    def handler(connection: Connection) -> None:
-        connection.recv_some()
-        connection.send(answer(400))
-
-    server = scripted(handler)
-    with pytest.raises(SSLError, match="is it plain http://"):
-        send(f"https://127.0.0.1:{server.port}/")
+# -- what is refused: see test_tls_matrix too
 
 
 def test_a_handshake_that_never_ends(scripted: Start, send: Send) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import re
 from functools import lru_cache
 from http.cookiejar import Cookie
-from typing import Final, NamedTuple, Protocol, cast, overload
+from typing import Final, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 from ..exceptions import InvalidURL
@@ -75,36 +75,36 @@ class Place(NamedTuple):
     origin: Origin
 
 
-@overload
-def place_of(target: str) -> Place: ...
-@overload
-def place_of(target: str | Target) -> Target: ...
 def place_of(target: str | Target) -> Target:
     """Return what is known of a URL, given as text or taken apart already.
 
     Raises:
         InvalidURL: the text is no URL with a host.
     """
-    if not isinstance(target, str):
-        if target.host:
-            return target
-        # Of a scheme that is an adapter's own affair: the text may have a host all the same.
-        with contextlib.suppress(InvalidURL):
-            return place_of(target.url)._replace(origin=target.origin)
+    if isinstance(target, str):
+        return _read_place(target)
+    if target.host:
         return target
+    # Of a scheme that is an adapter's own affair: the text may have a host all the same.
+    with contextlib.suppress(InvalidURL):
+        return _read_place(target.url)._replace(origin=target.origin)
+    return target
+
+
+def _read_place(url: str) -> Place:
     try:
-        parts = urlsplit(target)
+        parts = urlsplit(url)
         host = parts.hostname
         port = parts.port
     except ValueError as error:
         raise InvalidURL(f"cookies: not a URL that has cookies: {error}") from error
     if not host:
-        raise InvalidURL(f"cookies: {target!r} has no host, so it has no cookies")
+        raise InvalidURL(f"cookies: {url!r} has no host, so it has no cookies")
     if port is None:
         port = _DEFAULT_PORTS.get(parts.scheme, 0)
     host = ascii_host(host)
     path = parts.path or "/"
-    return Place(target, parts.scheme, host, port, path, (parts.scheme, host, port))
+    return Place(url, parts.scheme, host, port, path, (parts.scheme, host, port))
 
 
 def ascii_host(host: str) -> str:

@@ -52,6 +52,8 @@ class Connection:
         phase: ``send wait receive``, for messages.
         ended: whether the answer's last byte was read.
         idle_since: when it came back to the pool.
+        beside: as the one request that it serves has it: how many hosts' connections are kept, and
+            how many of each; None leaves it to the pool.
     """
 
     __slots__ = (
@@ -61,6 +63,7 @@ class Connection:
         "_kind",
         "_left",
         "_rest",
+        "beside",
         "ended",
         "idle_since",
         "key",
@@ -76,6 +79,7 @@ class Connection:
         self.phase = "send"
         self.ended = True
         self.idle_since = 0.0
+        self.beside: tuple[int, int] | None = None
         self._keep = True
         self._kind = Framing.NONE
         self._left = 0

@@ -158,8 +158,11 @@ class Connection:
                 data += piece
         return data
 
-    def relay(self, host: str, port: int) -> None:
-        """Carry bytes to another server and back until either ends, as a proxy does."""
+    def relay(self, host: str, port: int, most: int | None = None) -> None:
+        """Carry bytes to another server and back until either ends, as a proxy does.
+
+        With ``most``, only so many bytes come back.
+        """
         with (
             socket.create_connection((host, port), timeout=PATIENCE) as upstream,
             selectors.DefaultSelector() as selector,
@@ -175,7 +178,12 @@ class Connection:
                         data += key.fileobj.recv(65536)
                     if not data:
                         return
+                    if most is not None and key.fileobj is upstream:
+                        data = data[:most]
+                        most -= len(data)
                     key.data.sendall(data)
+                    if most == 0:
+                        return
 
     def end(self) -> None:
         """Say that no more will be sent, and go on reading."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import ipaddress
 import ssl
 import warnings
 from pathlib import Path
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 #: What the good certificates are for.
 NAMES = ("localhost", "127.0.0.1", "::1")
@@ -25,6 +30,7 @@ class Authority:
         self.bundle = folder / "ca.pem"
         self.ca.cert_pem.write_to_path(str(self.bundle))
         self._clients = 0
+        self._crafted = 0
 
     def server(
         self,
@@ -48,6 +54,87 @@ class Authority:
     def wrong_name(self) -> ssl.SSLContext:
         """Make a server's context whose certificate is for another host."""
         return self.server("elsewhere.example")
+
+    def not_yet_valid(self) -> ssl.SSLContext:
+        """Make a server's context whose certificate will be good from tomorrow on."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        day = datetime.timedelta(days=1)
+        return self.server(not_before=now + day, not_after=now + 30 * day)
+
+    def crafted(
+        self,
+        *,
+        names: tuple[str, ...] = (),
+        addresses: tuple[str, ...] = (),
+        common_name: str = "somebody",
+        for_servers: bool = True,
+        self_signed: bool = False,
+    ) -> tuple[ssl.SSLContext, Path]:
+        """Make a server's context as no authority should; return it and its certificate's file."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        above = x509.load_pem_x509_certificate(self.ca.cert_pem.bytes())
+        signer = serialization.load_pem_private_key(self.ca.private_key_pem.bytes(), None)
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject if self_signed else above.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=30))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                    key.public_key() if self_signed else signer.public_key()
+                ),
+                critical=False,
+            )
+            .add_extension(
+                x509.ExtendedKeyUsage(
+                    [
+                        ExtendedKeyUsageOID.SERVER_AUTH
+                        if for_servers
+                        else ExtendedKeyUsageOID.CLIENT_AUTH
+                    ]
+                ),
+                critical=False,
+            )
+        )
+        given: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+        given += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+        if given:
+            builder = builder.add_extension(x509.SubjectAlternativeName(given), critical=False)
+        made = builder.sign(key if self_signed else signer, hashes.SHA256())
+        self._crafted += 1
+        path = self.folder / f"crafted-{self._crafted}.pem"
+        path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        both = path.with_suffix(".both.pem")
+        both.write_bytes(
+            path.read_bytes()
+            + key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(both)
+        return context, path
+
+    def below(self, whole: bool) -> ssl.SSLContext:
+        """Make a server's context from an authority below; send its certificate too, or not."""
+        leaf = self.ca.create_child_ca().issue_cert(*NAMES)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._crafted += 1
+        path = self.folder / f"below-{self._crafted}.pem"
+        chain = leaf.cert_chain_pems if whole else leaf.cert_chain_pems[:1]
+        path.write_bytes(leaf.private_key_pem.bytes() + b"".join(blob.bytes() for blob in chain))
+        context.load_cert_chain(path)
+        return context
 
     def wants_client_certificate(self) -> ssl.SSLContext:
         """Make a server's context that takes only clients with a certificate of this authority."""
