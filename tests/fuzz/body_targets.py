@@ -93,13 +93,12 @@ def charsets(data: bytes) -> None:
     codec = text_codec(name)
     if codec is None:
         return
-    whole = decode_as(content, name)
-    if whole is None or not codec.startswith(("utf", "latin", "iso8859", "cp125", "ascii", "koi8")):
-        return
+    assert decode_as(content, name) is not None
     pieces = list(cut(content, choices(data)))
-    assert "".join(decode_pieces(iter(pieces), name)) == "".join(
-        decode_pieces(iter([content]), name)
-    )
+    text = "".join(decode_pieces(pieces, name))
+    # Multi-byte decoders of the East may differ by a replacement where they resume.
+    if codec.startswith(("utf", "iso8859", "cp125", "ascii", "koi8")):
+        assert text == "".join(decode_pieces([content], name))
 
 
 def guesses(data: bytes) -> None:
