@@ -329,7 +329,7 @@ class ReadableBody:
         declared = self.encoding
         if declared is not None and declared.lower() not in ("utf-8", "utf8"):
             # JSON's own rule knows better than a charset that does not fit.
-            with contextlib.suppress(UnicodeError, LookupError, _json.JSONDecodeError):
+            with contextlib.suppress(LookupError, ValueError):
                 return _json.loads(content.decode(declared), **keywords)
         try:
             return _json.loads(content, **keywords)
@@ -348,6 +348,13 @@ class ReadableBody:
                 0,
                 request=self.request,
                 response=self,
+            ) from error
+        except ValueError as error:
+            if keywords:  # a hook's own
+                raise
+            # A number of more digits than Python reads (`sys.set_int_max_str_digits`).
+            raise JSONDecodeError(
+                f"cannot be read: {error}", "", 0, request=self.request, response=self
             ) from error
 
     def close(self) -> None:

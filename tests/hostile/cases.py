@@ -43,7 +43,7 @@ class Case:
     timeout: float = 20.0
     total: float | None = None
     config: dict[str, Any] = field(default_factory=dict)
-    #: ``whole``, or ``stream``: piece by piece, keeping none.
+    #: ``whole``; ``stream``: piece by piece, keeping none; ``look``: all that is in it too.
     read: str = "whole"
     answers: list[Answer] = field(default_factory=lambda: [Answer()])
     #: A status, and the body or its size; or an error's class, and words of its text.
@@ -241,8 +241,12 @@ def _read_setting(case: Case, key: str, value: str) -> None:
         case.without.append(value)
     elif key == "about":
         case.about = f"{case.about} {value}".strip()
-    elif key in ("method", "read"):
-        setattr(case, key, value)
+    elif key == "read":
+        if value not in ("whole", "stream", "look"):
+            raise ValueError(f"read: {value!r}: expected whole, stream or look")
+        case.read = value
+    elif key == "method":
+        case.method = value
     else:
         raise ValueError(f"no such line: {key!r}")
 
