@@ -43,6 +43,8 @@ class Case:
     timeout: float = 20.0
     total: float | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    #: Whether credentials for Digest go along.
+    digest: bool = False
     #: ``whole``; ``stream``: piece by piece, keeping none; ``look``: all that is in it too.
     read: str = "whole"
     answers: list[Answer] = field(default_factory=lambda: [Answer()])
@@ -245,6 +247,10 @@ def _read_setting(case: Case, key: str, value: str) -> None:
         if value not in ("whole", "stream", "look"):
             raise ValueError(f"read: {value!r}: expected whole, stream or look")
         case.read = value
+    elif key == "auth":
+        if value != "digest":
+            raise ValueError(f"auth: {value!r}: expected digest")
+        case.digest = True
     elif key == "method":
         case.method = value
     else:

@@ -36,7 +36,8 @@ def options_of(case: Case) -> dict[str, Any]:
     timeout: Any = case.timeout
     if case.total is not None:
         timeout = reqkit.Timeouts(connect=case.timeout, read=case.timeout, total=case.total)
-    return {"timeout": timeout, "config": case.config}
+    auth = reqkit.auth.HTTPDigestAuth("user", "secret") if case.digest else None
+    return {"timeout": timeout, "config": case.config, "auth": auth}
 
 
 def take(case: Case, response: reqkit.Response) -> tuple[int | None, bytes, int]:
