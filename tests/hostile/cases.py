@@ -40,6 +40,7 @@ class Case:
     name: str
     about: str = ""
     method: str = "GET"
+    #: The read limit, and the total one; seconds.
     timeout: float = 20.0
     total: float | None = None
     config: dict[str, Any] = field(default_factory=dict)

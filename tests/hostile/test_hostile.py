@@ -33,9 +33,7 @@ Way = Callable[[reqkit.Session, Case, str], Any]
 
 
 def options_of(case: Case) -> dict[str, Any]:
-    timeout: Any = case.timeout
-    if case.total is not None:
-        timeout = reqkit.Timeouts(connect=case.timeout, read=case.timeout, total=case.total)
+    timeout = reqkit.Timeouts(connect=20, read=case.timeout, total=case.total)
     auth = reqkit.auth.HTTPDigestAuth("user", "secret") if case.digest else None
     return {"timeout": timeout, "config": case.config, "auth": auth}
 
