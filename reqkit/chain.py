@@ -208,7 +208,7 @@ class Chain:
             if message is None:
                 response.history = history
                 return response
-            self._drain(response)
+            self.drain(response)
             followed += 1
             if followed > most:
                 response.history = history
@@ -242,7 +242,7 @@ class Chain:
             if unsent:
                 yield message
                 return
-            self._drain(response)
+            self.drain(response)
             history.append(response)
             if len(history) > most:
                 raise TooManyRedirects(
@@ -322,8 +322,11 @@ class Chain:
             message.headers["Authorization"] = value
         self.session.rebuild_auth(message, response)
 
-    def _drain(self, response: Response) -> None:
-        """Read a redirect's body, so that the connection is kept; a large one is not worth it."""
+    def drain(self, response: Response) -> None:
+        """Read the body of a redirect or a challenge, so that the connection is kept. Blocks.
+
+        It is not decoded, and a large or slow one is not worth it: its connection is closed.
+        """
         source = response._source
         if response._whole is not None or source is None:
             return

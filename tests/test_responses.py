@@ -525,7 +525,7 @@ def test_json(
     assert response.json() == expected
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"<html>", b'"\xff"'])
+@pytest.mark.parametrize("body", [b"", b"{", b"<html>", b'"\xff"', b"9" * 5000])
 def test_what_is_no_json_is_an_error_of_ours(scripted: Scripted, body: bytes) -> None:
     response = reqkit.get(scripted([answer(200, body)])())
     with pytest.raises(reqkit.JSONDecodeError) as got:
@@ -539,6 +539,17 @@ def test_what_is_no_json_is_an_error_of_ours(scripted: Scripted, body: bytes) ->
 def test_json_passes_keywords_on(scripted: Scripted) -> None:
     response = reqkit.get(scripted([answer(200, b"1.5")])())
     assert response.json(parse_float=str) == "1.5"
+
+
+def test_an_error_of_what_json_was_given_stays_what_it_is(scripted: Scripted) -> None:
+    def refuse(text: str) -> Any:
+        raise ValueError(f"no floats: {text}")
+
+    kind = ("Content-Type", "application/json; charset=latin-1")
+    for fields in ([], [kind]):
+        response = reqkit.get(scripted([answer(200, b"1.5", fields)])())
+        with pytest.raises(ValueError, match=r"^no floats: 1\.5$"):
+            response.json(parse_float=refuse)
 
 
 # -- content codings

@@ -191,11 +191,16 @@ class HTTPDigestAuth(Credentials):
         header = self._header(terms, origin, again)
         if header is None:
             return None
-        # The connection is of use again once the body is read; a broken body only costs it.
-        with contextlib.suppress(
-            ChunkedEncodingError, ConnectionError, ContentDecodingError, ContentTooLarge
-        ):
-            _ = response.content
+        # The connection is of use again once the body is read; a broken body only costs it. Nobody
+        # has asked for it, so who sent the message knows how much of it to read.
+        drain = getattr(response.connection, "drain", None)
+        if drain is not None:
+            drain(response)
+        else:
+            with contextlib.suppress(
+                ChunkedEncodingError, ConnectionError, ContentDecodingError, ContentTooLarge
+            ):
+                _ = response.content
         response.close()
         if again.body is not None and not isinstance(again.body, (str, bytes, bytearray)):
             again.rewind()

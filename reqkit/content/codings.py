@@ -144,6 +144,8 @@ class Deflate:
     def step(self, data: bytes, room: int) -> bytes:
         """Decode some bytes into at most ``room``."""
         if self._eof:
+            # What follows the end is ignored: left for another step, it would come for ever.
+            self.left = 0
             return b""
         if self._zlib is None:
             data = self._prefix + data

@@ -8,11 +8,17 @@ from __future__ import annotations
 import codecs
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any, AnyStr
+from typing import Any, AnyStr, Final
 
 from .charsets import text_codec
 
 __all__ = ["LineCutter", "decode_pieces", "exact_pieces"]
+
+# By charset: the byte order marks without which an incremental decoder refuses a body.
+_MARKS: Final = {
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+}
 
 
 class LineCutter:
@@ -158,13 +164,14 @@ def decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str
         replaced.
     """
     codec = text_codec(encoding) or "utf-8"
-    if codec in ("utf-16", "utf-32", "utf_16", "utf_32"):
+    marks = _MARKS.get(codec)
+    if marks is not None:
         pieces = iter(pieces)
         first = b""
         while len(first) < 4 and (piece := next(pieces, None)) is not None:
             first += piece
         # Without a byte order mark an incremental decoder refuses what the whole one takes.
-        if not first.startswith((codecs.BOM_LE, codecs.BOM_BE, codecs.BOM_UTF32_BE)):
+        if not first.startswith(marks):
             codec += "-le"
         pieces = itertools.chain((first,), pieces)
     decoder = codecs.getincrementaldecoder(codec)("replace")

@@ -181,7 +181,8 @@ def decoded_userinfo(auth: str | None) -> tuple[str, str] | None:
 
 
 def _decoded(text: str) -> str:
-    octets = unquote_to_bytes(text)
+    # A lone surrogate is written as it is in the rest of a URL (`reqkit.urls.text.requote`).
+    octets = unquote_to_bytes(text.encode("utf-8", "surrogatepass"))
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError:

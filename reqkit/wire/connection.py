@@ -59,6 +59,7 @@ class Connection:
     __slots__ = (
         "_chunks",
         "_expected",
+        "_fault",
         "_keep",
         "_kind",
         "_left",
@@ -84,6 +85,7 @@ class Connection:
         self._kind = Framing.NONE
         self._left = 0
         self._expected = 0
+        self._fault = ""
         self._rest = b""
         self._chunks: ChunkedReader | None = None
 
@@ -228,7 +230,13 @@ class Connection:
             return head, b""
         elif kind == Framing.CHUNKED:
             self._chunks = chunks = ChunkedReader()
-            body = chunks.feed(data[end:])
+            try:
+                body = chunks.feed(data[end:])
+            except ChunkedEncodingError as error:
+                # The head is sound, whatever came along with it: this is for who reads the body.
+                # Its text alone, for the error would hold on to this connection.
+                self._fault = str(error)
+                return head, None
             if chunks.ended:
                 self.ended = True
                 self._rest = chunks.rest
@@ -326,6 +334,8 @@ class Connection:
         if self._rest:
             data, self._rest = self._rest, b""
             return data
+        if self._fault:
+            raise ChunkedEncodingError(self._fault)
         chunks = self._chunks
         assert chunks is not None
         while True:

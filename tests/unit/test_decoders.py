@@ -172,6 +172,14 @@ def test_every_truncation_is_an_error(names: tuple[str, ...]) -> None:
             _decode(encoding, _cut(data[:end], 5), 3)
 
 
+@pytest.mark.parametrize("name", ["gzip", "deflate", "raw deflate"])
+@pytest.mark.parametrize("most", [1, 7, 65536])
+def test_what_follows_the_end_is_ignored_however_cut(name: str, most: int) -> None:
+    data = ENCODERS[name](b"hello " * 100) + b"garbage"
+    for size in range(1, len(data) + 1):
+        assert _decode(_header(name), _cut(data, size), most) == b"hello " * 100
+
+
 @pytest.mark.parametrize("names", STACKS, ids=", ".join)
 def test_an_empty_body_is_fine(names: tuple[str, ...]) -> None:
     encoding, data = _encode(names, b"")

@@ -544,6 +544,13 @@ def test_what_is_read_is_what_urllib3_reads(url: str) -> None:
     assert (parsed.port or {"http": 80, "https": 443}[target.scheme]) == target.port
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "http+unix"])
+def test_a_lone_surrogate_in_the_userinfo_is_no_bare_error(scheme: str) -> None:
+    target = prepare_url(f"{scheme}://user:p\udcb0@h/")
+    assert target.url == f"{scheme}://user:p%ED%B2%B0@h/"
+    assert target.userinfo == ("user", "p\xed\xb2\xb0")
+
+
 @given(st.text(max_size=30), st.booleans())
 @example("0", True)
 def test_any_text_is_a_target_or_an_error_of_ours(rest: str, encode: bool) -> None:

@@ -1,0 +1,33 @@
+"""The targets by name: each takes any bytes, and raises where something does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from . import body_targets, session_targets, text_targets, wire_targets
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "head": wire_targets.head,
+    "chunks": wire_targets.chunks,
+    "answer": wire_targets.answer,
+    "set_cookie": text_targets.set_cookie,
+    "cookie_date": text_targets.cookie_date,
+    "links": text_targets.links,
+    "challenges": text_targets.challenges,
+    "url": text_targets.url,
+    "location": text_targets.location,
+    "content_type": text_targets.content_type,
+    "codings": body_targets.codings,
+    "charsets": body_targets.charsets,
+    "guesses": body_targets.guesses,
+    "lines": body_targets.lines,
+    "session": session_targets.session,
+}
+
+CORPUS = Path(__file__).with_name("corpus")
+
+
+def seeds(name: str) -> list[Path]:
+    """Return the files of a target's seeds, findings among them."""
+    return sorted(path for path in (CORPUS / name).iterdir() if path.is_file())

@@ -1,0 +1,177 @@
+"""Heads, chunks and whole answers: the same however cut, or one of the named errors."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import re
+
+from reqkit.exceptions import ChunkedEncodingError, ProtocolError
+from reqkit.wire.connection import Connection
+from reqkit.wire.framing import ChunkedReader, framing_of, keeps_alive
+from reqkit.wire.head import AnswerHead, find_end, parse_head
+
+from .feeding import choices, cut, h11_answer
+
+#: Nothing else may come out of reading an answer.
+FAULTS = (ProtocolError, ChunkedEncodingError)
+
+_NO_VALUE = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+class FakeStream:
+    """A peer that has said all that it will."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+        self.sent = b""
+
+    def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
+        self.sent += data
+
+    def wait_readable(self, timeout: float | None) -> None:
+        pass
+
+    def receive(self, most: int, timeout: float | None) -> bytes:
+        if not self.pieces:
+            return b""
+        piece = self.pieces.pop(0)
+        if len(piece) > most:
+            self.pieces.insert(0, piece[most:])
+        return piece[:most]
+
+    def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
+        piece = self.receive(len(buffer), timeout)
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def is_readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.pieces = []
+
+
+def head(data: bytes) -> None:
+    """Any block is a head of sound fields, or a ProtocolError; so it is after any cuts."""
+    for block in (data, b"HTTP/1.1 200 OK\r\n" + data + b"\r\n\r\n"):
+        try:
+            parsed = parse_head(block)
+        except ProtocolError as error:
+            assert str(error)
+            continue
+        _check_head(parsed)
+        assert find_end(block, 0) > 0
+        try:
+            framing_of("GET", parsed)
+        except ProtocolError as error:
+            assert str(error)
+        keeps_alive(parsed)
+
+
+def _check_head(parsed: AnswerHead) -> None:
+    assert parsed.version in (10, 11)
+    assert 100 <= parsed.status <= 999
+    for name, value in parsed.fields:
+        assert _NAME.fullmatch(name), name
+        assert not _NO_VALUE.search(value), value
+        assert value == value.strip(" \t")
+        assert parsed.get(name.lower()) == ", ".join(parsed.get_all(name.lower()))
+
+
+def _dechunk(pieces: list[bytes]) -> tuple[bytes, bool, bytes, list[tuple[str, str]]] | str:
+    reader = ChunkedReader()
+    body = b""
+    try:
+        for piece in pieces:
+            body += reader.feed(piece)
+    except ChunkedEncodingError as error:
+        assert str(error)
+        return "fault"
+    if not reader.ended:
+        try:
+            reader.finish()
+        except ChunkedEncodingError:
+            pass
+        else:
+            raise AssertionError("a body without its end was taken for whole")
+    return body, reader.ended, reader.rest, reader.trailers
+
+
+def chunks(data: bytes) -> None:
+    """A chunked body reads the same however it is cut, and as h11 reads it where both do."""
+    whole = _dechunk([data])
+    assert _dechunk(list(cut(data, choices(data)))) == whole
+    assert _dechunk([data[at : at + 1] for at in range(len(data))]) == whole
+    if isinstance(whole, str) or not whole[1]:
+        return
+    theirs = h11_answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + data)
+    if theirs is not None:
+        assert theirs[2] == whole[0]
+
+
+Answer = tuple[int, str, list[tuple[str, str]], bytes, bool]
+
+
+def _exchange(method: str, pieces: list[bytes]) -> Answer | str:
+    """Read an answer as a connection does, to the body's end."""
+    connection = Connection(FakeStream(pieces), None)
+    connection.send(b"x", None, False, None, None)
+    try:
+        parsed, body = connection.read_head(method, None, None)
+        if body is None:
+            body = b""
+            while piece := connection.read_body(1000, None, None):
+                body += piece
+        assert connection.ended
+    except FAULTS as error:
+        assert str(error)
+        assert not connection.reusable
+        return "fault"
+    _check_head(parsed)
+    reusable = connection.reusable and not pieces
+    return parsed.status, parsed.reason, parsed.fields, body, reusable
+
+
+class _Socket:
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(io.BytesIO(self.raw))
+
+
+def _stdlib_body(data: bytes) -> tuple[int, bytes] | None:
+    answer = http.client.HTTPResponse(_Socket(data), method="GET")  # type: ignore[arg-type]
+    try:
+        answer.begin()
+        body = answer.read()
+    except (http.client.HTTPException, ValueError):
+        return None
+    finally:
+        answer.close()
+    return answer.status, body
+
+
+def answer(data: bytes) -> None:
+    """An answer is the same however it is cut; h11 and http.client read it so where they do."""
+    chance = choices(data)
+    method = chance.choice(("GET", "GET", "GET", "HEAD", "POST"))
+    whole = _exchange(method, [data] if data else [])
+    assert _exchange(method, list(cut(data, chance))) == whole
+    assert _exchange(method, [data[at : at + 1] for at in range(len(data))]) == whole
+    if isinstance(whole, str) or method == "HEAD":
+        return
+    status, _, fields, body, _ = whole
+    theirs = h11_answer(data)
+    if theirs is not None:
+        assert (theirs[0], theirs[2]) == (status, body)
+    # It takes an odd name for the head's end, a listed length for none, the first of several
+    # lengths, 101 to 199 for answers, and chunks after a 204 or 304 for its body.
+    usual = all(re.fullmatch("[A-Za-z-]+", name) for name, _ in fields)
+    lengths = [value for name, value in fields if name.lower() == "content-length"]
+    if usual and status not in (204, 304) and len(lengths) < 2 and "," not in "".join(lengths):
+        stdlib = _stdlib_body(data)
+        if stdlib is not None and stdlib[0] >= 200:
+            assert stdlib == (status, body)

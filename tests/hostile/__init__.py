@@ -1,0 +1,1 @@
+"""Broken and hostile answers as data, and the one test that plays them."""
