@@ -136,8 +136,9 @@ class Chain:
         limit = config["max_content_size"]
         retries = config["max_retries"]
         self.policy: Policy | None = None
-        if deadline is not None or retries or limit is not None:
-            self.policy = Policy(deadline, retries, limit)
+        allow = session._allow_address
+        if deadline is not None or retries or limit is not None or allow is not None:
+            self.policy = Policy(deadline, retries, limit, None, allow)
         #: Whether auth was given, so that credentials found elsewhere do not count.
         self._asked = request.auth is not None or session.auth is not None
         self._auth: Any = None
@@ -404,7 +405,11 @@ class Chain:
             return timeouts
         policy = self.policy or Policy()
         prepared._policy = Policy(
-            policy.deadline, policy.retries, policy.max_content_size, timeouts
+            policy.deadline,
+            policy.retries,
+            policy.max_content_size,
+            timeouts,
+            policy.allow_address,
         )
         if timeouts is DEFAULT_TIMEOUTS:
             return None

@@ -27,9 +27,10 @@ class Policy:
         retries: how often a failed connection is tried again: an int or a urllib3 Retry.
         max_content_size: bytes of the decoded body, or None.
         timeouts: the `reqkit.timeouts.Timeouts` that count where a user's adapter sets none.
+        allow_address: the session's `reqkit.addresses.AddressFilter`, or None.
     """
 
-    __slots__ = ("deadline", "max_content_size", "retries", "timeouts")
+    __slots__ = ("allow_address", "deadline", "max_content_size", "retries", "timeouts")
 
     def __init__(
         self,
@@ -37,11 +38,13 @@ class Policy:
         retries: Any = None,
         max_content_size: int | None = None,
         timeouts: Any = None,
+        allow_address: Any = None,
     ) -> None:
         self.deadline = deadline
         self.retries = retries
         self.max_content_size = max_content_size
         self.timeouts = timeouts
+        self.allow_address = allow_address
 
 
 def auth_of(auth: Any) -> Auth | None:

@@ -81,6 +81,11 @@ class Proxy(NamedTuple):
         return self.scheme.startswith("socks")
 
     @property
+    def looks_up_here(self) -> bool:
+        """Whether it is told the server's address, and not the name: names are looked up here."""
+        return self.scheme in ("socks4", "socks5")
+
+    @property
     def authorization(self) -> str | None:
         """The value of Proxy-Authorization (RFC 7617), or None without credentials."""
         if self.given is not None or self.user is None:
@@ -113,6 +118,7 @@ class Route(NamedTuple):
         source_address: ``(address, port)`` to connect from.
         socket_options: ``(level, option, value)`` triples; None: TCP_NODELAY alone.
         proxy_headers: sent with CONNECT, besides Host and Proxy-Authorization.
+        allow_address: the `reqkit.addresses.AddressFilter` that the connection is made under.
     """
 
     scheme: str
@@ -124,6 +130,7 @@ class Route(NamedTuple):
     source_address: tuple[str, int] | None = None
     socket_options: tuple[tuple[int, int, Any], ...] | None = None
     proxy_headers: tuple[tuple[str, str], ...] = ()
+    allow_address: Any = None
 
     @classmethod
     def to(
@@ -137,6 +144,7 @@ class Route(NamedTuple):
         source: tuple[str, int] | None = None,
         options: Iterable[tuple[int, int, Any]] | None = None,
         proxy_headers: Iterable[tuple[str, str]] = (),
+        allow_address: Any = None,
     ) -> Route:
         """Make the route of an origin, without what does not count for it.
 
@@ -151,6 +159,7 @@ class Route(NamedTuple):
             source: the ``source_address``.
             options: the ``socket_options``.
             proxy_headers: as in the attributes.
+            allow_address: as in the attributes.
         """
         secure = scheme == "https"
         if tls is None:
@@ -173,6 +182,7 @@ class Route(NamedTuple):
             source,
             None if options is None else tuple(options),
             () if proxy is None or proxy.is_socks else tuple(proxy_headers),
+            allow_address,
         )
 
     @property

@@ -7,7 +7,7 @@ may be shared by threads and greenlets: what one request changes is its own, but
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from . import environment
@@ -72,6 +72,7 @@ class Session(Defaults, Stepping):
         verify: True, False, a CA file or a folder.
         cert: a client certificate's file, or ``(cert, key)``.
         prefetch: read each body before the call returns.
+        allow_address: which addresses may be connected to: see the attribute.
     """
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -93,12 +94,14 @@ class Session(Defaults, Stepping):
         verify: Any = None,
         cert: Any = None,
         prefetch: bool = False,
+        *,
+        allow_address: Callable[..., bool] | None = None,
         **others: Any,
     ) -> None:
         if others:
             known = (
                 "headers", "cookies", "auth", "timeout", "proxies", "hooks", "params", "config",
-                "verify", "cert", "prefetch",
+                "verify", "cert", "prefetch", "allow_address",
             )  # fmt: skip
             raise unknown("Session", others, known)
         self._headers: Any = None
@@ -131,6 +134,8 @@ class Session(Defaults, Stepping):
             self.verify = verify
         if cert is not None:
             self.cert = cert
+        if allow_address is not None:
+            self.allow_address = allow_address
         if auth is not None:
             auth_of(auth)
 

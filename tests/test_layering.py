@@ -47,6 +47,7 @@ CORE: Mapping[str, int] = {
     "links": MESSAGE,
     "pairs": MESSAGE,
     "raw": MESSAGE,
+    "addresses": TRANSPORT,
     "adapters": TRANSPORT,
     "adapter_steps": TRANSPORT,
     "exchange": TRANSPORT,
