@@ -26,6 +26,7 @@ from .settings import UNSET, Config
 from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts, clock
 from .tls import check_cert, check_verify
 from .urls import Target, without_password
+from .wording import told
 
 if TYPE_CHECKING:
     from .cookies import CookieJar
@@ -125,13 +126,13 @@ class Chain:
         if prefetch is None:
             prefetch = session.prefetch
         if prefetch is not False and prefetch not in (True, False):
-            raise TypeError(f"prefetch (or stream) is {prefetch!r}: expected True or False")
+            raise TypeError(f"prefetch (or stream) is {told(prefetch)}: expected True or False")
         self.prefetch = prefetch
         follow = request.allow_redirects
         if follow is None:
             follow = request.method not in ("HEAD", "head", "Head")
         elif follow not in (True, False):
-            raise TypeError(f"allow_redirects is {follow!r}: expected True or False")
+            raise TypeError(f"allow_redirects is {told(follow)}: expected True or False")
         self.allow_redirects = follow
         limit = config["max_content_size"]
         retries = config["max_retries"]

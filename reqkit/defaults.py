@@ -12,6 +12,7 @@ from .settings import UNSET, Config, header_text, merge_headers
 from .structures import CaseInsensitiveDict
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts
 from .tls import check_cert, check_verify
+from .wording import told
 
 __all__ = ["Defaults", "is_jar"]
 
@@ -145,7 +146,7 @@ class Defaults:
     def allow_address(self, value: Any) -> None:
         if value is not None and not callable(value):
             raise TypeError(
-                f"allow_address is {value!r}: expected None, or a callable that gets an address"
+                f"allow_address is {told(value)}: expected None, or a callable that gets an address"
                 " and returns True or False"
             )
         self._allow_address = None if value is None else AddressFilter(value)

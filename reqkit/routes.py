@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from .exceptions import InvalidProxyURL
 from .tls_settings import TlsSettings
+from .wording import told
 
 __all__ = ["Marks", "Proxy", "Route", "authority", "check_proxies", "parse_proxy"]
 
@@ -256,19 +257,20 @@ def check_proxies(proxies: Any) -> None:
         )
     for key, proxy in proxies.items():
         name = key.partition("://")[0] if isinstance(key, str) else ""
+        shown = repr(_masked(key)) if isinstance(key, str) else told(key)
         if name not in _KEYS:
             near = difflib.get_close_matches(name.lower(), _KEYS, 1)
             if near or not name:
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise InvalidProxyURL(
-                    f"proxies has the key {key!r}: expected 'http', 'https' or 'all', with or"
+                    f"proxies has the key {shown}: expected 'http', 'https' or 'all', with or"
                     f" without ://HOST, or 'no_proxy'{hint}"
                 )
             continue
         _, mark, host = key.partition("://")
         if mark and (not host or "*" in host):
             raise InvalidProxyURL(
-                f"proxies has the key {key!r}: expected {name!r} for all hosts, or"
+                f"proxies has the key {shown}: expected {name!r} for all hosts, or"
                 f" {name + '://HOST'!r} for one"
             )
         if proxy is not None and name != "no_proxy" and proxy != "":

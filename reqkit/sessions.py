@@ -35,6 +35,7 @@ from .stepping import STEPS, Stepping
 from .structures import CaseInsensitiveDict
 from .timeouts import DEFAULT_TIMEOUTS, Deadline
 from .urls import Target, without_password
+from .wording import told
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -486,7 +487,7 @@ class Session(Defaults, Stepping):
         """
         if not isinstance(request, PreparedRequest):
             hint = "; use session.prepare_request(request)" if isinstance(request, Request) else ""
-            raise ValueError(f"You can only send PreparedRequests, not {request!r}{hint}")
+            raise ValueError(f"You can only send PreparedRequests, not {told(request)}{hint}")
         for name in keywords:
             if name not in _SEND_KEYWORDS:
                 raise unknown("send", [name], _SEND_KEYWORDS)

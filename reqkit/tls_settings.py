@@ -7,6 +7,7 @@ import ssl
 from typing import Any, Literal, NamedTuple
 
 from .exceptions import SSLError
+from .wording import told
 
 __all__ = ["TlsSettings", "check_cert", "check_verify"]
 
@@ -61,7 +62,7 @@ def check_verify(verify: Any) -> bool | str:
         return bool(verify)
     if not isinstance(verify, (str, bytes, os.PathLike)) or not verify:
         raise SSLError(
-            f"verify is {verify!r}: expected True, False, or the path of a CA file or folder"
+            f"verify is {told(verify)}: expected True, False, or the path of a CA file or folder"
         )
     path = os.fsdecode(verify)
     if not os.path.exists(path):

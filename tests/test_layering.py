@@ -67,6 +67,7 @@ CORE: Mapping[str, int] = {
     "structures": GROUND,
     "status_codes": GROUND,
     "locks": GROUND,
+    "wording": GROUND,
     "timeouts": GROUND,
     "_types": GROUND,
     "_version": GROUND,
