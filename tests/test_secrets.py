@@ -47,6 +47,7 @@ PLACES = (
 SECRETS = {place: f"hush-{place}-é:w" for place in PLACES}
 SECRETS["header"] = "hush-header-w"  # headers are latin-1
 SECRETS["bearer"] = "hush-bearer-w"
+SECRETS["netrc"] = "hush-netrc-w"  # which Python 3.10 reads as ASCII
 SECRETS["cookie-header"] = "hush-cookie-header-w"
 SECRETS["cookie"] = "hush-cookie-w"
 SECRETS["session-cookie"] = "hush-session-cookie-w"
