@@ -19,13 +19,14 @@ from urllib3.poolmanager import pool_classes_by_scheme
 from urllib3.util import Retry
 
 from .environment import select_proxy
-from .exceptions import InvalidSchema
+from .exceptions import AddressNotAllowed, InvalidSchema
 from .exchange import failure
 from .foreign import built
 from .pools import PoolManager
 from .prepare import PreparedRequest
 from .routes import Proxy, parse_proxy
 from .timeouts import Deadline, Timeouts
+from .urls import without_password
 
 if TYPE_CHECKING:
     from .response import Response
@@ -194,6 +195,12 @@ class AdapterSteps:
         proxies: Mapping[str, str] | None,
     ) -> Response:
         """Send a message through a urllib3 pool. Blocks."""
+        if request._policy is not None and request._policy.allow_address is not None:
+            raise AddressNotAllowed(
+                f"{without_password(request.url or '')}: the adapter {type(self).__name__} connects"
+                " by urllib3, where allow_address is not asked: mount an HTTPAdapter without such"
+                " steps, or set allow_address to None"
+            )
         body = request.body
         left = None if deadline is None else deadline.left(None, "connect")
         try:

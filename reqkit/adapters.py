@@ -237,11 +237,13 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         target: Target,
     ) -> tuple[Hashable, Route | None]:
         """Return the pool's key for a message, and its route (None: a plain origin)."""
+        policy = request._policy
+        allow = None if policy is None else policy.allow_address
         proxy: str | None = None
         if proxies:
             proxy = select_proxy(proxies, target.scheme, target.host, target.port) or None
         if target.scheme == "http":
-            if proxy is None:
+            if proxy is None and allow is None:
                 return target.origin, None
         elif target.scheme != "https":
             raise InvalidSchema(
@@ -254,14 +256,17 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         authorization = None
         if proxy is not None and "proxy-authorization" in request.headers:
             authorization = request.headers["proxy-authorization"]
-        key = (target.origin, verify, cert, proxy, authorization)
+        key = (target.origin, verify, cert, proxy, authorization, allow)
         route = self._routes.get(key)
         if route is None:
             route = self._new_route(key)
+        if allow is not None and route.proxy is not None and not route.proxy.looks_up_here:
+            url = without_password(target.url)
+            allow.check_behind(route.proxy, target.host, target.port, url)
         return route, route
 
     def _new_route(self, key: Any) -> Route:
-        (scheme, host, port), verify, cert, proxy_url, authorization = key
+        (scheme, host, port), verify, cert, proxy_url, authorization, allow = key
         proxy: Proxy | None = None
         if proxy_url is not None:
             proxy = parse_proxy(proxy_url)
@@ -288,6 +293,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
             source=_as_key(keywords.get("source_address")),
             options=_as_key(keywords.get("socket_options")),
             proxy_headers=headers.items(),
+            allow_address=allow,
         )
         if len(self._routes) >= 1000:
             self._routes.clear()
@@ -309,7 +315,12 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         key: Hashable = target.origin
         route: Route | None = None
         proxy = forwarded = None
-        if proxies or target.scheme != "http":
+        policy = request._policy
+        if (
+            proxies
+            or target.scheme != "http"
+            or (policy is not None and policy.allow_address is not None)
+        ):
             key, route = self._route(request, verify, cert, proxies, target)
             if route is not None:
                 proxy = route.proxy

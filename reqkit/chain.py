@@ -27,6 +27,7 @@ from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts, clock
 from .tls import check_cert, check_verify
 from .urls import DEFAULT_PORTS, Target, without_password
 from .wire.head import AnswerHead
+from .wording import told
 
 if TYPE_CHECKING:
     from .cookies import CookieJar
@@ -129,13 +130,13 @@ class Chain:
         if prefetch is None:
             prefetch = session.prefetch
         if prefetch is not False and prefetch not in (True, False):
-            raise TypeError(f"prefetch (or stream) is {prefetch!r}: expected True or False")
+            raise TypeError(f"prefetch (or stream) is {told(prefetch)}: expected True or False")
         self.prefetch = prefetch
         follow = request.allow_redirects
         if follow is None:
             follow = request.method not in ("HEAD", "head", "Head")
         elif follow not in (True, False):
-            raise TypeError(f"allow_redirects is {follow!r}: expected True or False")
+            raise TypeError(f"allow_redirects is {told(follow)}: expected True or False")
         self.allow_redirects = follow
         limit = config.max_content_size
         retries = config.max_retries
@@ -143,8 +144,15 @@ class Chain:
         if request.config and not _POOL_SIZES.isdisjoint(request.config):
             kept = (config.pool_connections, config.pool_maxsize)
         self.policy: Policy | None = None
-        if deadline is not None or retries or limit is not None or kept is not None:
-            self.policy = Policy(deadline, retries, limit, kept=kept)
+        allow = session._allow_address
+        if (
+            deadline is not None
+            or retries
+            or limit is not None
+            or kept is not None
+            or allow is not None
+        ):
+            self.policy = Policy(deadline, retries, limit, None, kept, allow)
         #: Whether auth was given, so that credentials found elsewhere do not count.
         self._asked = request.auth is not None or session.auth is not None
         self._auth: Any = None
@@ -449,7 +457,12 @@ class Chain:
             return timeouts
         policy = self.policy or Policy()
         prepared._policy = Policy(
-            policy.deadline, policy.retries, policy.max_content_size, timeouts, policy.kept
+            policy.deadline,
+            policy.retries,
+            policy.max_content_size,
+            timeouts,
+            policy.kept,
+            policy.allow_address,
         )
         if timeouts is DEFAULT_TIMEOUTS:
             return None

@@ -60,6 +60,7 @@ def open_stream(
         SSLError: TLS failed, or the certificate is not good.
         InvalidSchema: a SOCKS proxy is asked for, and its extra is not installed.
         InvalidURL: the host cannot be one.
+        AddressNotAllowed: the route's filter refuses all addresses.
     """
     opening = _Opening(route, network, timeouts, deadline, marks, url or route.origin)
     proxy = route.proxy
@@ -74,7 +75,7 @@ def open_stream(
         asked = host
         if proxy.is_socks:
             proxying.require_socks(proxy)
-            if proxy.scheme in ("socks4", "socks5"):
+            if proxy.looks_up_here:
                 asked = opening.address_for(proxy)
         opening.check_host(proxy.host)
         stream = opening.dial(proxy.host, proxy.port, proxy)
@@ -163,9 +164,13 @@ class _Opening:
             self.marks.add(phase, clock() - started)
 
     def resolve(self, host: str, port: int, proxy: Proxy | None) -> list[Address]:
-        """Look a name up."""
+        """Look a name up; return the addresses that may be connected to."""
         with self.step("dns", host, port, proxy) as left:
-            return self.network.resolve(host, port, left())
+            addresses = self.network.resolve(host, port, left())
+        allow = self.route.allow_address
+        if allow is not None:
+            addresses = allow.allowed(addresses, host, port, self.url, proxy)
+        return addresses
 
     def dial(self, host: str, port: int, proxy: Proxy | None) -> Stream:
         """Connect to a host: the server, or the proxy."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from .addresses import AddressFilter
 from .cookies import CookieJar, cookiejar_from_dict, to_jar
 from .hooks import Hooks
 from .settings import UNSET, Config, header_text, merge_headers
 from .structures import CaseInsensitiveDict
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts
 from .tls import check_cert, check_verify
+from .wording import told
 
 __all__ = ["Defaults", "is_jar"]
 
@@ -37,6 +39,7 @@ class Defaults:
     _timeouts: Timeouts
     _verify: Any
     _cert: Any
+    _allow_address: AddressFilter | None = None
 
     @property
     def headers(self) -> CaseInsensitiveDict:
@@ -125,6 +128,28 @@ class Defaults:
     def cert(self, value: Any) -> None:
         check_cert(value)
         self._cert = value
+
+    @property
+    def allow_address(self) -> Callable[..., bool] | None:
+        """What says which addresses may be connected to; None: all.
+
+        Called with an `ipaddress.IPv4Address` or ``IPv6Address`` for each address of a host, once
+        the name is looked up and before anything is sent there; on each redirect, retry and auth
+        answer too. True allows it. One that takes ``**kwargs`` also gets ``host``, ``port`` and
+        ``proxy`` (its URL without the password, where the address is a proxy's). It must not wait.
+
+        Connections are kept for it alone: another one, or None, starts with new ones.
+        """
+        return None if self._allow_address is None else self._allow_address.ask
+
+    @allow_address.setter
+    def allow_address(self, value: Any) -> None:
+        if value is not None and not callable(value):
+            raise TypeError(
+                f"allow_address is {told(value)}: expected None, or a callable that gets an address"
+                " and returns True or False"
+            )
+        self._allow_address = None if value is None else AddressFilter(value)
 
     @property
     def stream(self) -> bool:

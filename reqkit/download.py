@@ -41,7 +41,8 @@ def download(
 
     Args:
         response: whose body it is; with ``resume``, what is asked for again.
-        path: the file, or a folder, which gets a file named as the URL's last segment.
+        path: the file, or a folder, which gets a file named as the last segment of the URL that
+            was asked for (not of one that it redirects to).
         resume: go on where a ``NAME.part`` ends; the identity encoding is asked for.
         progress: called with the bytes written and the bytes in all (None: not known).
 
@@ -74,7 +75,7 @@ def download(
     response.raise_for_status()
     total = _announced(response, offset)
     note.write(_validator(response))
-    with open(part, "r+b" if offset else "wb") as file:
+    with _opened(part, new=not offset) as file:
         file.seek(offset)
         file.truncate()
         done = _write(response, file, offset, total, progress)
@@ -95,13 +96,28 @@ def _file_for(response: Response, path: Path) -> Path:
                 errno.ENOENT, "there is no such folder to download into", str(path.parent)
             )
         return path
-    path_part = (response.url or "").partition("://")[2].split("?")[0].split("#")[0]
+    # The name that was asked for: where it redirects to is the server's choice.
+    asked = response.history[0] if response.history else response
+    path_part = (asked.url or "").partition("://")[2].split("?")[0].split("#")[0]
     name = path_part.partition("/")[2].rstrip("/").rpartition("/")[2]
     # A name must stay in the folder, whatever the URL says.
     name = re.sub(r"[\x00-\x1f\\/:]", "_", name)
     if name in ("", ".", ".."):
         name = "download"
     return path / name
+
+
+def _opened(path: Path, new: bool) -> IO[bytes]:
+    """Open a file of ours for writing; never one elsewhere that a link of its name leads to.
+
+    In a folder that others can write to, anybody may have put a link there.
+    """
+    flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    if new:
+        flags |= os.O_CREAT | os.O_TRUNC
+        if path.is_symlink():
+            path.unlink()
+    return open(os.open(path, flags, 0o666), "wb")
 
 
 def _write(
@@ -182,6 +198,8 @@ class _Note:
         self._path = part.with_name(part.name + ".version")
 
     def read(self) -> str | None:
+        if self._path.is_symlink():
+            return None
         try:
             text = self._path.read_text(encoding="latin-1")
         except OSError:
@@ -192,7 +210,8 @@ class _Note:
         if validator is None:
             self.remove()
         else:
-            self._path.write_text(validator, encoding="latin-1")
+            with _opened(self._path, new=True) as file:
+                file.write(validator.encode("latin-1"))
 
     def remove(self) -> None:
         with contextlib.suppress(OSError):
@@ -205,7 +224,7 @@ def _resumed(response: Response, part: Path, note: _Note) -> tuple[Response, int
     Returns:
         the response to read, and the bytes that are there already; -1 for all of them.
     """
-    size = part.stat().st_size if part.exists() else 0
+    size = part.stat().st_size if part.exists() and not part.is_symlink() else 0
     version = note.read()
     if not size or version is None:
         if _is_encoded(response):

@@ -15,6 +15,7 @@ import json as _json
 from typing import Any
 
 __all__ = [
+    "AddressNotAllowed",
     "ChunkedEncodingError",
     "ConfigError",
     "ConnectTimeout",
@@ -177,6 +178,13 @@ class InvalidSchema(RequestException, ValueError):
 
 class InvalidURL(RequestException, ValueError):
     """The URL cannot be sent as it is."""
+
+
+class AddressNotAllowed(InvalidURL):
+    """The session's ``allow_address`` refuses where the URL, or a redirect, leads to.
+
+    No connection was made, and none is tried again: it is no failure of the network.
+    """
 
 
 class InvalidHeader(RequestException, ValueError):

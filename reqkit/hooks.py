@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from .exceptions import HookWarning
 from .notices import notify
+from .wording import told
 
 __all__ = [
     "HOOKS",
@@ -52,7 +53,7 @@ def _mapping(given: Any) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         return given
     raise ValueError(
-        f"hooks is a {type(given).__name__} ({given!r}): expected a dictionary of a hook's name to"
+        f"hooks is a {type(given).__name__}: expected a dictionary of a hook's name to"
         f" a function or a list of them; the hooks are {', '.join(HOOKS)}"
     )
 
@@ -66,9 +67,13 @@ def _as_list(name: str, given: Any) -> list[Hook]:
         hooks = list(given)
         for hook in hooks:
             if not callable(hook):
-                raise ValueError(f"hook {name!r}: {hook!r} cannot be called; expected a function")
+                raise ValueError(
+                    f"hook {name!r}: {told(hook)} cannot be called; expected a function"
+                )
         return hooks
-    raise ValueError(f"hook {name!r}: {given!r} cannot be called; expected a function or a list")
+    raise ValueError(
+        f"hook {name!r}: {told(given)} cannot be called; expected a function or a list"
+    )
 
 
 class Hooks(dict[str, list[Hook]]):

@@ -106,8 +106,8 @@ def urlencoded(given: Any, argument: str) -> str:
             return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
         # Lists within lists are spread out too, as in requests.
         return urlencode(pairs, doseq=True)
-    except UnicodeEncodeError as error:
+    except UnicodeEncodeError:
         raise ValueError(
-            f"{argument}: {error.object!r} has a lone surrogate, which UTF-8 cannot express:"
+            f"{argument}: a name or a value has a lone surrogate, which UTF-8 cannot express:"
             " give bytes instead"
-        ) from error
+        ) from None  # it has the text with it

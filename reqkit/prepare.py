@@ -29,9 +29,12 @@ class Policy:
         timeouts: the `reqkit.timeouts.Timeouts` that count where a user's adapter sets none.
         kept: how many hosts' connections, and how many of each, are kept when this one's comes
             back; None leaves it to the session.
+        allow_address: the session's `reqkit.addresses.AddressFilter`, or None.
     """
 
-    __slots__ = ("deadline", "kept", "max_content_size", "retries", "timeouts")
+    __slots__ = (
+        "allow_address", "deadline", "kept", "max_content_size", "retries", "timeouts",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -40,12 +43,14 @@ class Policy:
         max_content_size: int | None = None,
         timeouts: Any = None,
         kept: tuple[int, int] | None = None,
+        allow_address: Any = None,
     ) -> None:
         self.deadline = deadline
         self.kept = kept
         self.retries = retries
         self.max_content_size = max_content_size
         self.timeouts = timeouts
+        self.allow_address = allow_address
 
 
 def auth_of(auth: Any) -> Auth | None:

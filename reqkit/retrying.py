@@ -110,10 +110,18 @@ def send_again(
                     response=response,
                 ) from used_up
             return response
-        later = policy.get_retry_after(answer) if policy.respect_retry_after_header else None
+        later = _asked_for(policy, answer) if policy.respect_retry_after_header else None
         response.close()
         request.rewind()
         _sleep(policy.get_backoff_time() if later is None else later, deadline)
+
+
+def _asked_for(policy: Retry, answer: Any) -> float | None:
+    """Return the seconds that a Retry-After asks for, None where it says nothing that can be."""
+    try:
+        return policy.get_retry_after(answer)
+    except (urllib3_errors.InvalidHeader, ValueError, OverflowError):
+        return None
 
 
 def _sleep(seconds: float, deadline: Deadline | None) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from .exceptions import InvalidProxyURL
 from .tls_settings import TlsSettings
+from .wording import told
 
 __all__ = ["Marks", "Proxy", "Route", "authority", "check_proxies", "parse_proxy"]
 
@@ -81,6 +82,11 @@ class Proxy(NamedTuple):
         return self.scheme.startswith("socks")
 
     @property
+    def looks_up_here(self) -> bool:
+        """Whether it is told the server's address, and not the name: names are looked up here."""
+        return self.scheme in ("socks4", "socks5")
+
+    @property
     def authorization(self) -> str | None:
         """The value of Proxy-Authorization (RFC 7617), or None without credentials."""
         if self.given is not None or self.user is None:
@@ -113,6 +119,7 @@ class Route(NamedTuple):
         source_address: ``(address, port)`` to connect from.
         socket_options: ``(level, option, value)`` triples; None: TCP_NODELAY alone.
         proxy_headers: sent with CONNECT, besides Host and Proxy-Authorization.
+        allow_address: the `reqkit.addresses.AddressFilter` that the connection is made under.
     """
 
     scheme: str
@@ -124,6 +131,7 @@ class Route(NamedTuple):
     source_address: tuple[str, int] | None = None
     socket_options: tuple[tuple[int, int, Any], ...] | None = None
     proxy_headers: tuple[tuple[str, str], ...] = ()
+    allow_address: Any = None
 
     @classmethod
     def to(
@@ -137,6 +145,7 @@ class Route(NamedTuple):
         source: tuple[str, int] | None = None,
         options: Iterable[tuple[int, int, Any]] | None = None,
         proxy_headers: Iterable[tuple[str, str]] = (),
+        allow_address: Any = None,
     ) -> Route:
         """Make the route of an origin, without what does not count for it.
 
@@ -151,6 +160,7 @@ class Route(NamedTuple):
             source: the ``source_address``.
             options: the ``socket_options``.
             proxy_headers: as in the attributes.
+            allow_address: as in the attributes.
         """
         secure = scheme == "https"
         if tls is None:
@@ -173,6 +183,7 @@ class Route(NamedTuple):
             source,
             None if options is None else tuple(options),
             () if proxy is None or proxy.is_socks else tuple(proxy_headers),
+            allow_address,
         )
 
     @property
@@ -246,19 +257,20 @@ def check_proxies(proxies: Any) -> None:
         )
     for key, proxy in proxies.items():
         name = key.partition("://")[0] if isinstance(key, str) else ""
+        shown = repr(_masked(key)) if isinstance(key, str) else told(key)
         if name not in _KEYS:
             near = difflib.get_close_matches(name.lower(), _KEYS, 1)
             if near or not name:
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise InvalidProxyURL(
-                    f"proxies has the key {key!r}: expected 'http', 'https' or 'all', with or"
+                    f"proxies has the key {shown}: expected 'http', 'https' or 'all', with or"
                     f" without ://HOST, or 'no_proxy'{hint}"
                 )
             continue
         _, mark, host = key.partition("://")
         if mark and (not host or "*" in host):
             raise InvalidProxyURL(
-                f"proxies has the key {key!r}: expected {name!r} for all hosts, or"
+                f"proxies has the key {shown}: expected {name!r} for all hosts, or"
                 f" {name + '://HOST'!r} for one"
             )
         if proxy is not None and name != "no_proxy" and proxy != "":

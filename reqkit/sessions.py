@@ -7,7 +7,7 @@ may be shared by threads and greenlets: what one request changes is its own, but
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
@@ -37,6 +37,7 @@ from .stepping import STEPS, Stepping
 from .structures import CaseInsensitiveDict
 from .timeouts import DEFAULT_TIMEOUTS, Deadline
 from .urls import Target, prepare_url, suggestion, without_password
+from .wording import told
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -76,6 +77,7 @@ class Session(Defaults, Stepping):
         verify: True, False, a CA file or a folder.
         cert: a client certificate's file, or ``(cert, key)``.
         prefetch: read each body before the call returns.
+        allow_address: which addresses may be connected to: see the attribute.
     """
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -97,12 +99,14 @@ class Session(Defaults, Stepping):
         verify: Any = None,
         cert: Any = None,
         prefetch: bool = False,
+        *,
+        allow_address: Callable[..., bool] | None = None,
         **others: Any,
     ) -> None:
         if others:
             known = (
                 "headers", "cookies", "auth", "timeout", "proxies", "hooks", "params", "config",
-                "verify", "cert", "prefetch",
+                "verify", "cert", "prefetch", "allow_address",
             )  # fmt: skip
             raise unknown("Session", others, known)
         self._headers: Any = None
@@ -138,6 +142,8 @@ class Session(Defaults, Stepping):
             self.verify = verify
         if cert is not None:
             self.cert = cert
+        if allow_address is not None:
+            self.allow_address = allow_address
         if auth is not None:
             auth_of(auth)
 
@@ -529,7 +535,7 @@ class Session(Defaults, Stepping):
         """
         if not isinstance(request, PreparedRequest):
             hint = "; use session.prepare_request(request)" if isinstance(request, Request) else ""
-            raise ValueError(f"You can only send PreparedRequests, not {request!r}{hint}")
+            raise ValueError(f"You can only send PreparedRequests, not {told(request)}{hint}")
         for name in keywords:
             if name not in _SEND_KEYWORDS:
                 raise unknown("send", [name], _SEND_KEYWORDS)

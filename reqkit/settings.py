@@ -10,6 +10,7 @@ from ._version import __version__
 from .content.decoders import accepted_encodings
 from .exceptions import ConfigError, InvalidHeader
 from .structures import CaseInsensitiveDict
+from .wording import told
 
 __all__ = [
     "KEYWORDS",
@@ -122,7 +123,7 @@ def _whole(name: str, value: Any, least: int, or_none: bool = False) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(
-            f"config[{name!r}] is {value!r}: expected a whole number of {least} or more"
+            f"config[{name!r}] is {told(value)}: expected a whole number of {least} or more"
             + (", or None" if or_none else "")
         )
     return value
@@ -136,16 +137,17 @@ def _check(name: Any, value: Any) -> Any:
     """
     if name in _FLAGS:
         if value not in (True, False):
-            raise ConfigError(f"config[{name!r}] is {value!r}: expected True or False")
+            raise ConfigError(f"config[{name!r}] is {told(value)}: expected True or False")
         return bool(value)
     if name == "base_headers":
         if value is not None and not isinstance(value, Mapping):
-            raise ConfigError(f"config['base_headers'] is {value!r}: expected a dictionary")
+            raise ConfigError(f"config['base_headers'] is {told(value)}: expected a dictionary")
         return merge_headers(base_headers(), value)
     if name == "verbose":
         if value is not None and not hasattr(value, "write"):
             raise ConfigError(
-                f"config['verbose'] is {value!r}: expected a stream with a write method, or None"
+                f"config['verbose'] is {told(value)}: expected a stream with a write method, or"
+                " None"
             )
         return value
     if name == "max_retries":
@@ -203,7 +205,7 @@ class Config(dict[str, Any]):
         dict.__setitem__(self, "base_headers", base_headers())
         if given:
             if not isinstance(given, Mapping):
-                raise ConfigError(f"config is {given!r}: expected a dictionary")
+                raise ConfigError(f"config is {told(given)}: expected a dictionary")
             self.update(given)
 
     def settings(self) -> Settings:
@@ -258,7 +260,7 @@ class Config(dict[str, Any]):
         if not given:
             return self
         if not isinstance(given, Mapping):
-            raise ConfigError(f"config is {given!r}: expected a dictionary")
+            raise ConfigError(f"config is {told(given)}: expected a dictionary")
         merged = self.copy()
         for name, value in given.items():
             if name == "base_headers" and isinstance(value, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from typing import Any, Final, TypeVar, cast
 
@@ -15,6 +16,9 @@ _Store = dict[str, tuple[str, str]]
 
 #: Headers whose values never show in a repr (lower case).
 SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+
+#: The password in a URL, as Location and the like may have it: all that may be one.
+_PASSWORD: Final = re.compile(r"(?<=//)[^/\s@]{0,1000}(?=@)")
 
 
 class _Items(ItemsView[str, str]):
@@ -124,7 +128,7 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
 
     def __repr__(self) -> str:
         shown = {
-            name: "***" if lower in SECRET_HEADERS else value
+            name: "***" if lower in SECRET_HEADERS else _PASSWORD.sub("***", value)
             for lower, (name, value) in self._store.items()
         }
         return repr(shown)

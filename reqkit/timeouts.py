@@ -8,6 +8,7 @@ from time import monotonic as clock
 from typing import Any, Final
 
 from .exceptions import TotalTimeout
+from .wording import told
 
 __all__ = ["DEFAULT_TIMEOUTS", "Deadline", "Timeouts", "clock"]
 
@@ -17,11 +18,11 @@ def _seconds(value: Any, name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(
-            f"timeout: {name} is {value!r}: expected seconds as a number, or None for no limit"
+            f"timeout: {name} is {told(value)}: expected seconds as a number, or None for no limit"
         )
     if not value > 0 or math.isnan(value):
         raise ValueError(
-            f"timeout: {name} is {value!r}: expected more than 0 seconds, or None for no limit"
+            f"timeout: {name} is {told(value)}: expected more than 0 seconds, or None for no limit"
         )
     return None if math.isinf(value) else float(value)
 
@@ -74,8 +75,8 @@ class Timeouts:
         if isinstance(value, (tuple, list)):
             if len(value) != 2:
                 raise ValueError(
-                    f"timeout is {value!r}: expected a number of seconds, a (connect, read) pair,"
-                    " or reqkit.Timeouts(connect=, read=, total=)"
+                    f"timeout is {told(value)}: expected a number of seconds, a (connect, read)"
+                    " pair, or reqkit.Timeouts(connect=, read=, total=)"
                 )
             return cls(value[0], value[1])
         return cls._of_urllib3(value)
@@ -86,7 +87,7 @@ class Timeouts:
 
         if not isinstance(value, Timeout):
             raise ValueError(
-                f"timeout is {value!r}: expected a number of seconds, a (connect, read) pair,"
+                f"timeout is {told(value)}: expected a number of seconds, a (connect, read) pair,"
                 " or reqkit.Timeouts(connect=, read=, total=)"
             )
         limits: list[float | None] = []

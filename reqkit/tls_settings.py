@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from .environment import names_ca_bundle
 from .exceptions import SSLError
+from .wording import told
 
 __all__ = ["TlsSettings", "blamed", "check_cert", "check_verify"]
 
@@ -68,7 +69,7 @@ def check_verify(verify: Any) -> bool | str:
         return bool(verify)
     if not isinstance(verify, (str, bytes, os.PathLike)) or not verify:
         raise SSLError(
-            f"verify is {verify!r}: expected True, False, or the path of a CA file or folder"
+            f"verify is {told(verify)}: expected True, False, or the path of a CA file or folder"
         )
     path = os.fsdecode(verify)
     if not os.path.exists(path):

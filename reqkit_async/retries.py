@@ -99,6 +99,8 @@ class _Urllib3Policy:
             if error is not None:
                 if not isinstance(error, RequestException):
                     return None
+                if not isinstance(error, ConnectionError) and isinstance(error, ValueError):
+                    return None  # a wrong argument, or a refused address: it would be so again
                 left = retry.increment(method, url, error=stand_in(error, url))
                 return left.get_backoff_time(), _Urllib3Policy(left)
             asked = "retry-after" in response.headers

@@ -17,6 +17,7 @@ from reqkit.outcome import Outcome, failed_response
 from reqkit.settings import UNSET
 from reqkit.timeouts import Deadline, Timeouts, clock
 from reqkit.urls import without_password
+from reqkit.wording import told
 
 from .calls import Call
 from .feeds import Job, Listed
@@ -297,10 +298,8 @@ def send_here(request: Request, prefetch: bool) -> Any:
 
 def check_request(given: Any) -> TypeError:
     """Return the error that says that something is no request."""
-    return TypeError(
-        f"{without_password(repr(given))[:100]} is no request: make one with"
-        " reqkit_async.get(url) and the like"
-    )
+    what = without_password(repr(given))[:100] if isinstance(given, str) else told(given)
+    return TypeError(f"{what} is no request: make one with reqkit_async.get(url) and the like")
 
 
 def _the_hook() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import http.cookiejar
 import time
-from http.cookiejar import Cookie
 from http.cookies import Morsel
 from typing import Any
 
 from ..exceptions import InvalidHeader
+from .cookie import Cookie
 from .parsing import UNSENDABLE, parse_date
 from .scope import ascii_host
 
@@ -139,7 +140,7 @@ def morsel_to_cookie(morsel: Morsel[Any]) -> Cookie:
     return cookie
 
 
-def cookie_header(cookies: list[Cookie]) -> str:
+def cookie_header(cookies: list[http.cookiejar.Cookie]) -> str:
     """Return the value of a Cookie header, the values as they were set or received.
 
     A cookie beyond latin-1 goes as UTF-8, the others as latin-1, so that a received value goes

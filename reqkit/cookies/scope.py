@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import re
 from functools import lru_cache
-from http.cookiejar import Cookie
 from typing import Final, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 from ..exceptions import InvalidURL
+from .cookie import Cookie
 from .parsing import parse_set_cookie
 
 __all__ = [
