@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from reqkit.locks import IMPORTING
+
 __all__ = ["Reporter", "open_progress"]
 
 
@@ -119,7 +121,8 @@ def _is_terminal(stream: Any) -> bool:
 
 def _tqdm() -> Any:
     try:
-        from tqdm import tqdm
+        with IMPORTING:
+            from tqdm import tqdm
     except ImportError as error:
         raise ImportError(
             "progress=True needs tqdm: pip install 'reqkit[progress]',"
