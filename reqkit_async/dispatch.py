@@ -26,7 +26,7 @@ from .progress import SILENT, open_progress
 from .retries import policy_of
 from .sending import Sender, check_request
 from .stats import Stats
-from .stopping import cancelled, expired
+from .stopping import at_the_end, cancelled, expired
 from .workers import Workers
 
 __all__ = ["Pool"]
@@ -216,10 +216,11 @@ class Pool:
             if feed.error is not None:
                 raise feed.error
         finally:
-            if lent:
-                self._workers.take_back()
-            self._end(feed)
-            reporter.close()
+            if not at_the_end():
+                if lent:
+                    self._workers.take_back()
+                self._end(feed)
+                reporter.close()
 
     # -- what is added while it runs --------------------------------------------------------
 

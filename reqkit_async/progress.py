@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +54,7 @@ class _CallReporter(Reporter):
 class _BarReporter(Reporter):
     """Moves a tqdm or what is like one."""
 
-    __slots__ = ("_bar",)
+    __slots__ = ("__weakref__", "_bar")
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
@@ -98,7 +99,12 @@ def open_progress(progress: Any, total: int | None) -> Reporter:
     if progress is True or progress == "always":
         if progress is True and not _is_terminal(sys.stderr):
             return SILENT
-        return _BarReporter(_tqdm()(total=total, file=sys.stderr, unit="req", dynamic_ncols=True))
+        bar = _tqdm()(total=total, file=sys.stderr, unit="req", dynamic_ncols=True)
+        reporter = _BarReporter(bar)
+        # One that is open when the interpreter ends is closed before: tqdm does so when modules
+        # are gone already, and CPython 3.13 crashes in that.
+        weakref.finalize(reporter, bar.close)
+        return reporter
     # A class has these too, and is to be called; an object that has them may be callable as well.
     if not isinstance(progress, type) and all(
         callable(getattr(progress, name, None)) for name in ("update", "close")
