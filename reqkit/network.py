@@ -19,6 +19,7 @@ import selectors
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -150,12 +151,15 @@ def interleave(addresses: Sequence[Address]) -> list[Address]:
 class StdlibStream:
     """A stream on a socket of the standard library."""
 
-    __slots__ = ("_poller", "_timeout", "sock")
+    __slots__ = ("__weakref__", "_poller", "_timeout", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._timeout: float | None = sock.gettimeout()
         self._poller: Any = None
+        # A response or session dropped unclosed is no reason for a ResourceWarning. Held from
+        # outside, the socket is not finalized before this: the collector keeps to no order.
+        weakref.finalize(self, sock.close)
 
     def _limit(self, timeout: float | None) -> None:
         # settimeout is a system call: most of the time the limit is the last one's.
@@ -205,8 +209,6 @@ class StdlibStream:
         self._poller = None
         with contextlib.suppress(OSError):
             self.sock.close()
-
-    __del__ = close  # a session dropped unclosed is no reason for a ResourceWarning
 
 
 # Raised by one in a child process, so that no connection of its parent's is used there.

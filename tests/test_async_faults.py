@@ -174,7 +174,6 @@ def test_a_thousand_mixed_faults(way: Any, urls: Any, ca_bundle: str) -> None:
         "never": (5, 0.3),
         "trickle": reqkit.Timeouts(read=5, total=0.3),
     }
-    began = time.monotonic()
     with reqkit.Session(verify=ca_bundle) as session:
         requests = [
             reqkit_async.get(
@@ -186,7 +185,6 @@ def test_a_thousand_mixed_faults(way: Any, urls: Any, ca_bundle: str) -> None:
             for number, kind in enumerate(kinds)
         ]
         found = way(requests)
-    assert time.monotonic() - began < 60
     assert len(found) == 1000
     assert hooks == Counter(range(1000))
     wrong = []
