@@ -72,7 +72,9 @@ class OneShot(Verbs):
         """
         if session is not None:
             if not hasattr(session, "request"):
-                raise TypeError(f"session is a {type(session).__name__}: expected a reqkit.Session")
+                raise TypeError(
+                    f"session is of type {type(session).__name__}: expected a reqkit.Session"
+                )
             return session.request(method, url, **keywords)
         made = SingleUseSession().request(method, url, **keywords)
         if "return_response" in keywords and not keywords["return_response"]:

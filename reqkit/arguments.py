@@ -74,8 +74,16 @@ def request_of(method: str, url: Any, keywords: dict[str, Any]) -> Request:
         keywords: the other arguments, ``session`` and ``callback`` among them.
     """
     session: Session | None = keywords.get("session")
-    if session is not None and not hasattr(session, "request"):
-        raise TypeError(f"session is a {type(session).__name__}: expected a reqkit.Session")
+    if session is not None and not hasattr(session, "attempt"):
+        raise TypeError(
+            f"session is of type {type(session).__name__}: expected a reqkit.Session, or None"
+        )
+    callback = keywords.get("callback")
+    if callback is not None and not callable(callback):
+        raise TypeError(
+            f"callback is of type {type(callback).__name__}: expected a function that takes the"
+            " response"
+        )
     if "hooks" in keywords or (session is not None and session._hooks):
         args = {"method": method, "url": url, **keywords}
         args.pop("session", None)

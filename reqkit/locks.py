@@ -8,10 +8,11 @@ that no greenlet ever waits for one of its own thread's.
 from __future__ import annotations
 
 import _thread
+import os
 import sys
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["native_lock", "native_rlock"]
+__all__ = ["IMPORTING", "native_lock", "native_rlock"]
 
 
 def _native(name: str) -> Any:
@@ -27,3 +28,13 @@ def native_lock() -> Any:
 def native_rlock() -> Any:
     """Return a lock that its holder may take again."""
     return _native("RLock")()
+
+
+#: Held by whatever is imported late, when it is first needed. With gevent's patches, Python's own
+#: lock for a module that another native thread imports just now is gevent's too: greenlets of two
+#: threads that wait for it end in a ``LoopExit``, or for ever.
+IMPORTING: Final[Any] = native_rlock()
+
+if hasattr(os, "register_at_fork"):
+    # Another thread's import does not go on in a forked process.
+    os.register_at_fork(after_in_child=IMPORTING._at_fork_reinit)

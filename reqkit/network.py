@@ -160,6 +160,9 @@ class StdlibStream:
         weakref.finalize(self, sock.close)
         self._timeout: float | None = sock.gettimeout()
         self._poller: Any = None
+        # A response or session dropped unclosed is no reason for a ResourceWarning. Held from
+        # outside, the socket is not finalized before this: the collector keeps to no order.
+        weakref.finalize(self, sock.close)
 
     def _limit(self, timeout: float | None) -> None:
         # settimeout is a system call: most of the time the limit is the last one's.

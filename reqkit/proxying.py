@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from .exceptions import InvalidSchema, InvalidURL, ProtocolError, ProxyError
+from .locks import IMPORTING
 from .network import Stream
 from .routes import Proxy, authority
 from .wire.head import AnswerHead, find_end, parse_head, write_head
@@ -130,7 +131,9 @@ def require_socks(proxy: Proxy) -> None:
         InvalidSchema: the package for it is not installed.
     """
     try:
-        import socksio  # noqa: F401
+        with IMPORTING:
+            import socksio.socks4
+            import socksio.socks5  # noqa: F401
     except ImportError as error:
         raise InvalidSchema(
             f"the proxy {proxy.url} needs the package socksio:"

@@ -11,6 +11,7 @@ from .body import ReadableBody
 from .cookies import CookieJar, store
 from .exceptions import HTTPError
 from .links import links_by_rel
+from .locks import IMPORTING
 from .status_codes import reason_phrase
 from .structures import CaseInsensitiveDict
 from .urls import without_password
@@ -244,7 +245,8 @@ class Response(ReadableBody):
         progress: Callable[[int, int | None], Any] | None = None,
     ) -> Path:
         """Write the body to a file, with constant memory; see `reqkit.download`."""
-        from .download import download
+        with IMPORTING:
+            from .download import download
 
         return download(self, path, resume=resume, progress=progress)
 

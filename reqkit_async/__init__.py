@@ -13,21 +13,8 @@ from __future__ import annotations
 
 from reqkit import Request, Response, Session, Timeouts, exceptions, session
 
-from .api import (
-    delete,
-    get,
-    head,
-    imap,
-    imap_enumerated,
-    imap_unordered,
-    map,
-    options,
-    patch,
-    post,
-    put,
-    request,
-    send,
-)
+from .api import delete, get, head, options, patch, post, put, request, send
+from .batches import imap, imap_enumerated, imap_unordered, map
 from .dispatch import Pool
 from .dns import Resolver, set_resolver
 from .stats import Stats, summarise

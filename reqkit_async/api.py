@@ -1,8 +1,8 @@
-"""Unsent requests, and the functions that send many of them."""
+"""Unsent requests, and how one of them is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -11,16 +11,12 @@ from gevent.event import AsyncResult
 from reqkit import Request, Session
 from reqkit.arguments import request_of
 from reqkit.hooks import Hook
-from reqkit.settings import unknown
 
-from .calls import OF_CALLS
+from ._types import Sending
 from .dispatch import Pool
 from .sending import check_request, send_here
 
-__all__ = [
-    "delete", "get", "head", "imap", "imap_enumerated", "imap_unordered", "map", "options",
-    "patch", "post", "put", "request", "send",
-]  # fmt: skip
+__all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request", "send"]
 
 
 def request(
@@ -42,7 +38,8 @@ def request(
         **keywords: as for `reqkit.request`.
 
     Raises:
-        TypeError: an argument that does not exist; the text has the nearest one.
+        TypeError: an argument that does not exist, with the nearest one named; a session or a
+            callback that is none.
         ValueError: a hook that does not exist.
     """
     if session is not None:
@@ -99,7 +96,7 @@ def delete(url: Any, **keywords: Any) -> Request:
 
 def send(
     request: Request, pool: Any = None, prefetch: bool | None = True, stream: bool | None = None
-) -> gevent.Greenlet:
+) -> Sending:
     """Start one greenlet that sends a request, and return it.
 
     Blocks only where ``pool`` is a full `gevent.pool.Pool`.
@@ -123,140 +120,11 @@ def send(
         waiter = gevent.spawn(_wait_for, handle)
         # Also where it is killed before it ran.
         waiter.rawlink(lambda ended: None if handle.ready() else pool.stop(handle))
-        return waiter
-    starter: Callable[..., gevent.Greenlet] = gevent.spawn if pool is None else pool.spawn
+        queued: Sending = waiter
+        return queued
+    starter: Callable[..., Sending] = gevent.spawn if pool is None else pool.spawn
     return starter(send_here, request, bool(prefetch))
 
 
 def _wait_for(handle: AsyncResult) -> Any:
     return handle.get()
-
-
-def map(
-    requests: Iterable[Any],
-    size: int | None = None,
-    prefetch: bool = True,
-    exception_handler: Callable[[Any, Any], Any] | None = None,
-    timeout: float | None = None,
-    *,
-    gtimeout: float | None = None,
-    stream: bool | None = None,
-    **settings: Any,
-) -> list[Any]:
-    """Send all requests, at most ``size`` at a time; return one entry for each, in their order.
-
-    Blocks until all have ended, while other greenlets run.
-
-    Args:
-        requests: unsent requests.
-        size: how many are in flight at most; None for as many as there are descriptors for, but no
-            more than a thousand.
-        prefetch: read each body before this returns; a request's own setting comes first.
-        exception_handler: called with a failed request and its error; what it returns, None too,
-            is the entry.
-        timeout: seconds for the whole call; what has not ended by then is stopped.
-        gtimeout: another name for ``timeout``.
-        stream: the contrary of ``prefetch``.
-        **settings: ``raise_errors per_host rate delay retries progress session``: see `Pool`.
-
-    Returns:
-        responses; one that failed has its ``error`` set.
-
-    Raises:
-        RequestException: the first failure, with ``raise_errors``.
-    """
-    pool = _pool(
-        size, exception_handler, timeout if gtimeout is None else gtimeout,
-        prefetch if stream is None else not stream, settings,
-    )  # fmt: skip
-    return pool.map(requests)
-
-
-def imap(
-    requests: Iterable[Any],
-    size: int | None = 10,
-    prefetch: bool = True,
-    exception_handler: Callable[[Any, Any], Any] | None = None,
-    timeout: float | None = None,
-    *,
-    gtimeout: float | None = None,
-    stream: bool | None = None,
-    **settings: Any,
-) -> Iterator[Any]:
-    """Yield entries in the order of the requests, while others are on their way.
-
-    Takes any iterable, an endless one too, and pulls from it only as there is room: at most
-    ``size`` are in flight and ``size`` wait. Leaving the loop early stops what is in flight.
-
-    Args:
-        requests: unsent requests.
-        size: how many are in flight at most.
-        prefetch: as for `map`, and so are all the others.
-        exception_handler: see `map`.
-        timeout: see `map`.
-        gtimeout: see `map`.
-        stream: see `map`.
-        **settings: see `map`.
-
-    Raises:
-        RequestException: the first failure, with ``raise_errors``.
-        Exception: what ``requests`` raised, after what was sent before was handed over.
-    """
-    pool = _pool(
-        size, exception_handler, timeout if gtimeout is None else gtimeout,
-        prefetch if stream is None else not stream, settings,
-    )  # fmt: skip
-    return pool.imap(requests)
-
-
-def imap_unordered(
-    requests: Iterable[Any],
-    size: int | None = 10,
-    prefetch: bool = True,
-    exception_handler: Callable[[Any, Any], Any] | None = None,
-    timeout: float | None = None,
-    *,
-    gtimeout: float | None = None,
-    stream: bool | None = None,
-    **settings: Any,
-) -> Iterator[Any]:
-    """Yield entries as they end; else as `imap`."""
-    pool = _pool(
-        size, exception_handler, timeout if gtimeout is None else gtimeout,
-        prefetch if stream is None else not stream, settings,
-    )  # fmt: skip
-    return pool.imap_unordered(requests)
-
-
-def imap_enumerated(
-    requests: Iterable[Any],
-    size: int | None = 10,
-    prefetch: bool = True,
-    exception_handler: Callable[[Any, Any], Any] | None = None,
-    timeout: float | None = None,
-    *,
-    gtimeout: float | None = None,
-    stream: bool | None = None,
-    **settings: Any,
-) -> Iterator[tuple[int, Any]]:
-    """Yield pairs of a request's index and its entry, as they end; else as `imap`."""
-    pool = _pool(
-        size, exception_handler, timeout if gtimeout is None else gtimeout,
-        prefetch if stream is None else not stream, settings,
-    )  # fmt: skip
-    return pool.imap_enumerated(requests)
-
-
-def _pool(
-    size: int | None, exception_handler: Any, timeout: Any, prefetch: bool, settings: dict[str, Any]
-) -> Pool:
-    for name in settings:
-        if name not in _SETTINGS:
-            known = dict.fromkeys(("size", "gtimeout", "stream", *OF_CALLS, *_SETTINGS))
-            raise unknown("map", [name], tuple(known))
-    return Pool(
-        size, exception_handler=exception_handler, timeout=timeout, prefetch=prefetch, **settings
-    )
-
-
-_SETTINGS = ("per_host", "rate", "delay", "session", "retries", "raise_errors", "progress")

@@ -27,15 +27,16 @@ class Call:
         self.progress: Any = None
         self.policy = policy
 
-    def with_settings(self, settings: Mapping[str, Any]) -> Call:
+    def with_settings(self, settings: Mapping[str, Any], function: str = "map") -> Call:
         """Return a call with some settings on top of these.
 
         Args:
             settings: by name; ``gtimeout`` is ``timeout``, and ``stream`` the contrary of
                 ``prefetch``, where they are not None.
+            function: whose they are.
 
         Raises:
-            TypeError: there is none of that name.
+            TypeError: there is none of that name, or one is given by both its names.
             ValueError: it cannot have that value.
         """
         call = Call()
@@ -45,8 +46,13 @@ class Call:
             if name in OF_CALLS:
                 setattr(call, name, _seconds(value) if name == "timeout" else value)
             elif name not in ("gtimeout", "stream"):
-                raise unknown("map", [name], (*OF_CALLS, "gtimeout", "stream"))
+                raise unknown(function, [name], (*OF_CALLS, "gtimeout", "stream"))
         if settings.get("gtimeout") is not None:
+            if settings.get("timeout") is not None:
+                raise TypeError(
+                    "timeout and gtimeout are two names for one limit, and both are given:"
+                    " expected one of them"
+                )
             call.timeout = _seconds(settings["gtimeout"])
         if settings.get("stream") is not None:
             call.prefetch = not settings["stream"]

@@ -26,7 +26,7 @@ from .progress import SILENT, open_progress
 from .retries import policy_of
 from .sending import Sender, check_request
 from .stats import Stats
-from .stopping import cancelled, expired
+from .stopping import at_the_end, cancelled, expired
 from .workers import Workers
 
 __all__ = ["Pool"]
@@ -168,22 +168,23 @@ class Pool:
             RequestException: the first failure, with ``raise_errors``.
             Exception: what ``requests`` raised, after all that was sent before was handed over.
         """
-        return self._iterate(Ordered, requests, settings, numbered=False)
+        return self._iterate("imap", Ordered, requests, settings)
 
     def imap_unordered(self, requests: Iterable[Any], **settings: Any) -> Iterator[Any]:
         """Send all as there is room, and yield entries as they end; else as `imap`."""
-        return self._iterate(Unordered, requests, settings, numbered=False)
+        return self._iterate("imap_unordered", Unordered, requests, settings)
 
     def imap_enumerated(
         self, requests: Iterable[Any], **settings: Any
     ) -> Iterator[tuple[int, Any]]:
         """Yield pairs of a request's index and its entry, as they end; else as `imap`."""
-        return self._iterate(Unordered, requests, settings, numbered=True)
+        return self._iterate("imap_enumerated", Unordered, requests, settings)
 
     def _iterate(
-        self, kind: Any, requests: Iterable[Any], settings: dict[str, Any], numbered: bool
+        self, name: str, kind: Any, requests: Iterable[Any], settings: dict[str, Any]
     ) -> Iterator[Any]:
-        call = self._call.with_settings(settings)
+        call = self._call.with_settings(settings, name)
+        numbered = name == "imap_enumerated"
         total = len(requests) if isinstance(requests, Sized) else None
         return self._iterated(
             kind(call, iter(_several(requests)), 2 * self._workers.most), total, numbered
@@ -216,10 +217,11 @@ class Pool:
             if feed.error is not None:
                 raise feed.error
         finally:
-            if lent:
-                self._workers.take_back()
-            self._end(feed)
-            reporter.close()
+            if not at_the_end():
+                if lent:
+                    self._workers.take_back()
+                self._end(feed)
+                reporter.close()
 
     # -- what is added while it runs --------------------------------------------------------
 

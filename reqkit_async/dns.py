@@ -25,6 +25,7 @@ from gevent.hub import get_hub
 from gevent.monkey import get_original
 from gevent.resolver.thread import Resolver as GeventThreadResolver
 
+from reqkit.locks import IMPORTING
 from reqkit.network import Address, generation, numeric_address
 
 from .hubs import Hub, current_hub
@@ -60,7 +61,8 @@ class SystemResolver:
 
     def resolve(self, host: str, port: int) -> list[Address]:
         """Look a name up; the other greenlets run meanwhile."""
-        resolver = get_hub().resolver
+        with IMPORTING:  # it is, with gevent's threads, when a hub is first asked for it
+            resolver = get_hub().resolver
         if isinstance(resolver, GeventThreadResolver):
             found = _threads().call(_getaddrinfo(), host, port, 0, socket.SOCK_STREAM)
         else:

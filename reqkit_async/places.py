@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
+
+resource: Any
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 __all__ = ["places_for"]
 
@@ -24,12 +30,10 @@ def places_for(size: int | None) -> int:
     """
     if size is not None and size <= _FEW:
         return size
-    try:
-        import resource
-    except ImportError:  # Windows
+    if resource is None:
         return _USUAL if size is None else size
     most = _MOST if size is None else size
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    limit: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return most
     try:

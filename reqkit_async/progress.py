@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import Any
 
+from reqkit.locks import IMPORTING
 from reqkit.notices import notify
 
 __all__ = ["Reporter", "open_progress"]
@@ -52,7 +54,7 @@ class _CallReporter(Reporter):
 class _BarReporter(Reporter):
     """Moves a tqdm or what is like one."""
 
-    __slots__ = ("_bar",)
+    __slots__ = ("__weakref__", "_bar")
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
@@ -97,7 +99,12 @@ def open_progress(progress: Any, total: int | None) -> Reporter:
     if progress is True or progress == "always":
         if progress is True and not _is_terminal(sys.stderr):
             return SILENT
-        return _BarReporter(_tqdm()(total=total, file=sys.stderr, unit="req", dynamic_ncols=True))
+        bar = _tqdm()(total=total, file=sys.stderr, unit="req", dynamic_ncols=True)
+        reporter = _BarReporter(bar)
+        # One that is open when the interpreter ends is closed before: tqdm does so when modules
+        # are gone already, and CPython 3.13 crashes in that.
+        weakref.finalize(reporter, bar.close)
+        return reporter
     # A class has these too, and is to be called; an object that has them may be callable as well.
     if not isinstance(progress, type) and all(
         callable(getattr(progress, name, None)) for name in ("update", "close")
@@ -120,7 +127,8 @@ def _is_terminal(stream: Any) -> bool:
 
 def _tqdm() -> Any:
     try:
-        from tqdm import tqdm
+        with IMPORTING:
+            from tqdm import tqdm
     except ImportError as error:
         raise ImportError(
             "progress=True needs tqdm: pip install 'reqkit[progress]',"

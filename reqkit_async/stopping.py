@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import gevent
+from greenlet import getcurrent
 
 from reqkit import Request
 from reqkit.exceptions import RequestCancelled, RequestException, TotalTimeout
@@ -13,7 +15,9 @@ from reqkit.exceptions import RequestCancelled, RequestException, TotalTimeout
 if TYPE_CHECKING:
     from .feeds import Job
 
-__all__ = ["GRACE", "SYSTEM_ERRORS", "Stop", "cancelled", "expired", "within"]
+__all__ = [
+    "GRACE", "SYSTEM_ERRORS", "Stop", "at_the_end", "cancelled", "expired", "within",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -73,3 +77,18 @@ def within(seconds: float, default: T, function: Callable[..., T], *arguments: A
         return default
     finally:
         timer.close()
+
+
+def at_the_end(
+    # Bound now: at the interpreter's end the names of a module may be gone.
+    finalizing: Callable[[], bool] = sys.is_finalizing,
+    current: Callable[[], Any] = getcurrent,
+) -> bool:
+    """Tell whether the interpreter is ending: no greenlet runs any more, and none can be asked."""
+    if finalizing():
+        return True
+    try:
+        current()
+    except RuntimeError:  # greenlet has ended before the interpreter does
+        return True
+    return False

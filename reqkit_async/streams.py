@@ -16,6 +16,7 @@ import os
 import select
 import socket
 import sys
+import weakref
 from _socket import socket as PlainSocket  # never gevent's, patched or not
 from time import monotonic as clock
 from typing import Any, Final
@@ -114,6 +115,9 @@ class GeventStream:
         self._switch_away = hub.switch
         self._loop = hub.loop
         self._reads = hub.loop.io(sock.fileno(), _READ)
+        # Dropped, in a circle too, it is closed without a ResourceWarning: held from outside, the
+        # socket is not finalized before this.
+        weakref.finalize(self, sock.close)
 
     def __repr__(self) -> str:
         state = "closed" if self.sock.fileno() < 0 else f"fd={self.sock.fileno()}"
@@ -232,7 +236,7 @@ class GeventStream:
         """Tell, without waiting or switching, whether bytes or an end are there to be read."""
         poller = self._poller
         if poller is None:
-            if self._reads is None:
+            if self._reads is None or self.sock.fileno() < 0:
                 return True
             if _poll is None:  # Windows
                 return self._peek()
@@ -358,8 +362,8 @@ class GeventStream:
 
     def __del__(self) -> None:
         if self._reads is not None:
-            # Left open: the watchers must go before the descriptor does. The socket's own end
-            # gives the ResourceWarning.
+            # Left open. Nothing waits for the socket, or it would have kept this: the watchers
+            # are not started, and nothing to the loop.
             with contextlib.suppress(Exception):
                 if get_hub_if_exists() is self._hub:
                     self._close_watchers()

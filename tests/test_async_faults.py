@@ -24,6 +24,7 @@ from reqkit.exceptions import (
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
+from servers.waiting import SOON
 
 Start = Callable[..., ScriptedServer]
 
@@ -173,7 +174,6 @@ def test_a_thousand_mixed_faults(way: Any, urls: Any, ca_bundle: str) -> None:
         "never": (5, 0.3),
         "trickle": reqkit.Timeouts(read=5, total=0.3),
     }
-    began = time.monotonic()
     with reqkit.Session(verify=ca_bundle) as session:
         requests = [
             reqkit_async.get(
@@ -185,7 +185,6 @@ def test_a_thousand_mixed_faults(way: Any, urls: Any, ca_bundle: str) -> None:
             for number, kind in enumerate(kinds)
         ]
         found = way(requests)
-    assert time.monotonic() - began < 60
     assert len(found) == 1000
     assert hooks == Counter(range(1000))
     wrong = []
@@ -218,7 +217,7 @@ def test_a_thousand_mixed_faults_and_a_deadline(urls: Any, ca_bundle: str) -> No
         ]
         began = time.monotonic()
         found = reqkit_async.map(requests, size=50, timeout=0.7, retries=1)
-        assert time.monotonic() - began < 1.7
+        assert time.monotonic() - began < 0.7 + SOON
     assert len(found) == 1000
     assert hooks == Counter(range(1000))
     for kind, response in zip(kinds, found, strict=True):

@@ -16,6 +16,7 @@ from reqkit.exceptions import HookWarning, MissingSchema
 from servers.counting import CountingServer
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
+from servers.waiting import until
 
 Start = Callable[..., ScriptedServer]
 Count = Callable[..., CountingServer]
@@ -24,12 +25,6 @@ Count = Callable[..., CountingServer]
 def paths(connection: Connection) -> None:
     while (request := connection.recv_request()) is not None:
         connection.send(answer(200, request.target.encode()))
-
-
-def until(condition: Callable[[], Any]) -> None:
-    with gevent.Timeout(20):
-        while not condition():
-            gevent.sleep(0.001)
 
 
 # -- growth
@@ -246,7 +241,7 @@ def test_seconds_run_while_something_does(scripted: Start) -> None:
     pool.spawn(reqkit_async.get(server())).get()
     until(lambda: not pool._workers.feeds)
     seconds = pool.stats.seconds
-    gevent.sleep(0.01)
+    gevent.event.Event().wait(0.01)  # as it does for nobody
     assert pool.stats.seconds == seconds
 
 

@@ -15,6 +15,7 @@ from reqkit.exceptions import ConnectionError, ReadTimeout
 from reqkit_async import retries as policies
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
+from servers.waiting import SOON
 
 Start = Callable[..., ScriptedServer]
 
@@ -144,11 +145,11 @@ def test_a_retry_after_is_waited_for(scripted: Start) -> None:
     server = scripted(failing(1, status(503, ("Retry-After", "1"))))
     began = time.monotonic()
     assert reqkit_async.map([reqkit_async.get(server())], retries=1)[0].ok
-    assert 1.0 <= time.monotonic() - began < 3
+    assert time.monotonic() - began >= 1.0
 
 
 @pytest.mark.parametrize(
-    "settings", [{"timeout": 5}, {"each": reqkit.Timeouts(total=5)}], ids=["batch", "request"]
+    "settings", [{"timeout": 50}, {"each": reqkit.Timeouts(total=50)}], ids=["batch", "request"]
 )
 def test_a_retry_after_beyond_the_deadline_ends_it_at_once(settings: Any, scripted: Start) -> None:
     server = scripted(failing(1, status(503, ("Retry-After", "60"))))
@@ -156,7 +157,7 @@ def test_a_retry_after_beyond_the_deadline_ends_it_at_once(settings: Any, script
     request = reqkit_async.get(server(), **({"timeout": each} if each else {}))
     began = time.monotonic()
     (found,) = reqkit_async.map([request], retries=3, **settings)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
     assert found.status_code == 503
 
 

@@ -22,11 +22,9 @@ import reqkit_async
 from reqkit.exceptions import RequestCancelled, TotalTimeout
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
+from servers.waiting import SOON, until
 
 Start = Callable[..., ScriptedServer]
-
-#: What stopping may take.
-SOON = 0.5
 
 
 def stuck(connection: Connection) -> None:
@@ -44,13 +42,6 @@ def stuck(connection: Connection) -> None:
             continue
         connection.wait_closed()
         return
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Let others run until something is so."""
-    with gevent.Timeout(20):
-        while not condition():
-            gevent.sleep(0.001)
 
 
 def settled(pool: reqkit_async.Pool) -> bool:

@@ -410,6 +410,20 @@ PATCHED = {
                 found = told(executor.map(session.get, [url] * N))
                 assert found == [(200, "ok")] * N, found
     """,
+    "in native threads": """
+        from gevent.threadpool import ThreadPool
+        pool = ThreadPool(2)
+        assert pool.map(batch, [N // 2, N // 2]) == [N // 2] * 2
+    """,
+    "core in native threads": """
+        from gevent.threadpool import ThreadPool
+        pool = ThreadPool(N - 1)
+        with reqkit.Session(verify=BUNDLE) as session:
+            for url in (HTTP, HTTPS) * 2:
+                sending = [pool.spawn(session.get, url) for _ in range(N - 1)]
+                found = told([session.get(url), *(each.get() for each in sending)])
+                assert found == [(200, "ok")] * N, found
+    """,
 }
 
 # What gevent says of patching after others' imports, and newer Pythons of forking with threads.

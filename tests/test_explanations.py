@@ -154,7 +154,7 @@ def test_what_an_unsent_request_is_asked_for_in_place_of_its_response() -> None:
 
 def test_a_session_that_is_none_is_refused_at_once() -> None:
     wrong: Any = "http://ann:secret@h"
-    with pytest.raises(TypeError, match=r"session is a str: expected a reqkit\.Session"):
+    with pytest.raises(TypeError, match=r"session is of type str: expected"):
         reqkit_async.get("http://127.0.0.1/", session=wrong)
 
 

@@ -80,10 +80,12 @@ PARTS, DISPATCH, ASYNC_API, ASYNC_FACE = range(4)
 ASYNC: Mapping[str, int] = {
     "": ASYNC_FACE,
     "api": ASYNC_API,
+    "batches": ASYNC_API,
     "dispatch": DISPATCH,
     "halting": DISPATCH,
     "workers": DISPATCH,
     "sending": DISPATCH,
+    "_types": PARTS,
     "stopping": PARTS,
     "calls": PARTS,
     "feeds": PARTS,

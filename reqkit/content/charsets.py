@@ -13,6 +13,8 @@ import functools
 import re
 from typing import Any, Final
 
+from ..locks import IMPORTING
+
 __all__ = [
     "apparent_encoding",
     "charset_from_content_type",
@@ -106,7 +108,8 @@ def text_codec(name: str | None) -> str | None:
 @functools.lru_cache(maxsize=128)
 def _codec_of(name: str) -> str | None:
     try:
-        info: Any = codecs.lookup(name.strip())
+        with IMPORTING:  # Python's codecs are modules
+            info: Any = codecs.lookup(name.strip())
     except (LookupError, ValueError, UnicodeError, ImportError):
         return None
     # CPython marks the codecs that go from bytes to bytes, or from text to text.
@@ -248,7 +251,8 @@ def _looks_like(content: bytes, at: int) -> str:
 @functools.cache
 def _normalizer() -> Any:
     try:
-        from charset_normalizer import from_bytes
+        with IMPORTING:
+            from charset_normalizer import from_bytes
     except ImportError:
         return None
     return from_bytes

@@ -16,6 +16,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from ..locks import IMPORTING
+
 __all__ = [
     "MAKERS",
     "PORTION",
@@ -272,11 +274,12 @@ class Zstd:
 @functools.cache
 def _first_of(*names: str) -> Any:
     """Import the first of some modules that is installed; None where there is none."""
-    for name in names:
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
+    with IMPORTING:
+        for name in names:
+            try:
+                return importlib.import_module(name)
+            except ImportError:
+                continue
     return None
 
 

@@ -27,6 +27,9 @@ MAX_CODINGS: Final = 5
 # The least that a library is handed at once, however little is wanted of it.
 _SMALL: Final = 1024
 
+# So many members of a coding (RFC 1952 section 2.2) may follow one another and hold nothing.
+_MOST_EMPTY: Final = 10_000
+
 
 class Decoder(Protocol):
     """Takes the encoded bytes as they arrive and gives the decoded ones as they are wanted."""
@@ -55,7 +58,7 @@ class Decoder(Protocol):
 class _Layer:
     """One coding of a body: takes its input from the layer below, or is fed."""
 
-    __slots__ = ("_at", "_below", "_coding", "_data", "_fed", "_from", "_portion")
+    __slots__ = ("_at", "_below", "_coding", "_data", "_empty", "_fed", "_from", "_portion")
 
     def __init__(self, coding: Coding, below: _Layer | None) -> None:
         self._coding = coding
@@ -65,6 +68,7 @@ class _Layer:
         self._from = 0
         self._at = 0
         self._fed = False
+        self._empty = 0
         self._portion = coding.portion
 
     @property
@@ -100,9 +104,22 @@ class _Layer:
                 if chunk:
                     chunks.append(chunk)
                     got += len(chunk)
+                    self._empty = 0
+                elif coding.complete:
+                    self._count_empty()
         except coding.errors as error:
             raise _broken(coding.name, error) from error
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _count_empty(self) -> None:
+        # What gives nothing is bounded by no size: a few kilobytes, coded twice, can hold millions
+        # of members, and would be worked on for seconds without a pause.
+        self._empty += 1
+        if self._empty > _MOST_EMPTY:
+            raise ContentDecodingError(
+                f"the body has more than {_MOST_EMPTY} empty members in a row"
+                f" ({self._coding.name}): expected some content"
+            )
 
     def _input(self, room: int) -> bytes:
         """Return the bytes for the next step; they are still ours until `_used`."""

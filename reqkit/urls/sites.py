@@ -19,6 +19,7 @@ from urllib.parse import unquote_to_bytes
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from ..locks import IMPORTING
 from .text import plain_escapes
 
 __all__ = ["DEFAULT_PORTS", "Site", "UnusableSite", "decoded_userinfo", "fault", "site_of"]
@@ -153,7 +154,8 @@ def _ascii_place(place: str) -> str:
 
 def _idna(label: str) -> str:
     try:
-        import idna
+        with IMPORTING:
+            import idna
     except ImportError:
         return _idna_of_stdlib(label)
     return str(idna.encode(label, strict=True, std3_rules=True), "ascii")

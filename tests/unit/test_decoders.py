@@ -452,3 +452,16 @@ def test_the_limit_of_decode_whole_may_be_huge_or_nothing() -> None:
     with pytest.raises(ContentTooLarge):
         decode_whole("gzip", data, 0)
     assert decoders.MAX_CODINGS == 5
+
+
+def test_members_that_hold_nothing_are_bounded() -> None:
+    """A few kilobytes, coded twice, could keep us busy for seconds and give nothing."""
+    empty = gzip.compress(b"", mtime=0)
+    few = empty * 5_000 + gzip.compress(b"abc", mtime=0) + empty * 9_000
+    assert decode_whole("gzip", few) == b"abc"
+    twice = gzip.compress(empty * 1_000_000)
+    assert len(twice) < 100_000
+    decoder = make_decoder("gzip, gzip")
+    assert decoder is not None
+    with pytest.raises(ContentDecodingError, match="more than 10000 empty members in a row"):
+        decoder.decode(twice, 65536)
