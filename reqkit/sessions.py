@@ -7,6 +7,7 @@ may be shared by threads and greenlets: what one request changes is its own, but
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
@@ -35,6 +36,7 @@ from .settings import (
 )
 from .stepping import STEPS, Stepping
 from .structures import CaseInsensitiveDict
+from .terms import Terms, terms_of
 from .timeouts import DEFAULT_TIMEOUTS, Deadline
 from .urls import Target, prepare_url, suggestion, without_password
 from .wording import told
@@ -80,6 +82,9 @@ class Session(Defaults, Stepping):
         allow_address: which addresses may be connected to: see the attribute.
     """
 
+    #: Whether what counts for its calls is worth keeping.
+    _keeps_terms = True
+
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         cls._own_steps = frozenset(
@@ -117,6 +122,8 @@ class Session(Defaults, Stepping):
         self._timeout: Any = UNSET
         #: The pairs of the base headers and of this session's, and what they make together.
         self._merged: tuple[Pairs, Pairs, Pairs] | None = None
+        #: What counts for calls that say nothing themselves.
+        self._terms: weakref.ref[Terms] | None = None
         self._adapters: dict[str, BaseAdapter] | None = None
         #: The adapter that nobody mounted: its pools follow `config`.
         self._own_adapter: HTTPAdapter | None = None
@@ -456,7 +463,8 @@ class Session(Defaults, Stepping):
         try:
             config = self._settings(request.config)
             outcome.safe = config.safe_mode
-            chain = outcome.chain = Chain(self, request, config, prefetch, deadline)
+            terms = terms_of(self, request, config)
+            chain = outcome.chain = Chain(terms, request, prefetch, deadline)
             chain.errors = outcome.errors
             if self._own_steps:
                 response = self._by_own_steps(outcome, chain, config)
@@ -545,7 +553,7 @@ class Session(Defaults, Stepping):
         try:
             config = self._settings(given.config)
             outcome.safe = config.safe_mode
-            chain = outcome.chain = Chain(self, given, config)
+            chain = outcome.chain = Chain(terms_of(self, given, config), given)
             chain.prepared = request
             outcome.response = chain.run(request)
             if config.danger_mode:
@@ -566,7 +574,7 @@ class Session(Defaults, Stepping):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["_merged"] = None
+        state["_merged"] = state["_terms"] = None
         config = state.get("_config")
         if config is not None and config["verbose"] is not None:
             config = state["_config"] = config.copy()
@@ -622,6 +630,7 @@ class SingleUseSession(Session):
     _verify = None
     _cert = None
     _merged = None
+    _keeps_terms = False
     _own_adapter = None
 
     def __init__(self) -> None:

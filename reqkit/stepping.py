@@ -18,6 +18,7 @@ from .request import Request
 from .response import Response
 from .routes import parse_proxy
 from .settings import UNSET, Settings
+from .terms import terms_of
 from .verbs import Verbs
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class Stepping(Verbs):
             request.method, request.url, timeout=timeout, verify=verify, cert=cert,
             proxies=proxies, stream=stream,
         )  # fmt: skip
-        chain = Chain(self._as_session(), given, self._as_session()._settings())
+        session = self._as_session()
+        chain = Chain(terms_of(session, given, session._settings()), given)
         yield from chain.steps(response, request, yield_requests)
 
     def merge_environment_settings(
@@ -157,9 +159,9 @@ class Stepping(Verbs):
         if steps.isdisjoint(("send", "merge_environment_settings")):
             return chain.run(prepared)
         settings = {
-            "verify": True if chain.verify is None else chain.verify,
-            "cert": chain.cert,
-            "proxies": dict(chain.proxies or {}),
+            "verify": True if chain.terms.verify is None else chain.terms.verify,
+            "cert": chain.terms.cert,
+            "proxies": dict(chain.terms.proxies or {}),
             "stream": not chain.prefetch,
         }
         if "merge_environment_settings" in steps:

@@ -1,0 +1,173 @@
+"""`python -m benchmarks.floors`: what each floor takes of one small answer, in microseconds.
+
+The network is one of memory: every request is answered at once with the same 1 KB. So nothing here
+waits, and what is measured is the work alone, without the kernel, the event loop and the switching
+of greenlets. Each step is run many times, and its quickest round counts: what disturbs a round can
+only add to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import reqkit
+import reqkit_async
+from reqkit import network
+from reqkit.exchange import answer_of, head_of
+from reqkit.outcome import Outcome
+from reqkit.response import Times
+from reqkit.wire.connection import Connection
+from reqkit.wire.head import parse_head
+from reqkit_async.calls import Call
+from reqkit_async.feeds import Listed
+from reqkit_async.progress import SILENT
+from reqkit_async.sending import Sender
+from reqkit_async.stats import Stats
+
+from .clients.harness import HEADERS
+
+HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 31 Jan 2026 12:00:00 GMT\r\n"
+    b"Content-Type: application/octet-stream\r\nContent-Length: 1024\r\n"
+    b"Last-Modified: Sat, 31 Jan 2026 11:00:00 GMT\r\nConnection: keep-alive\r\n"
+    b'ETag: "697de1a0-400"\r\nAccept-Ranges: bytes\r\n\r\n'
+)
+ANSWER: Final = HEAD + b"x" * 1024
+URL: Final = "http://127.0.0.1:8000/1k"
+
+#: Calls in a round, and rounds.
+CALLS: Final = 500
+ROUNDS: Final = 40
+
+
+class MemoryStream:
+    """A stream that has the whole answer, whenever it is asked."""
+
+    def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
+        """Take it."""
+
+    def wait_readable(self, timeout: float | None) -> None:
+        """Wait for nothing."""
+
+    def receive(self, most: int, timeout: float | None) -> bytes:
+        """Return the answer."""
+        return ANSWER
+
+    def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
+        """Not needed for what is as small."""
+        raise NotImplementedError
+
+    def is_readable(self) -> bool:
+        """Nothing is there unasked."""
+        return False
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class MemoryNetwork(network.StdlibNetwork):
+    """Connects to nobody."""
+
+    def connect(self, *where: Any) -> Any:
+        """Return a stream."""
+        return MemoryStream()
+
+    def later(self, seconds: float, call: Callable[[], Any]) -> bool:
+        """Take note."""
+        return True
+
+
+def microseconds(call: Callable[[], Any], times: int = CALLS) -> float:
+    """Return what a call takes, in its quickest round."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        for _ in range(times):
+            call()
+        best = min(best, (time.process_time() - began) / times)
+    return best * 1e6
+
+
+def measure() -> list[tuple[str, float]]:
+    """Return the steps of one request, and what each takes by itself, in microseconds."""
+    session = reqkit.session(headers=HEADERS)
+    request = reqkit_async.get(URL, session=session)
+    sender = Sender(None, Stats(), None)
+
+    def batch() -> None:
+        feed = Listed(Call(True), [request] * CALLS, SILENT)
+        while (job := feed.pull()) is not None:
+            sender.send(job)
+
+    with network.use(MemoryNetwork()):
+        batch()
+        settings = session._settings()
+        outcome = Outcome(request)
+        session.attempt(outcome, True)
+        chain = outcome.chain
+        assert chain is not None
+        assert chain.prepared is not None
+        prepared = chain.prepared
+        adapter: Any = session.adapters["http://"]
+        limits = session._timeouts
+        connection = Connection(MemoryStream(), URL)
+        parsed, whole = connection.read_head("GET", None, None)
+        times = Times(0.0)
+        pool = adapter._manager().pool(network.current())
+        key = prepared.target.origin
+
+        def lend() -> None:
+            pool.release(pool.acquire(key))
+
+        nothing = microseconds(lambda: None)
+
+        def step(call: Callable[[], Any]) -> float:
+            return microseconds(call) - nothing
+
+        unsent = step(lambda: reqkit_async.get(URL, session=session))
+        whole_batch = microseconds(batch, 1) / CALLS
+        attempt = step(lambda: session.attempt(Outcome(request), True))
+        prepare = step(lambda: session._prepare(request, settings, None))
+        send = step(
+            lambda: adapter.send(prepared, stream=True, timeout=limits, verify=True, cert=None)
+        )
+        write = step(lambda: head_of(prepared, prepared.target, None))
+        read = step(lambda: connection.read_head("GET", None, None))
+        parse = step(lambda: parse_head(HEAD))
+        pooled = step(lend)
+        answer = step(lambda: answer_of(prepared, parsed, whole, None, times))
+        content = step(lambda: answer_of(prepared, parsed, whole, None, times).content) - answer
+    return [
+        ("batch: the unsent request", unsent),
+        ("batch: its turn, its entry, the figures", whole_batch - attempt),
+        (
+            "session: what counts for it, hooks, redirects, cookies",
+            attempt - prepare - send - content,
+        ),
+        ("message: URL, headers, auth", prepare),
+        ("message: the response", answer),
+        ("message: its body", content),
+        ("transport: adapter, limits, times", send - write - read - pooled - answer),
+        ("transport: a connection lent and taken back", pooled),
+        ("wire: the request's head written", write),
+        ("wire: the answer's head parsed", parse),
+        ("wire: framing, the body cut off", read - parse),
+    ]
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    argparse.ArgumentParser(prog="python -m benchmarks.floors", description=__doc__).parse_args(
+        given
+    )
+    rows = measure()
+    for name, value in rows:
+        print(f"{name:<56} {value:6.2f}")
+    print(f"{'all':<56} {sum(value for _, value in rows):6.2f}")
+
+
+if __name__ == "__main__":
+    main()
