@@ -37,7 +37,7 @@ class ReadableBody:
         "_content",
         "_encoding",
         "_found_encoding",
-        "_head",
+        "_index",
         "_raw",
         "_received",
         "_source",
@@ -52,7 +52,8 @@ class ReadableBody:
     request: Any
     url: str | None
     max_content_size: int | None
-    _head: AnswerFacts | None
+    #: The fields of the head, by their names in lower case; None where there is none.
+    _index: dict[str, str] | None
     #: The body, decoded, once it was read; False before that.
     _content: Any
     #: The body, still encoded, where it came whole with the head.
@@ -69,14 +70,18 @@ class ReadableBody:
         """Return a field of the head, or None."""
         raise NotImplementedError
 
+    def _facts(self) -> AnswerFacts | None:
+        """Return the head as it was received; None where there is none."""
+        raise NotImplementedError
+
     @property
     def raw(self) -> Any:
         """The body as a file, still encoded (gzip and so on)."""
-        if self._raw is None and (self._head is not None or self._source is not None):
+        if self._raw is None and (self._index is not None or self._source is not None):
             source = self._take_source()
-            self._raw = RawBody(source, self._head, self._field("content-encoding"))
+            self._raw = RawBody(source, self._facts(), self._field("content-encoding"))
         elif self._raw is _CLOSED:
-            self._raw = RawBody(WholeBody(b""), self._head, None)
+            self._raw = RawBody(WholeBody(b""), self._facts(), None)
             self._raw.close()
         return self._raw
 
@@ -164,7 +169,7 @@ class ReadableBody:
                 self._content = whole
                 self._whole = None
             elif self._source is None and self._raw is None:
-                self._content = b"" if self._head is not None else None
+                self._content = b"" if self._index is not None else None
             else:
                 self._content = self._join()
         content: bytes = self._content

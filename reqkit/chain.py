@@ -24,7 +24,6 @@ from .response import Response
 from .terms import Terms, timeouts_to_tell
 from .timeouts import Deadline, clock
 from .urls import Target, without_password
-from .wire.head import AnswerHead
 from .wording import told
 
 if TYPE_CHECKING:
@@ -376,8 +375,8 @@ class Chain:
         if hooks is not None and hooks["post_request"]:
             response.request = self._hooked("post_request", hooks, prepared)
         if config.store_cookies:
-            head = response._head
-            if type(head) is not AnswerHead or "set-cookie" in head.index:
+            index = response._index
+            if index is None or "set-cookie" in index:
                 values = response.set_cookies()
                 if values:
                     store(self.terms.session.cookies, values, target, over=self.cookies)

@@ -273,10 +273,17 @@ def answer_of(
     response.reason = head.reason
     response.url = request.url
     response.request = request
-    response._head = head
+    response._head_text = head.text
+    response._index = head.index
+    response._version = head.version
     response._whole = whole
     response._source = source
-    response._times = times
-    if whole is not None:
-        times.received = times.headed
+    if whole is not None and times.connect is None and times.sent is not None:
+        response._started = times.started
+        response._sent = times.sent
+        response._headed = times.headed
+    else:
+        if whole is not None:
+            times.received = times.headed
+        response._live_times = times
     return response

@@ -15,6 +15,7 @@ from .locks import IMPORTING
 from .status_codes import reason_phrase
 from .structures import CaseInsensitiveDict
 from .urls import without_password
+from .wire.head import AnswerHead
 
 if TYPE_CHECKING:
     from .prepare import PreparedRequest
@@ -59,11 +60,16 @@ class Response(ReadableBody):
         "__dict__",
         "__weakref__",
         "_cookies",
+        "_head_text",
+        "_headed",
         "_headers",
         "_history",
         "_hook_errors",
+        "_live_times",
         "_next",
-        "_times",
+        "_sent",
+        "_started",
+        "_version",
         "connection",
         "error",
         "reason",
@@ -84,7 +90,9 @@ class Response(ReadableBody):
         self.error = None
         self.connection = None
         self.max_content_size = None
-        self._head = None
+        self._index = None
+        self._head_text: str | None = None
+        self._version: int | None = None
         self._headers: CaseInsensitiveDict | None = None
         self._cookies: Any = None
         self._encoding = None
@@ -96,9 +104,29 @@ class Response(ReadableBody):
         self._raw = None
         self._streamed = False
         self._received = 0
-        self._times: Times | None = None
+        # The times of most answers, which came whole over a connection that was there: they
+        # do without an object of their own. All others have theirs in `_live_times`.
+        self._started = 0.0
+        self._sent = 0.0
+        self._headed: float | None = None
+        self._live_times: Times | None = None
         self._next: Callable[[Response], Any] | None = None
         self._hook_errors: list[Exception] | None = None
+
+    @property
+    def _times(self) -> Times | None:
+        """The moments and spans of the exchange, as far as it has come."""
+        if self._headed is None:
+            return self._live_times
+        times = Times(self._started)
+        times.sent = self._sent
+        times.headed = times.received = self._headed
+        return times
+
+    @_times.setter
+    def _times(self, times: Times | None) -> None:
+        self._headed = None
+        self._live_times = times
 
     # -- the head ---------------------------------------------------------------------------
 
@@ -107,8 +135,9 @@ class Response(ReadableBody):
         """The answer's fields; one that came more than once has its values joined by ', '."""
         if self._headers is None:
             headers = CaseInsensitiveDict()
-            if self._head is not None:
-                for name, value in self._head.fields:
+            head = self._facts()
+            if head is not None:
+                for name, value in head.fields:
                     before = headers.get(name)
                     headers[name] = value if before is None else f"{before}, {value}"
             self._headers = headers
@@ -124,13 +153,23 @@ class Response(ReadableBody):
         if self._headers is not None:
             given: str | None = self._headers.get(lower_name)
             return given
-        head = self._head
-        return None if head is None else head.index.get(lower_name)
+        index = self._index
+        return None if index is None else index.get(lower_name)
+
+    def _facts(self) -> AnswerHead | None:
+        # Made anew where somebody asks: a small object for each answer that is kept is dear.
+        if self._head_text is None or self._index is None:
+            return None
+        return AnswerHead(
+            self._version or 11, self.status_code or 0, self.reason or "", self._head_text,
+            self._index,
+        )  # fmt: skip
 
     def set_cookies(self) -> list[str]:
         """Return the values of the answer's Set-Cookie fields."""
-        if self._head is not None:
-            return self._head.get_all("set-cookie")
+        head = self._facts()
+        if head is not None:
+            return head.get_all("set-cookie")
         several = getattr(getattr(self._raw, "headers", None), "getlist", None)
         if several is not None:  # urllib3's, in the hands of who made this response
             values: list[str] = several("set-cookie")

@@ -196,7 +196,6 @@ class Stats:
             AttributeError: it is no response.
         """
         error = response.error
-        times = response._times
         self.requests += 1
         status = response.status_code
         if status is not None:
@@ -204,7 +203,11 @@ class Stats:
         if error is not None:
             name = type(error).__name__
             self.errors[name] = self.errors.get(name, 0) + 1
-        if times is not None:
+        headed = response._headed
+        if headed is not None:
+            if error is None:
+                self.latency.add(headed - response._started)
+        elif (times := response._times) is not None:
             if error is None and times.headed is not None:
                 self.latency.add(times.headed - times.started)
             if times.connect is not None:

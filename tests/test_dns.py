@@ -445,9 +445,11 @@ assert os.waitpid(pid, 0)[1] == 0
         for ending in ENDINGS
         for patched in (False, True)
         for loop in ("libev-cext", "libuv")
-        # Where threads are patched they share a hub; and gevent's libuv loop is destroyed only
-        # once everything that waits in it has ended.
-        if ending != "a destroyed hub" or (loop == "libev-cext" and not patched)
+        # Where threads are patched they share a hub; gevent's libuv loop is destroyed only once
+        # everything that waits in it has ended, and in a forked process it spins for ever, once in
+        # hundreds of times, where the parent's threads had work for it.
+        if ending not in ("a destroyed hub", "a fork")
+        or (loop == "libev-cext" and not (patched and ending == "a destroyed hub"))
     ],
 )
 def test_a_look_up_that_hangs_does_not_hold_up_the_end(

@@ -258,6 +258,7 @@ def test_messages_are_pure(edges: Graph) -> None:
             ours = {
                 target for target in targets & edges.keys() if floor(target) in (TRANSPORT, WIRE)
             }
+            ours.discard("reqkit.wire.head")  # an answer has one; it is pure, as looked at below
         elif rest in ("wire.head", "wire.framing"):
             ours = set()
         else:

@@ -132,14 +132,16 @@ class AnswerHead:
         version: 10 or 11.
         status: 100 to 999.
         reason: the text after the status, often empty.
+        text: all of it.
         index: names in lower case to values, as `get` gives them. Not to be changed.
     """
 
-    __slots__ = ("_repeats", "_text", "index", "reason", "status", "version")
+    __slots__ = ("index", "reason", "status", "text", "version")
 
     version: int
     status: int
     reason: str
+    text: str
     index: dict[str, str]
 
     def __init__(
@@ -149,19 +151,17 @@ class AnswerHead:
         reason: str,
         text: str,
         index: dict[str, str],
-        repeats: bool,
     ) -> None:
         self.version = version
         self.status = status
         self.reason = reason
-        self._text = text
+        self.text = text
         self.index = index
-        self._repeats = repeats
 
     @property
     def fields(self) -> list[tuple[str, str]]:
         """Names and values as received, in order; a new list each time."""
-        return _pairs(self._text[:-4].split("\r\n")[1:])
+        return _pairs(self.text[:-4].split("\r\n")[1:])
 
     def get(self, lower_name: str) -> str | None:
         """Return the value of a field, or None where there is none.
@@ -182,7 +182,7 @@ class AnswerHead:
         value = self.index.get(lower_name)
         if value is None:
             return []
-        if not self._repeats:
+        if len(self.index) == self.text.count("\r\n") - 2:  # none is repeated
             return [value]
         return [value for name, value in self.fields if name.lower() == lower_name]
 
@@ -253,13 +253,12 @@ def parse_head(block: bytes) -> AnswerHead:
         if len(block.translate(None, _CONTROLS)) + 2 * count + 2 != size:
             raise ProtocolError(f"the answer's head has {control_fault(text)}") from None
         raise
-    repeats = len(index) != count - 1
-    if repeats:
+    if len(index) != count - 1:
         index = {}
         for line in lines:
             name, value = known[line]
             index[name] = f"{index[name]}, {value}" if name in index else value
-    return AnswerHead(version, status, reason, text, index, repeats)
+    return AnswerHead(version, status, reason, text, index)
 
 
 class FieldBlock:
