@@ -240,17 +240,14 @@ class Sender:
             prepared = chain.prepared if chain is not None else None
             error.request = prepared if prepared is not None else outcome.request
         outcome.error, outcome.response = error, None
-        failed: Any = failed_response(outcome.request, error, chain)
-        entry = failed
+        if chain is None and outcome.pending is None and not _has_hooks(outcome.request, session):
+            # No code of the user's runs; and a deadline may find very many that never started.
+            entry: Any = session.conclude(outcome)
+        else:
+            entry = failed_response(outcome.request, error, chain)
         try:
-            while True:
-                left = len(outcome.pending) if outcome.pending is not None else -1
-                entry = within(ends - clock(), None, session.conclude, outcome)
-                if entry is not None:
-                    break
-                entry = failed
-                if not outcome.pending or len(outcome.pending) == left:
-                    break  # else it was one hook that was stopped, and there are more
+            if outcome.request.response is not entry:
+                entry = self._hooked(outcome, session, entry, ends)
             handled = getattr(entry, "error", None)
             if handled is not None and job.feed.call.exception_handler is not None:
                 entry = within(ends - clock(), entry, self._handled, job, entry, handled)
@@ -258,6 +255,17 @@ class Sender:
             if not job.done and isinstance(entry, Response):
                 outcome.request.response = entry
             self._settle(job, outcome, entry)
+
+    def _hooked(self, outcome: Outcome, session: Session, failed: Response, ends: float) -> Any:
+        """Run the hooks of a failed request, and return what they leave of its response."""
+        while True:
+            left = len(outcome.pending) if outcome.pending is not None else -1
+            entry: Any = within(ends - clock(), None, session.conclude, outcome)
+            if entry is not None:
+                return entry
+            if not outcome.pending or len(outcome.pending) == left:
+                return failed
+            # It was one hook that was stopped, and there are more.
 
     def _settle(self, job: Job, outcome: Outcome, entry: Any) -> None:
         """Count how a request has ended, and hand its entry over."""
@@ -300,6 +308,10 @@ def check_request(given: Any) -> TypeError:
     """Return the error that says that something is no request."""
     what = without_password(repr(given))[:100] if isinstance(given, str) else told(given)
     return TypeError(f"{what} is no request: make one with reqkit_async.get(url) and the like")
+
+
+def _has_hooks(request: Request, session: Session) -> bool:
+    return bool(session._hooks or request._hooks or request.callback is not None)
 
 
 def _the_hook() -> None:
