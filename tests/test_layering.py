@@ -29,6 +29,7 @@ CORE: Mapping[str, int] = {
     "stepping": SESSION,
     "verbs": SESSION,
     "chain": SESSION,
+    "preparing": SESSION,
     "terms": SESSION,
     "redirects": SESSION,
     "settings": MESSAGE,

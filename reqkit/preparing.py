@@ -1,0 +1,176 @@
+"""From a request to the message that is sent: a session's defaults merged with what it says."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import environment
+from .cookies import CookieJar, left_out, to_jar
+from .defaults import Defaults, is_jar
+from .exceptions import InvalidHeader
+from .hooks import Hooks, merge_hooks
+from .prepare import PreparedRequest, auth_of
+from .request import Request
+from .settings import Config, Settings, merge, merge_headers
+from .structures import CaseInsensitiveDict
+from .urls import Target, prepare_url
+
+if TYPE_CHECKING:
+    from .chain import Chain
+
+    Pairs = tuple[tuple[str, str], ...]
+
+__all__ = ["Preparing"]
+
+
+@functools.cache
+def _untouched() -> Settings:
+    """Return the settings of sessions whose own were never asked for."""
+    return Config().settings()
+
+
+class Preparing(Defaults):
+    """How a session makes messages, for `Session`."""
+
+    #: The pairs of the base headers and of this session's, and what they make together.
+    _merged: tuple[Pairs, Pairs, Pairs] | None
+
+    def _settings(self, given: Mapping[str, Any] | None = None) -> Settings:
+        """Return the settings that count for a call, with its own on top."""
+        config = self._config
+        if given is not None:
+            return (Config() if config is None else config).merged(given).settings()
+        return _untouched() if config is None else config.settings()
+
+    def _default_pairs(self, config: Settings) -> Pairs:
+        """Return the base headers with this session's on top: the same until either changes."""
+        base: Pairs = config.base_headers.pairs()
+        if not self._headers:
+            return base
+        own = self._headers.pairs()
+        merged = self._merged
+        if merged is None or merged[0] is not base or merged[1] is not own:
+            pairs = merge_headers(config.base_headers, self._headers).pairs()
+            merged = self._merged = (base, own, pairs)
+        return merged[2]
+
+    def _default_headers(self, config: Settings) -> CaseInsensitiveDict:
+        return CaseInsensitiveDict(self._default_pairs(config))
+
+    def _prepare(self, request: Request, config: Settings, chain: Chain | None) -> PreparedRequest:
+        prepared = PreparedRequest()
+        prepared._encode = config.encode_uri
+        method = request.method
+        if method == "GET":
+            prepared.method = method
+        elif method is None and chain is not None:
+            raise InvalidHeader("no method was given: expected a name such as 'GET'")
+        else:
+            prepared.prepare_method(method)
+        params = request._params
+        if self.params:
+            params = merge(self.params, params)
+        elif params:
+            params = merge(None, params)
+        target = prepared._target = prepare_url(request.url, params, prepared._encode)
+        prepared.url = target.url
+        if request._headers or not config.keep_alive:
+            headers = self._default_headers(config)
+            if request._headers:
+                headers = merge_headers(headers, request._headers)
+            if not config.keep_alive and "connection" not in headers:
+                headers["Connection"] = "close"
+            prepared.headers = headers
+        else:
+            prepared._pairs = self._default_pairs(config)
+        if request._cookies is not None or self._cookies is not None:
+            given = _given_cookies(request._cookies)
+            removed = left_out(request._cookies)
+            if chain is not None:
+                chain.cookies = given
+                chain.removed = removed
+            self._write_cookies(prepared, given, target.origin, removed)
+        data = request.data
+        if data is not None or request.files or request.json is not None:
+            prepared.prepare_body(data, request.files, request.json)
+        elif method != "GET" and prepared.method != "HEAD":
+            prepared.prepare_content_length(None)
+        if self._hooks or request._hooks or request.callback is not None:
+            prepared._hooks = self._hooks_for(request)
+        auth = self._auth_for(request, target, config)
+        if auth is not None:
+            prepared.apply_auth(auth)
+        return prepared
+
+    def _auth_for(self, request: Request, target: Target, config: Settings) -> Any:
+        """Return the auth that counts: the call's, the session's, the URL's, netrc's."""
+        auth = request.auth
+        if auth is None:
+            auth = self.auth
+        if auth is None:
+            auth = target.userinfo
+        if auth is None and config.trust_env and environment.has_netrc():
+            auth = environment.netrc_credentials(target.host)
+            if auth is not None and (
+                _has_authorization(request, self) or "authorization" in config.base_headers
+            ):
+                auth = None  # set by hand
+        return None if auth is None else auth_of(auth)
+
+    def _write_cookies(
+        self,
+        prepared: PreparedRequest,
+        given: CookieJar | None,
+        bound_to: tuple[str, str, int],
+        removed: frozenset[str] = frozenset(),
+    ) -> None:
+        """Write the Cookie header from the session's jar and the call's, unless set by hand.
+
+        Args:
+            prepared: the message.
+            given: the call's cookies.
+            bound_to: the origin that cookies without a domain belong to.
+            removed: the names of the session's cookies that the call leaves out.
+        """
+        jar = self._cookies
+        if given is None and (jar is None or not len(jar)):
+            return
+        if jar is None:
+            jar = CookieJar()
+        prepared.write_cookies(jar, given, bound_to, removed)
+
+    def _hooks_for(self, request: Request) -> Hooks | None:
+        """Return the session's and the request's hooks, the callback last."""
+        hooks: Hooks | None = None
+        if self._hooks or request._hooks:
+            hooks = merge_hooks(self._hooks, request._hooks)
+        if request.callback is not None:
+            hooks = hooks or Hooks()
+            hooks.register("response", request.callback)
+        return hooks
+
+
+def _given_cookies(cookies: Any) -> CookieJar | None:
+    if cookies is None:
+        return None
+    if isinstance(cookies, Mapping) and not is_jar(cookies):
+        cookies = {name: value for name, value in cookies.items() if value is not None}
+    return to_jar(cookies)
+
+
+def _has_authorization(request: Request, session: Preparing) -> bool:
+    """Tell whether an Authorization header was set by hand."""
+    for headers in (request._headers, session._headers):
+        if headers:
+            names = (
+                headers.keys() if isinstance(headers, Mapping) else [pair[0] for pair in headers]
+            )
+            if any(
+                (name.decode("latin-1") if isinstance(name, bytes) else name).lower()
+                == "authorization"
+                for name in names
+            ):
+                return True
+    return False
