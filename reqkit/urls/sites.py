@@ -58,6 +58,9 @@ def site_of(prefix: str) -> Site:
     userinfo, at, place = given.rpartition("@")
     if not place.isascii():
         place = _ascii_place(place)
+    if "%" in place and place[:1] != "[":  # where an IPv6 zone has one
+        # Parsers differ about it (urllib3 decodes some escapes since 2.8): nobody needs it.
+        raise UnusableSite("a host cannot have '%'")
     try:
         parsed = parse_url(f"{scheme}://{userinfo}{at}{place}")
     except LocationParseError:
