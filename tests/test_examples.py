@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,15 @@ def test_batch_fetch_refuses_wrong_arguments(arguments: list[str], text: str) ->
     assert "Traceback" not in done.stderr
 
 
+def wait_until_asleep(pid: int) -> None:
+    """Wait until a process waits for something, where the system tells."""
+    status = Path(f"/proc/{pid}/stat")
+    ends = time.monotonic() + PATIENCE
+    while status.exists() and status.read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < ends, "it does not come to rest"
+        time.sleep(0.005)
+
+
 def test_batch_fetch_stops_when_it_is_interrupted() -> None:
     def hang(connection: Connection) -> None:
         connection.recv_request()
@@ -88,6 +98,7 @@ def test_batch_fetch_stops_when_it_is_interrupted() -> None:
         command = [sys.executable, str(EXAMPLES / "batch_fetch.py"), server()]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             server.wait_for_requests(1)
+            wait_until_asleep(process.pid)  # in the middle of its own steps gevent shows where
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=PATIENCE)
         server.wait_for_no_connections()
