@@ -20,7 +20,7 @@ from servers.scripted import Connection, ScriptedServer
 Scripted = Callable[..., ScriptedServer]
 
 #: Seconds that a limit under test lasts, and after which its test has failed.
-SHORT = 0.15
+SHORT = 0.3
 LONG = 15.0
 
 
@@ -316,9 +316,14 @@ def test_total_over_redirects(scripted: Scripted) -> None:
 
 
 def test_total_over_retries(scripted: Scripted) -> None:
+    answered = []
+
     def handler(connection: Connection) -> None:
         while connection.recv_request() is not None:
-            connection.pause(SHORT / 10)
+            if len(answered) == 3:
+                connection.wait_closed()
+                return
+            answered.append(True)
             connection.send(answer(503))
 
     server = scripted(handler)
@@ -326,6 +331,7 @@ def test_total_over_retries(scripted: Scripted) -> None:
     assert_total_timeout(
         "wait", lambda: reqkit.get(server(), timeout=total(), config={"max_retries": retries})
     )
+    assert answered
 
 
 @pytest.mark.parametrize(
