@@ -17,10 +17,31 @@ if TYPE_CHECKING:
 __all__ = ["Request"]
 
 #: What is asked of a request by who forgot to send it.
-_OF_ANSWERS: Final = frozenset((
+_OF_ANSWERS: Final = (
     "content", "history", "iter_content", "iter_lines", "ok", "raise_for_status", "reason",
     "status_code", "text",
-))  # fmt: skip
+)  # fmt: skip
+
+
+class _OfAnswers:
+    """Says of what an answer has, that a request has none of it: it was not sent yet.
+
+    A ``__getattr__`` would do the same, and make each look-up of what is there several times
+    slower.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, request: Any, kind: type[Request]) -> Any:
+        raise AttributeError(
+            f"{kind.__name__!r} object has no attribute {self.name!r}: it is an unsent request."
+            " Send it, with send() or reqkit_async.map(), and ask the response",
+            name=self.name,
+            obj=request,
+        )
 
 
 class Request:
@@ -236,18 +257,6 @@ class Request:
         response: Response = self._session().perform(self, prefetch=prefetch)
         return response
 
-    if not TYPE_CHECKING:  # a type checker would take any name for one of these
-
-        def __getattr__(self, name: str) -> Any:
-            """Say of what an answer has, that a request is none."""
-            said = f"{type(self).__name__!r} object has no attribute {name!r}"
-            if name in _OF_ANSWERS:
-                said += (
-                    ": it is an unsent request. Send it, with send() or reqkit_async.map(), and ask"
-                    " the response"
-                )
-            raise AttributeError(said, name=name, obj=self)
-
     def __repr__(self) -> str:
         return f"<Request [{self.method}]>"
 
@@ -266,6 +275,10 @@ class Request:
             state["timeout"] = self.timeout
         state.update(self.__dict__)
         return _rebuild, (type(self), state)
+
+
+for _name in _OF_ANSWERS:
+    setattr(Request, _name, _OfAnswers(_name))
 
 
 def _own(given: Any) -> Any:
