@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
@@ -17,7 +17,7 @@ from urllib3.util import parse_url
 from ..exceptions import InvalidURL, MissingSchema, URLRequired
 from ..pairs import urlencoded
 from .sites import DEFAULT_PORTS, UnusableSite, decoded_userinfo, fault, site_of
-from .text import plain_escapes, requote, shown, suggestion, without_dots
+from .text import plain_escapes, requote, shown, suggestion, without_dots, without_password
 
 __all__ = ["Target", "encode_params", "prepare_url", "same_origin"]
 
@@ -41,7 +41,7 @@ _SPACE_OR_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _DOT_SEGMENT: Final = re.compile(r"/\.\.?(?:/|\Z)")
 
 
-class Target(NamedTuple):
+class Target:
     """A URL that can be sent to, and what is read from it. Immutable.
 
     For a URL whose scheme is not http(s), ``url``, ``scheme`` and ``origin`` alone are set (the
@@ -59,14 +59,44 @@ class Target(NamedTuple):
         origin: scheme, host and port.
     """
 
-    url: str
-    scheme: str
-    host: str
-    port: int
-    authority: str
-    path: str
-    userinfo: tuple[str, str] | None
-    origin: tuple[str, str, int]
+    # No named tuple: what is asked for with each request is found faster in a slot.
+    __slots__ = ("authority", "host", "origin", "path", "port", "scheme", "url", "userinfo")
+
+    def __init__(
+        self,
+        url: str,
+        scheme: str,
+        host: str,
+        port: int,
+        authority: str,
+        path: str,
+        userinfo: tuple[str, str] | None,
+        origin: tuple[str, str, int],
+    ) -> None:
+        self.url = url
+        self.scheme = scheme
+        self.host = host
+        self.port = port
+        self.authority = authority
+        self.path = path
+        self.userinfo = userinfo
+        self.origin = origin
+
+    def with_path(self, url: str, path: str) -> Target:
+        """Return a target of the same origin with another path, and the URL that has it."""
+        return Target(
+            url, self.scheme, self.host, self.port, self.authority, path, self.userinfo, self.origin
+        )
+
+    def __eq__(self, other: object) -> bool:
+        # All else is read from these two.
+        return isinstance(other, Target) and (self.url, self.path) == (other.url, other.path)
+
+    def __hash__(self) -> int:
+        return hash((self.url, self.path))
+
+    def __repr__(self) -> str:
+        return f"<Target {without_password(self.url)}>"
 
 
 def prepare_url(url: Any, params: Any = None, encode: bool = True) -> Target:
@@ -307,9 +337,9 @@ def _with_query(target: Target, query: str, encode: bool, *, raw: bool) -> Targe
     start = target.path.find("?")
     # Only with encode=False is a query that is there an empty one.
     joint = "?" if start < 0 else "" if start == len(target.path) - 1 else "&"
-    return target._replace(
-        url=f"{base}{joint}{query}{mark}{fragment}",
-        path=f"{target.path}{joint}{_octets(target.url, query)}",
+    return target.with_path(
+        f"{base}{joint}{query}{mark}{fragment}",
+        f"{target.path}{joint}{_octets(target.url, query)}",
     )
 
 
