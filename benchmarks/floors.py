@@ -18,7 +18,7 @@ import reqkit_async
 from reqkit import network
 from reqkit.exchange import answer_of, head_of
 from reqkit.outcome import Outcome
-from reqkit.response import Times
+from reqkit.response import Response
 from reqkit.wire.connection import Connection
 from reqkit.wire.head import parse_head
 from reqkit_async.calls import Call
@@ -115,7 +115,6 @@ def measure() -> list[tuple[str, float]]:
         limits = session._timeouts
         connection = Connection(MemoryStream(), URL)
         parsed, whole = connection.read_head("GET", None, None)
-        times = Times(0.0)
         pool = adapter._manager().pool(network.current())
         key = prepared.target.origin
 
@@ -138,8 +137,13 @@ def measure() -> list[tuple[str, float]]:
         read = step(lambda: connection.read_head("GET", None, None))
         parse = step(lambda: parse_head(HEAD))
         pooled = step(lend)
-        answer = step(lambda: answer_of(prepared, parsed, whole, None, times))
-        content = step(lambda: answer_of(prepared, parsed, whole, None, times).content) - answer
+        assert whole is not None
+
+        def answered() -> Response:
+            return answer_of(prepared, parsed, whole, connection, 0.0, None)
+
+        answer = step(answered)
+        content = step(lambda: answered().content) - answer
     return [
         ("batch: the unsent request", unsent),
         ("batch: its turn, its entry, the figures", whole_batch - attempt),

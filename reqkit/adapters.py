@@ -17,7 +17,7 @@ from .adapter_steps import STEPS, URLLIB3_STEPS, AdapterSteps, is_plain_manager
 from .connecting import open_stream
 from .environment import select_proxy
 from .exceptions import ConnectTimeout, InvalidSchema, RequestException
-from .exchange import Body, answer_of, exchange, failure, head_of
+from .exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of
 from .network import Network, Semaphore, current
 from .pools import PoolManager
 from .response import Times
@@ -175,16 +175,18 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         if deadline is None and limits.total is not None:
             deadline = Deadline(limits.total, current().clock)
         retries = policy.retries if policy is not None and policy.retries else self.max_retries
-        send = self._send if type(self) is HTTPAdapter else self._send_in_steps
         if retries:
+            send = self._send if type(self) is HTTPAdapter else self._send_in_steps
             response = send_again(
                 lambda: send(request, limits, deadline, verify, cert, proxies),
                 request,
                 retries,
                 deadline,
             )
+        elif type(self) is HTTPAdapter:
+            response = self._send(request, limits, deadline, verify, cert, proxies)
         else:
-            response = send(request, limits, deadline, verify, cert, proxies)
+            response = self._send_in_steps(request, limits, deadline, verify, cert, proxies)
         if not stream:
             response.content  # noqa: B018 reads it
         return response
@@ -218,7 +220,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         if "request_url" in steps:
             path = self.request_url(request, proxies or {})
             if path != AdapterSteps.request_url(self, request, proxies):
-                request._target = request.target._replace(path=path)
+                request._target = request.target.with_path(request.target.url, path)
         response = self._send(request, limits, deadline, verify, cert, proxies)
         if "build_response" in steps:
             times = response._times
@@ -311,7 +313,9 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         cert: Any,
         proxies: Mapping[str, str] | None,
     ) -> Response:
-        target = request.target
+        target = request._target
+        if target is None or target.url is not request.url:
+            target = request.target
         key: Hashable = target.origin
         route: Route | None = None
         proxy = forwarded = None
@@ -328,7 +332,8 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         head, block = head_of(request, target, forwarded)
         network = current()
         pool = self._manager().pool(network)
-        times = Times(clock())
+        started = clock()
+        times: Times | None = None
         place: Semaphore | None = None
         if pool.blocks:
             place = pool.place(key)
@@ -337,23 +342,24 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         lost: ConnectionGone | None = None
         try:
             connection = pool.acquire(key)
-            fresh = connection is None
             if connection is None:
+                times = Times(started)
                 connection = self._connect(key, route, request, network, limits, deadline, times)
                 pool.opened += 1
             try:
-                answer = exchange(connection, request, head, block.closes, limits, deadline, times)
+                answer = exchange(connection, request, head, block.closes, limits, deadline)
             except ConnectionGone as gone:
                 connection.close()
-                if fresh or not _may_repeat(request, gone):
+                if times is not None or not _may_repeat(request, gone):
                     raise
                 # RFC 9112 section 9.3.1: the server had closed the kept connection.
                 connection, lost = None, gone
+                times = Times(started)
                 connection = self._connect(key, route, request, network, limits, deadline, times)
                 pool.opened += 1
-                answer = exchange(connection, request, head, block.closes, limits, deadline, times)
-            if request._policy is not None:
-                connection.beside = request._policy.kept
+                answer = exchange(connection, request, head, block.closes, limits, deadline)
+            if policy is not None:
+                connection.beside = policy.kept
         except BaseException as error:
             phase = "connect"
             if connection is not None:
@@ -365,19 +371,22 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
             if connection is None and isinstance(ours, RequestException):
                 ours.before_sending = lost is None or lost.unsent
             if isinstance(ours, RequestException):
-                ours.times = times
+                if connection is not None:
+                    times = times_of(connection, started, times)
+                ours.times = times or Times(started)
             if ours is error:
                 raise
             raise ours from error
         answer_head, whole = answer
         if whole is not None:
+            response = answer_of(request, answer_head, whole, connection, started, times)
             pool.release(connection)
             if place is not None:
                 place.release()
-            response = answer_of(request, answer_head, whole, None, times)
         else:
+            times = times_of(connection, started, times)
             body = Body(connection, pool, place, request, limits.read, deadline, times)
-            response = answer_of(request, answer_head, None, body, times)
+            response = answer_with(request, answer_head, body, times)
         response.connection = self
         return response
 

@@ -37,9 +37,9 @@ class ReadableBody:
         "_content",
         "_encoding",
         "_found_encoding",
-        "_index",
         "_raw",
         "_received",
+        "_said",
         "_source",
         "_streamed",
         "_text",
@@ -52,8 +52,8 @@ class ReadableBody:
     request: Any
     url: str | None
     max_content_size: int | None
-    #: The fields of the head, by their names in lower case; None where there is none.
-    _index: dict[str, str] | None
+    #: What the head says that nearly every reader asks for; None where there is none.
+    _said: dict[str, str] | None
     #: The body, decoded, once it was read; False before that.
     _content: Any
     #: The body, still encoded, where it came whole with the head.
@@ -77,7 +77,7 @@ class ReadableBody:
     @property
     def raw(self) -> Any:
         """The body as a file, still encoded (gzip and so on)."""
-        if self._raw is None and (self._index is not None or self._source is not None):
+        if self._raw is None and (self._said is not None or self._source is not None):
             source = self._take_source()
             self._raw = RawBody(source, self._facts(), self._field("content-encoding"))
         elif self._raw is _CLOSED:
@@ -158,22 +158,28 @@ class ReadableBody:
             StreamConsumedError: it was streamed already.
         """
         if self._content is False:
-            whole = self._whole
-            if self._streamed or (self._raw is not None and self._raw_ended()):
-                raise self._consumed()
-            if whole is not None:
-                if self.max_content_size is None and self._field("content-encoding") is None:
-                    self._received = len(whole)
-                else:
-                    whole = self._decode_whole(whole)
-                self._content = whole
-                self._whole = None
-            elif self._source is None and self._raw is None:
-                self._content = b"" if self._index is not None else None
-            else:
-                self._content = self._join()
+            self._load()
         content: bytes = self._content
         return content
+
+    def _load(self) -> None:
+        """Read the body to its end, decode it, and keep it; what was read is left as it is."""
+        if self._content is not False:
+            return
+        whole = self._whole
+        if self._streamed or (self._raw is not None and self._raw_ended()):
+            raise self._consumed()
+        if whole is not None:
+            if self.max_content_size is None and self._field("content-encoding") is None:
+                self._received = len(whole)
+            else:
+                whole = self._decode_whole(whole)
+            self._content = whole
+            self._whole = None
+        elif self._source is None and self._raw is None:
+            self._content = b"" if self._said is not None else None
+        else:
+            self._content = self._join()
 
     def _join(self) -> bytes:
         self._streamed = True  # what broke off is not read on

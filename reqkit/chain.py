@@ -92,10 +92,12 @@ class Chain:
         self.policy: Policy | None = None
         if deadline is not None or terms.has_policy:
             self.policy = terms.policy(deadline)
+        #: What belongs to the origin of the first message, and which one that is.
         self._auth: Any = None
         self._first: Target | None = None
-        #: The origin that cookies without a domain belong to.
-        self._bound_to: tuple[str, str, int] = ("", "", 0)
+        #: The origin that cookies without a domain belong to, where it is not the first message's:
+        #: one that goes on with another chain, step by step, is not the first.
+        self._bound_to: tuple[str, str, int] | None = None
 
     @classmethod
     def further(cls, terms: Terms, prepared: PreparedRequest) -> Chain:
@@ -118,29 +120,26 @@ class Chain:
             RequestException: the request failed.
         """
         self._begin(prepared)
-        response = (
-            self._send_one(prepared, None)
-            if prepared._auth_hooks is None
-            else self._answered(prepared)
-        )
+        if prepared._auth_hooks is None:
+            response = self._send_one(prepared, None)
+        else:
+            response = self._answered(prepared)
         status = response.status_code
         if (status is not None and 300 <= status < 400 and response.is_redirect) or (
-            self.terms.session._own_steps and self._points_on(response)
+            self.terms.own_steps and self._points_on(response)
         ):
             if self.allow_redirects:
                 response = self._follow(response)
             else:
                 response._next = self.next_message
         if self.prefetch:
-            response.content  # noqa: B018 reads it
+            response._load()
         return response
 
     def _begin(self, prepared: PreparedRequest) -> None:
-        """Note what belongs to the origin of the chain's first message, and which one that is."""
-        self._first = first = prepared._target or prepared.target
+        self._first = prepared._target or prepared.target
         self._auth = prepared._auth
-        # A message that goes on with another chain, step by step, is not the first.
-        self._bound_to = prepared._bound_to or first.origin
+        self._bound_to = prepared._bound_to
         if self.cookies is None and prepared._jars is not None:
             self.cookies = prepared._jars[1]
             self.removed = prepared._left_out
@@ -211,7 +210,7 @@ class Chain:
             UnrewindableBodyError: the body must be sent again and cannot be.
         """
         sent = response.request
-        steps = self.terms.session._own_steps
+        steps = self.terms.own_steps
         location: str | None = None
         if "get_redirect_target" in steps:
             location = self.terms.session.get_redirect_target(response)
@@ -227,8 +226,8 @@ class Chain:
                 message.prepare_content_length(None)
         first = self._first if self._first is not None else sent.target
         after = message.target
-        message._bound_to = self._bound_to
-        self.terms.session._write_cookies(message, self.cookies, self._bound_to, self.removed)
+        message._bound_to = bound_to = self._bound_to or first.origin
+        self.terms.session._write_cookies(message, self.cookies, bound_to, self.removed)
         at_home = may_keep_auth(first, after)
         if not at_home and not steps.isdisjoint(("rebuild_auth", "should_strip_auth")):
             self._rebuild_auth(message, response)
@@ -257,7 +256,7 @@ class Chain:
         return auth_of(found)
 
     def _points_on(self, response: Response) -> bool:
-        return "get_redirect_target" in self.terms.session._own_steps and bool(
+        return "get_redirect_target" in self.terms.own_steps and bool(
             self.terms.session.get_redirect_target(response)
         )
 
@@ -347,7 +346,11 @@ class Chain:
         prepared._policy = self.policy
         verify, cert, timeouts = terms.verify, terms.cert, terms.timeouts
         proxies = terms.proxies_for(target)
-        adapter = terms.session._adapter_for(target)
+        session = terms.session
+        if terms.own_steps and "get_adapter" in terms.own_steps:
+            adapter = session.get_adapter(url=target.url)
+        else:
+            adapter = session._adapter_for(target)
         usual = type(adapter) is HTTPAdapter
         if keywords:
             verify = keywords.get("verify", verify)
@@ -375,11 +378,11 @@ class Chain:
         if hooks is not None and hooks["post_request"]:
             response.request = self._hooked("post_request", hooks, prepared)
         if config.store_cookies:
-            index = response._index
-            if index is None or "set-cookie" in index:
+            said = response._said
+            if said is None or "set-cookie" in said:
                 values = response.set_cookies()
                 if values:
-                    store(self.terms.session.cookies, values, target, over=self.cookies)
+                    store(session.cookies, values, target, over=self.cookies)
         return response
 
     def _hooked(self, name: str, hooks: Hooks, prepared: PreparedRequest) -> PreparedRequest:

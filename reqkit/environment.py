@@ -76,7 +76,10 @@ _PROXIES: Final = frozenset(
 
 def names_proxies() -> bool:
     """Tell whether there may be a proxy for http or https: `proxies_for` tells which."""
-    data = getattr(os.environ, "_data", None)
+    try:
+        data: Any = os.environ._data  # type: ignore[attr-defined]
+    except AttributeError:
+        return True
     return type(data) is not dict or not _POSIX or not data.keys().isdisjoint(_PROXIES)
 
 
@@ -297,11 +300,14 @@ def has_netrc() -> bool:
     A netrc that comes into being counts after a tenth of a second.
     """
     global _none_there
-    data: Any = getattr(os.environ, "_data", None)
+    try:
+        data: Any = os.environ._data  # type: ignore[attr-defined]
+    except AttributeError:
+        return True
     if type(data) is not dict or not _POSIX or b"NETRC" in data:
         return True
     home, until = _none_there
-    if home == data.get(b"HOME") and time.monotonic() < until:
+    if time.monotonic() < until and home == data.get(b"HOME"):
         return False
     if _netrc_path() is not None:
         return True

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Timers may fire this much early, in seconds.
 _SLACK: Final = 0.02
 
-__all__ = ["Body", "answer_of", "exchange", "failure", "head_of"]
+__all__ = ["Body", "answer_of", "answer_with", "exchange", "failure", "head_of", "times_of"]
 
 
 def head_of(
@@ -207,9 +207,10 @@ def exchange(
     closes: bool,
     limits: Timeouts,
     deadline: Deadline | None,
-    times: Times,
 ) -> tuple[AnswerHead, bytes | None]:
     """Send a message and read the head of its answer. Blocks.
+
+    The connection keeps the moments at which that was done.
 
     Args:
         connection: what it goes over.
@@ -218,7 +219,6 @@ def exchange(
         closes: whether the head says that it is the connection's last (RFC 9112 section 9.6).
         limits: time limits of each step.
         deadline: of the whole.
-        times: takes the moments.
 
     Returns:
         the head, and the whole body where it came along (None: it is to be read).
@@ -230,6 +230,7 @@ def exchange(
     body = request.body
     chunked = False
     broken: OSError | None = None
+    connection.sent = connection.headed = None
     if closes:  # said by config['keep_alive'] or by hand; the server may not heed it
         connection.serve_no_more()
     if body is not None:
@@ -248,7 +249,7 @@ def exchange(
         # A server may answer (413, 401) and close before it has read a large body: the answer
         # is what the user wants to see (RFC 9112 section 9.3.1).
         broken = error
-    times.sent = clock()
+    connection.sent = clock()
     try:
         answer = connection.read_head(request.method or "GET", limits.read, deadline)
     except (OSError, RequestException) as error:
@@ -256,34 +257,61 @@ def exchange(
         if broken is not None and not isinstance(error, (TimeoutError, ssl.SSLError)):
             raise broken from error
         raise
-    times.headed = clock()
+    connection.headed = clock()
     return answer
+
+
+def times_of(connection: Connection, started: float, times: Times | None) -> Times:
+    """Return the times of an exchange, with the moments that its connection has kept.
+
+    Args:
+        connection: what it went over.
+        started: when it began.
+        times: what is known already, of how the connection was opened.
+    """
+    if times is None:
+        times = Times(started)
+    times.sent = connection.sent
+    times.headed = connection.headed
+    return times
 
 
 def answer_of(
     request: PreparedRequest,
     head: AnswerHead,
-    whole: bytes | None,
-    source: Body | None,
-    times: Times,
+    whole: bytes,
+    connection: Connection,
+    started: float,
+    times: Times | None,
 ) -> Response:
-    """Make the `Response`."""
-    response = Response()
-    response.status_code = head.status
-    response.reason = head.reason
-    response.url = request.url
-    response.request = request
-    response._head_text = head.text
-    response._index = head.index
-    response._version = head.version
-    response._whole = whole
+    """Make the `Response` of an answer that came whole.
+
+    Args:
+        request: what it answers.
+        head: its head.
+        whole: its body.
+        connection: what it came over.
+        started: when the exchange began.
+        times: how the connection was opened; None where it was there already.
+    """
+    if times is None:
+        return Response(
+            head.status, head.reason, request.url, request, head.version, head.text, head.said,
+            whole, started, connection.sent or started, connection.headed,
+        )  # fmt: skip
+    response = Response(
+        head.status, head.reason, request.url, request, head.version, head.text, head.said, whole
+    )
+    response._live_times = times = times_of(connection, started, times)
+    times.received = times.headed
+    return response
+
+
+def answer_with(request: PreparedRequest, head: AnswerHead, source: Body, times: Times) -> Response:
+    """Make the `Response` of an answer whose body is still on its way."""
+    response = Response(
+        head.status, head.reason, request.url, request, head.version, head.text, head.said
+    )
     response._source = source
-    if whole is not None and times.connect is None and times.sent is not None:
-        response._started = times.started
-        response._sent = times.sent
-        response._headed = times.headed
-    else:
-        if whole is not None:
-            times.received = times.headed
-        response._live_times = times
+    response._live_times = times
     return response

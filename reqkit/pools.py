@@ -78,7 +78,7 @@ class ConnectionPool:
 
     def release(self, connection: Connection) -> None:
         """Keep a connection for the next request, or close it. Never blocks."""
-        if self.closed or not connection.reusable:
+        if self.closed or not connection.is_reusable():
             connection.close()
             return
         connection.idle_since = clock()

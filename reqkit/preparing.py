@@ -47,12 +47,15 @@ class Preparing(Defaults):
     def _default_pairs(self, config: Settings) -> Pairs:
         """Return the base headers with this session's on top: the same until either changes."""
         base: Pairs = config.base_headers.pairs()
-        if not self._headers:
+        headers = self._headers
+        if headers is None:
             return base
-        own = self._headers.pairs()
+        own = headers.pairs()
+        if not own:
+            return base
         merged = self._merged
         if merged is None or merged[0] is not base or merged[1] is not own:
-            pairs = merge_headers(config.base_headers, self._headers).pairs()
+            pairs = merge_headers(config.base_headers, headers).pairs()
             merged = self._merged = (base, own, pairs)
         return merged[2]
 

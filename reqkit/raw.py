@@ -40,7 +40,6 @@ class AnswerFacts(Protocol):
     version: int
     status: int
     reason: str
-    index: dict[str, str]
 
     @property
     def fields(self) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from .locks import IMPORTING
 from .status_codes import reason_phrase
 from .structures import CaseInsensitiveDict
 from .urls import without_password
-from .wire.head import AnswerHead
+from .wire.head import AnswerHead, field_of, fields_of
 
 if TYPE_CHECKING:
     from .prepare import PreparedRequest
@@ -81,34 +81,48 @@ class Response(ReadableBody):
     error: Exception | None
     connection: Any
 
-    def __init__(self) -> None:
-        self.status_code = None
-        self.reason = None
-        self.url = None
-        self.request = None
+    def __init__(
+        self,
+        # What `reqkit.exchange` gives, of an answer that has come.
+        status: int | None = None,
+        reason: str | None = None,
+        url: str | None = None,
+        request: Any = None,
+        version: int = 11,
+        text: str = "",
+        said: dict[str, str] | None = None,
+        whole: bytes | None = None,
+        started: float = 0.0,
+        sent: float = 0.0,
+        headed: float | None = None,
+    ) -> None:
+        self.status_code = status
+        self.reason = reason
+        self.url = url
+        self.request = request
         self._history: list[Response] | None = None
         self.error = None
         self.connection = None
         self.max_content_size = None
-        self._index = None
-        self._head_text: str | None = None
-        self._version: int | None = None
+        self._version = version
+        self._head_text = text
+        self._said = said
         self._headers: CaseInsensitiveDict | None = None
         self._cookies: Any = None
         self._encoding = None
         self._found_encoding = False
         self._text = None
         self._content = False
-        self._whole = None
+        self._whole = whole
         self._source = None
         self._raw = None
         self._streamed = False
         self._received = 0
         # The times of most answers, which came whole over a connection that was there: they
         # do without an object of their own. All others have theirs in `_live_times`.
-        self._started = 0.0
-        self._sent = 0.0
-        self._headed: float | None = None
+        self._started = started
+        self._sent = sent
+        self._headed = headed
         self._live_times: Times | None = None
         self._next: Callable[[Response], Any] | None = None
         self._hook_errors: list[Exception] | None = None
@@ -135,9 +149,8 @@ class Response(ReadableBody):
         """The answer's fields; one that came more than once has its values joined by ', '."""
         if self._headers is None:
             headers = CaseInsensitiveDict()
-            head = self._facts()
-            if head is not None:
-                for name, value in head.fields:
+            if self._said is not None:
+                for name, value in fields_of(self._head_text):
                     before = headers.get(name)
                     headers[name] = value if before is None else f"{before}, {value}"
             self._headers = headers
@@ -153,17 +166,16 @@ class Response(ReadableBody):
         if self._headers is not None:
             given: str | None = self._headers.get(lower_name)
             return given
-        index = self._index
-        return None if index is None else index.get(lower_name)
+        said = self._said
+        return None if said is None else field_of(self._head_text, said, lower_name)
 
     def _facts(self) -> AnswerHead | None:
         # Made anew where somebody asks: a small object for each answer that is kept is dear.
-        if self._head_text is None or self._index is None:
+        if self._said is None:
             return None
         return AnswerHead(
-            self._version or 11, self.status_code or 0, self.reason or "", self._head_text,
-            self._index,
-        )  # fmt: skip
+            self._version, self.status_code or 0, self.reason or "", self._head_text, self._said
+        )
 
     def set_cookies(self) -> list[str]:
         """Return the values of the answer's Set-Cookie fields."""

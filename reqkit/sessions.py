@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 # `merge_hooks` is looked for here by users of requests.
 __all__ = ["Session", "SingleUseSession", "merge_hooks", "session"]
 
+_PREFIXES: Final = {"http": "http://", "https": "https://"}
+
 _SEND_KEYWORDS: Final = (
     "timeout", "verify", "cert", "proxies", "stream", "prefetch", "allow_redirects", "config",
 )  # fmt: skip
@@ -199,15 +201,13 @@ class Session(Preparing, Stepping):
         )
 
     def _adapter_for(self, target: Target) -> BaseAdapter:
-        if self._own_steps and "get_adapter" in self._own_steps:
-            return self.get_adapter(url=target.url)
         adapters = self._adapters
         if adapters is None:
             adapters = self.adapters
         adapter: BaseAdapter | None = None
         # Nothing mounted: no prefix to look for.
         if len(adapters) == 2 and "https://" in adapters and "http://" in adapters:
-            adapter = adapters.get(f"{target.scheme}://")
+            adapter = adapters.get(_PREFIXES.get(target.scheme, ""))
         if adapter is None:
             adapter = self.get_adapter(target.url)
         own = self._own_adapter

@@ -44,7 +44,7 @@ class Terms:
 
     __slots__ = (
         "__weakref__", "allow_address", "asked", "cert", "config", "has_policy", "kept", "network",
-        "proxies", "session", "timeouts", "verify",
+        "own_steps", "proxies", "session", "timeouts", "verify",
     )  # fmt: skip
 
     #: Makes what sends a further message; the module of chains puts it here.
@@ -52,6 +52,8 @@ class Terms:
 
     def __init__(self, session: Session, request: Request, config: Settings) -> None:
         self.session = session
+        #: What a subclass of the session has its own of.
+        self.own_steps = session._own_steps
         self.config = config
         timeout = request.timeout
         self.timeouts = session._timeouts if timeout is UNSET else Timeouts.of(timeout)

@@ -50,6 +50,8 @@ class Connection:
         key: what it may serve, for the pool.
         served: answers whose head came over it.
         phase: ``send wait receive``, for messages.
+        sent: when the last message was out, in monotonic seconds; set by who has it sent.
+        headed: when the head of its answer was there; set likewise.
         ended: whether the answer's last byte was read.
         idle_since: when it came back to the pool.
         beside: as the one request that it serves has it: how many hosts' connections are kept, and
@@ -66,9 +68,11 @@ class Connection:
         "_rest",
         "beside",
         "ended",
+        "headed",
         "idle_since",
         "key",
         "phase",
+        "sent",
         "served",
         "stream",
     )
@@ -78,6 +82,8 @@ class Connection:
         self.key = key
         self.served = 0
         self.phase = "send"
+        self.sent: float | None = None
+        self.headed: float | None = None
         self.ended = True
         self.idle_since = 0.0
         self.beside: tuple[int, int] | None = None
@@ -89,9 +95,8 @@ class Connection:
         self._rest = b""
         self._chunks: ChunkedReader | None = None
 
-    @property
-    def reusable(self) -> bool:
-        """Whether another message may be sent: the answer was read to its end and no further."""
+    def is_reusable(self) -> bool:
+        """Tell whether another message may be sent: the answer was read to its end and no more."""
         return self.ended and self._keep and not self._rest
 
     def serve_no_more(self) -> None:
@@ -129,8 +134,11 @@ class Connection:
         self.phase = "send"
         self.ended = False
         started = False
-        send_all = self.stream.send_all if deadline is None else self._sender(deadline)
         try:
+            if body is None and deadline is None:
+                self.stream.send_all(head, limit)
+                return
+            send_all = self.stream.send_all if deadline is None else self._sender(deadline)
             if body is None or (isinstance(body, bytes) and len(body) <= _JOINED):
                 send_all(head if not body else head + body, limit)
                 return

@@ -70,7 +70,7 @@ def framing_of(method: str, head: AnswerHead) -> tuple[int, int]:
         return _NO_BODY
     if method == "CONNECT" and status < 300:
         return _NO_BODY
-    fields = head.index
+    fields = head.said
     coding = fields.get("transfer-encoding")
     length = fields.get("content-length")
     if coding is not None:
@@ -135,7 +135,7 @@ def keeps_alive(head: AnswerHead) -> bool:
 
     Source: RFC 9112 section 9.3.
     """
-    options = head.index.get("connection")
+    options = head.said.get("connection")
     if options is None:
         return head.version != 10
     if options == "keep-alive":

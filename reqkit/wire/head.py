@@ -23,6 +23,8 @@ __all__ = [
     "check_field",
     "check_method",
     "check_target",
+    "field_of",
+    "fields_of",
     "find_end",
     "parse_head",
     "parse_trailers",
@@ -56,6 +58,12 @@ _REMEMBERED_BLOCK: Final = 1024
 _REMEMBERED_LINE: Final = 128
 # Secrets, and what never comes again.
 _NOT_REMEMBERED: Final = frozenset(("set-cookie", "location", "x-request-id"))
+
+#: What is looked for in each answer: the other fields are cut out of the text when asked for.
+LOOKED_FOR: Final = frozenset((
+    "connection", "content-encoding", "content-length", "location", "retry-after", "set-cookie",
+    "transfer-encoding",
+))  # fmt: skip
 
 
 class _Names(dict[str, str]):
@@ -94,22 +102,23 @@ class _StatusLines(dict[str, tuple[int, int, str]]):
         return facts
 
 
-class _Lines(dict[str, tuple[str, str]]):
+class _Lines(dict[str, "tuple[str, str] | None"]):
     """Field lines to their name, in lower case, and value; learned as `_Names` are.
 
-    A server says much the same in each answer: most lines were read before.
+    None stands for a sound line of a field that is not `LOOKED_FOR`. A server says much the same
+    in each answer: most lines were read before.
     """
 
     __slots__ = ()
 
-    def __missing__(self, line: str) -> tuple[str, str]:
+    def __missing__(self, line: str) -> tuple[str, str] | None:
         name, colon, value = line.partition(":")
         if not colon:
             raise ProtocolError(line_fault(line))
         if not value.isprintable() and _CONTROL.search(value):
             raise ProtocolError(f"a value with {control_fault(line)}")
         name = _NAMES[name]
-        field = (name, value.strip(" \t"))
+        field = (name, value.strip(" \t")) if name in LOOKED_FOR else None
         if len(line) <= _REMEMBERED_LINE and name not in _NOT_REMEMBERED:
             if len(self) >= _REMEMBERED:
                 self.clear()
@@ -120,48 +129,39 @@ class _Lines(dict[str, tuple[str, str]]):
 _NAMES: Final = _Names()
 _LINES: Final = _Lines()
 _STATUS_LINES: Final = _StatusLines()
+_field_of: Final = _LINES.__getitem__
 
 
 class AnswerHead:
     """The head of an answer.
 
-    Keeps the text and one dictionary of what was said; the fields as received are cut out of
-    the text when asked for.
+    Keeps the text and what nearly every reader asks for; all else is cut out of the text when
+    somebody asks.
 
     Attributes:
         version: 10 or 11.
         status: 100 to 999.
         reason: the text after the status, often empty.
         text: all of it.
-        index: names in lower case to values, as `get` gives them. Not to be changed.
+        said: those of the `LOOKED_FOR` names that are there, in lower case, with their values as
+            `get` gives them. Not to be changed.
     """
 
-    __slots__ = ("index", "reason", "status", "text", "version")
-
-    version: int
-    status: int
-    reason: str
-    text: str
-    index: dict[str, str]
+    __slots__ = ("reason", "said", "status", "text", "version")
 
     def __init__(
-        self,
-        version: int,
-        status: int,
-        reason: str,
-        text: str,
-        index: dict[str, str],
+        self, version: int, status: int, reason: str, text: str, said: dict[str, str]
     ) -> None:
         self.version = version
         self.status = status
         self.reason = reason
         self.text = text
-        self.index = index
+        self.said = said
 
     @property
     def fields(self) -> list[tuple[str, str]]:
         """Names and values as received, in order; a new list each time."""
-        return _pairs(self.text[:-4].split("\r\n")[1:])
+        return fields_of(self.text)
 
     def get(self, lower_name: str) -> str | None:
         """Return the value of a field, or None where there is none.
@@ -172,22 +172,36 @@ class AnswerHead:
         Returns:
             The value; repeated fields joined by ``", "`` in their order (RFC 9110 section 5.3).
         """
-        return self.index.get(lower_name)
+        return field_of(self.text, self.said, lower_name)
 
     def get_all(self, lower_name: str) -> list[str]:
         """Return the values of all fields of a name (in lower case), in their order.
 
         This is the way to read Set-Cookie, whose values cannot be joined.
         """
-        value = self.index.get(lower_name)
-        if value is None:
-            return []
-        if len(self.index) == self.text.count("\r\n") - 2:  # none is repeated
-            return [value]
         return [value for name, value in self.fields if name.lower() == lower_name]
 
     def __repr__(self) -> str:
-        return f"<AnswerHead {self.status}, {len(self.index)} names>"
+        return f"<AnswerHead {self.status}, {self.text.count(chr(10)) - 2} fields>"
+
+
+def fields_of(text: str) -> list[tuple[str, str]]:
+    """Return the names and values of a sound head as received, in order."""
+    return _pairs(text[:-4].split("\r\n")[1:])
+
+
+def field_of(text: str, said: dict[str, str], lower_name: str) -> str | None:
+    """Return the value of a field of a sound head: see `AnswerHead.get`.
+
+    Args:
+        text: the head.
+        said: as the head has it.
+        lower_name: the name in lower case.
+    """
+    if lower_name in LOOKED_FOR:
+        return said.get(lower_name)
+    values = [value for name, value in fields_of(text) if name.lower() == lower_name]
+    return ", ".join(values) if values else None
 
 
 def find_end(buffer: bytes | bytearray, searched: int) -> int:
@@ -241,24 +255,23 @@ def parse_head(block: bytes) -> AnswerHead:
     text = block.decode("latin-1")
     lines = text[:-4].split("\r\n")
     count = len(lines)
-    known = _LINES
     try:
         version, status, reason = _STATUS_LINES[lines[0]]
         if count > MAX_FIELDS + 1:
             raise ProtocolError(f"the answer's head has more than {MAX_FIELDS} fields")
         del lines[0]
-        index: dict[str, str] = dict(map(known.__getitem__, lines))
+        found = list(filter(None, map(_field_of, lines)))
     except ProtocolError:
         # Two readers may differ about where a line with one of these ends: that is said first.
         if len(block.translate(None, _CONTROLS)) + 2 * count + 2 != size:
             raise ProtocolError(f"the answer's head has {control_fault(text)}") from None
         raise
-    if len(index) != count - 1:
-        index = {}
-        for line in lines:
-            name, value = known[line]
-            index[name] = f"{index[name]}, {value}" if name in index else value
-    return AnswerHead(version, status, reason, text, index)
+    said = dict(found)
+    if len(said) != len(found):
+        said = {}
+        for name, value in found:
+            said[name] = f"{said[name]}, {value}" if name in said else value
+    return AnswerHead(version, status, reason, text, said)
 
 
 class FieldBlock:

@@ -127,10 +127,10 @@ def _exchange(method: str, pieces: list[bytes]) -> Answer | str:
         assert connection.ended
     except FAULTS as error:
         assert str(error)
-        assert not connection.reusable
+        assert not connection.is_reusable()
         return "fault"
     _check_head(parsed)
-    reusable = connection.reusable and not pieces
+    reusable = connection.is_reusable() and not pieces
     return parsed.status, parsed.reason, parsed.fields, body, reusable
 
 

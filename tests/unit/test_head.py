@@ -65,7 +65,7 @@ def test_get_all_without_repeats() -> None:
 def test_a_head_pickles_and_its_repr_has_no_values() -> None:
     read = pickle.loads(pickle.dumps(parse_head(PLAIN)))
     assert read.fields == parse_head(PLAIN).fields
-    assert repr(read) == "<AnswerHead 200, 6 names>"
+    assert repr(read) == "<AnswerHead 200, 7 fields>"
 
 
 @pytest.mark.parametrize(
