@@ -1,4 +1,4 @@
-"""grequests: `map`, with one session for all requests, or as people use it, with none.
+"""grequests: `imap` with one session for all requests, or `map` as people use it, with none.
 
 What it is given as one session keeps as many connections as there are places, which its own
 documentation does not say but speed asks for.
@@ -37,16 +37,23 @@ class Grequests(Client):
         answers: list[Any] = grequests.map(unsent, size=self.job.size, exception_handler=_fail)
         return answers
 
+    def _each_of(self, unsent: Iterable[Any]) -> Iterable[Any]:
+        if self.job.way != "session":
+            return self._map(unsent)
+        answers: Iterable[Any] = grequests.imap(unsent, size=self.job.size, exception_handler=_fail)
+        return answers
+
     def fetch(self, urls: Iterable[str]) -> None:
-        self.hold(urls)
+        for response in self._each_of(grequests.get(url, **self.keywords) for url in urls):
+            self.check(response.status_code, len(response.content))
 
     def parse(self, urls: Iterable[str]) -> None:
-        for response in self._map([grequests.get(url, **self.keywords) for url in urls]):
+        for response in self._each_of(grequests.get(url, **self.keywords) for url in urls):
             self.check_document(response.status_code, response.json())
 
     def post(self, urls: Iterable[str]) -> None:
-        unsent = [grequests.post(url, json=DOCUMENT, **self.keywords) for url in urls]
-        for response in self._map(unsent):
+        unsent = (grequests.post(url, json=DOCUMENT, **self.keywords) for url in urls)
+        for response in self._each_of(unsent):
             self.check_document(response.status_code, response.json())
 
     def hold(self, urls: Iterable[str]) -> list[Any]:

@@ -1,4 +1,7 @@
-"""reqkit: `reqkit_async.map` for many at a time, `reqkit` for one after another."""
+"""reqkit: `reqkit_async.imap_unordered` for many at a time, `reqkit` for one after another.
+
+Where the answers are to be kept, `reqkit_async.map`.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,26 @@ class Reqkit(Client):
     def close(self) -> None:
         self.session.close()
 
-    def _map(self, unsent: list[reqkit.Request]) -> list[reqkit.Response]:
-        return reqkit_async.map(unsent, size=self.job.size)
+    def _each_of(self, unsent: Iterable[reqkit.Request]) -> Iterable[reqkit.Response]:
+        for response in reqkit_async.imap_unordered(unsent, size=self.job.size):
+            if response.error is not None:
+                raise response.error
+            yield response
 
     def fetch(self, urls: Iterable[str]) -> None:
-        self.hold(urls)
+        session = self.session
+        for response in self._each_of(reqkit_async.get(url, session=session) for url in urls):
+            self.check(response.status_code, len(response.content))
 
     def parse(self, urls: Iterable[str]) -> None:
-        for response in self._map([reqkit_async.get(url, session=self.session) for url in urls]):
+        session = self.session
+        for response in self._each_of(reqkit_async.get(url, session=session) for url in urls):
             self.check_document(response.status_code, response.json())
 
     def post(self, urls: Iterable[str]) -> None:
         session = self.session
-        unsent = [reqkit_async.post(url, json=DOCUMENT, session=session) for url in urls]
-        for response in self._map(unsent):
+        unsent = (reqkit_async.post(url, json=DOCUMENT, session=session) for url in urls)
+        for response in self._each_of(unsent):
             self.check_document(response.status_code, response.json())
 
     def each(self, urls: Iterable[str]) -> None:
@@ -56,7 +65,8 @@ class Reqkit(Client):
 
     def hold(self, urls: Iterable[str]) -> list[reqkit.Response]:
         session = self.session
-        answers = self._map([reqkit_async.get(url, session=session) for url in urls])
+        unsent = [reqkit_async.get(url, session=session) for url in urls]
+        answers = reqkit_async.map(unsent, size=self.job.size)
         for response in answers:
             if response.error is not None:
                 raise response.error
