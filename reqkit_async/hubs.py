@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import gevent
 from gevent.hub import get_hub
 from gevent.monkey import get_original
+from greenlet import getcurrent
 
 from reqkit.network import generation
 
@@ -71,7 +72,10 @@ class _Ender:
         self.hub: Any = hub
 
     def __del__(self) -> None:
+        global _last
         hub = self.hub
+        if _last is not None and _last.hub is hub:
+            _last = None
         # What else clears a thread's locals, a fork or the interpreter's end, is another thread.
         if (
             hub is not None
@@ -83,19 +87,27 @@ class _Ender:
 
 
 _local = _Local()
+#: What `current_hub` returned last, in whichever thread: read and set in one go.
+_last: Hub | None = None
 
 
 def current_hub() -> Hub:
     """Return what is kept for the hub of this thread, and of this process after a fork."""
+    global _last
+    kept: Hub | None = _last
+    # Most greenlets have their hub for a parent, which is sooner asked than what a thread's is.
+    if kept is not None and kept.hub is getcurrent().parent and kept.generation == generation():
+        return kept
     hub = get_hub()
-    kept: Hub | None = _local.current
+    kept = _local.current
     if kept is not None and kept.hub is hub and kept.generation == generation():
+        _last = kept
         return kept
     if generation():
         # A plain os.fork(), as multiprocessing does it, tells gevent's loop nothing. To tell it
         # twice does no harm.
         gevent.reinit(hub)
-    kept = _local.current = Hub(hub)
+    kept = _local.current = _last = Hub(hub)
     if not hub.main_hub:
         if _local.ender is not None:
             _local.ender.hub = None

@@ -137,7 +137,9 @@ class GeventStream:
             raise RuntimeError(
                 f"this connection is already used by another greenlet: {self.waiter!r}"
             )
-        if get_hub() is not self._hub:
+        greenlet = getcurrent()
+        # Most greenlets have their hub for a parent, which is sooner asked than what a thread's is.
+        if greenlet.parent is not self._hub and get_hub() is not self._hub:
             raise self._elsewhere()
         if watcher is None:
             raise OSError(errno.EBADF, "the connection is closed")
@@ -147,7 +149,7 @@ class GeventStream:
             self.expires = expires = clock() + timeout
             if expires < self.entry_at:
                 self._expiries.add(self, expires)
-        self.waiter = greenlet = getcurrent()
+        self.waiter = greenlet
         try:
             watcher.start(greenlet.switch, self)
             woken_by = self._switch_away()
@@ -191,7 +193,7 @@ class GeventStream:
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
         """Send all of it."""
-        if get_hub() is not self._hub:
+        if getcurrent().parent is not self._hub and get_hub() is not self._hub:
             raise self._elsewhere()
         try:
             sent = self._send(data)
