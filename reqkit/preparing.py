@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from . import environment
 from .cookies import CookieJar, left_out, to_jar
@@ -20,7 +20,7 @@ from .urls import Target, prepare_url
 if TYPE_CHECKING:
     from .chain import Chain
 
-    Pairs = tuple[tuple[str, str], ...]
+Pairs = tuple[tuple[str, str], ...]
 
 __all__ = ["Preparing"]
 
@@ -29,6 +29,39 @@ __all__ = ["Preparing"]
 def _untouched() -> Settings:
     """Return the settings of sessions whose own were never asked for."""
     return Config().settings()
+
+
+#: A session's headers with a call's on top: most calls of a program give the same ones.
+_merged: dict[Any, Pairs] = {}
+#: How many are remembered, and up to how many characters.
+_MOST_MERGED: Final = 256
+_LONGEST_MERGED: Final = 1024
+
+
+def _merged_pairs(default: Pairs, given: Any) -> Pairs:
+    """Return a session's headers with a call's on top.
+
+    Raises:
+        InvalidHeader: a name or a value is neither str nor bytes.
+    """
+    key: Any = None
+    if type(given) is dict:
+        key = (default, *given.items())
+        try:
+            return _merged[key]
+        except KeyError:
+            pass
+        except TypeError:  # there is a value that is no text: it is refused below
+            key = None
+    pairs: Pairs = merge_headers(CaseInsensitiveDict(default), given).pairs()
+    if (
+        key is not None
+        and sum([len(name) + len(value) for name, value in pairs]) <= _LONGEST_MERGED
+    ):
+        if len(_merged) >= _MOST_MERGED:
+            _merged.clear()
+        _merged[key] = pairs
+    return pairs
 
 
 class Preparing(Defaults):
@@ -59,9 +92,6 @@ class Preparing(Defaults):
             merged = self._merged = (base, own, pairs)
         return merged[2]
 
-    def _default_headers(self, config: Settings) -> CaseInsensitiveDict:
-        return CaseInsensitiveDict(self._default_pairs(config))
-
     def _prepare(self, request: Request, config: Settings, chain: Chain | None) -> PreparedRequest:
         prepared = PreparedRequest()
         prepared._encode = config.encode_uri
@@ -79,15 +109,12 @@ class Preparing(Defaults):
             params = merge(None, params)
         target = prepared._target = prepare_url(request.url, params, prepared._encode)
         prepared.url = target.url
-        if request._headers or not config.keep_alive:
-            headers = self._default_headers(config)
-            if request._headers:
-                headers = merge_headers(headers, request._headers)
-            if not config.keep_alive and "connection" not in headers:
-                headers["Connection"] = "close"
-            prepared.headers = headers
-        else:
-            prepared._pairs = self._default_pairs(config)
+        pairs = self._default_pairs(config)
+        if request._headers:
+            pairs = _merged_pairs(pairs, request._headers)
+        prepared._pairs = pairs
+        if not config.keep_alive and "connection" not in prepared.headers:
+            prepared.headers["Connection"] = "close"
         if request._cookies is not None or self._cookies is not None:
             given = _given_cookies(request._cookies)
             removed = left_out(request._cookies)

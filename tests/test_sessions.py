@@ -569,3 +569,25 @@ def test_a_session_may_be_shared_by_threads(counting_server: Callable[..., Any])
     for thread in threads:
         thread.join()
     assert statuses == [200] * 8
+
+
+def test_headers_of_calls_are_merged_each_for_itself() -> None:
+    session = reqkit.Session(headers={"X-Own": "1", "X-Left": "2"})
+    given: dict[str, Any] = {"x-own": "3", "X-Left": None, "X-Given": b"4"}
+    first = session.prepare_request(reqkit.Request("GET", "http://h/", headers=given))
+    first.headers["X-Given"] = "changed"
+    again = session.prepare_request(reqkit.Request("GET", "http://h/", headers=given))
+    assert again.headers["x-own"] == "3"
+    assert again.headers["x-given"] == "4"
+    assert "x-left" not in again.headers
+    session.headers["X-Own"] = "5"
+    given = {"X-Given": "6"}
+    other = session.prepare_request(reqkit.Request("GET", "http://h/", headers=given))
+    assert (other.headers["x-own"], other.headers["x-given"]) == ("5", "6")
+    assert other.headers["x-left"] == "2"
+    for wrong in ({"X-Given": 6}, {"X-Given": ["6"]}, {6: "6"}):
+        for _ in range(2):  # what was refused once is refused again
+            with pytest.raises(reqkit.InvalidHeader):
+                session.prepare_request(
+                    reqkit.Request("GET", "http://h/", headers=wrong)  # type: ignore[arg-type]
+                )
