@@ -142,7 +142,7 @@ class PreparedRequest:
     def headers(self) -> CaseInsensitiveDict:
         """The fields that go out, but for Host, unless it was set by hand."""
         if self._headers is None:
-            self._headers = CaseInsensitiveDict(self._pairs)
+            self._headers = CaseInsensitiveDict.of_pairs(self._pairs)
         return self._headers
 
     @headers.setter

@@ -53,7 +53,7 @@ def _merged_pairs(default: Pairs, given: Any) -> Pairs:
             pass
         except TypeError:  # there is a value that is no text: it is refused below
             key = None
-    pairs: Pairs = merge_headers(CaseInsensitiveDict(default), given).pairs()
+    pairs: Pairs = merge_headers(CaseInsensitiveDict.of_pairs(default), given).pairs()
     if (
         key is not None
         and sum([len(name) + len(value) for name, value in pairs]) <= _LONGEST_MERGED

@@ -72,6 +72,13 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         if named:
             self.update(named)
 
+    @classmethod
+    def of_pairs(cls, pairs: Iterable[tuple[str, str]]) -> CaseInsensitiveDict:
+        """Return a dictionary of names and values that are sound already."""
+        made = cls()
+        made._store = {pair[0].lower(): pair for pair in pairs}
+        return made
+
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Return names and values, as a key for what is made of them: the same until a change."""
         pairs = self._pairs

@@ -224,6 +224,8 @@ def position(body: Any) -> int | Failed | None:
     Returns: a file's position; None for what starts anew by itself (bytes, collections); `FAILED`
         for what can be read but once.
     """
+    if type(body) is bytes:  # as most are
+        return None
     if isinstance(body, Restartable):
         return None if body.restarts else FAILED
     if hasattr(body, "read"):
