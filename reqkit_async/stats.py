@@ -185,6 +185,16 @@ class Stats:
         self.bytes += size
         self.hook_errors += hook_errors
 
+    def fail(self, error: str, times: int) -> None:
+        """Count requests that have failed without an answer.
+
+        Args:
+            error: name of the error's class.
+            times: how many.
+        """
+        self.requests += times
+        self.errors[error] = self.errors.get(error, 0) + times
+
     def add(self, response: Any, hook_errors: list[Exception] | None = None) -> None:
         """Count a response that a request has ended in.
 
