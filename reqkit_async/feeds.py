@@ -56,12 +56,14 @@ class Job(Outcome):
         "prefetch", "retries", "started", "stop",
     )  # fmt: skip
 
+    #: Shadows the slot: always so in a batch.
+    as_failure = True
+
     def __init__(self, request: Request, index: int, feed: Feed) -> None:
         # What an outcome has, set here: one call less for each request.
         self.request = request
         self.response = self.error = self.chain = self.errors = self.pending = None
         self.safe = False
-        self.as_failure = True
         self.index = index
         self.feed = feed
         call = feed.call
@@ -175,6 +177,7 @@ class Listed(Feed):
         self._requests = requests
         self._pulled = 0
         self._left = len(requests)
+        self._raising = call.raise_errors
         self._reporter = reporter
 
     @property
@@ -251,7 +254,7 @@ class Listed(Feed):
         finally:
             self._pulled = index
             self._left -= index - first
-        if last is not None and self.call.raise_errors and self.failure is None:
+        if last is not None and self._raising and self.failure is None:
             self.failure = entries[first].error
         if not self._left or self.failure is not None:
             self.changed.set()
@@ -263,14 +266,15 @@ class Listed(Feed):
             return
         job.done = True
         self.entries[job.index] = entry
-        self._left -= 1
-        if self.call.raise_errors and self.failure is None:
+        left = self._left = self._left - 1
+        if self._raising and self.failure is None:
             self.failure = getattr(entry, "error", None)
-        if not self._left or self.failure is not None:
+        if not left or self.failure is not None:
             self.changed.set()
         # Last: it is the user's code, and whatever it raises must not keep the caller waiting.
-        if self._reporter is not SILENT:
-            self._reporter.step()
+        reporter = self._reporter
+        if reporter is not SILENT:
+            reporter.step()
 
 
 class Iterated(Feed):

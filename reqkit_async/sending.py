@@ -90,13 +90,21 @@ class Sender:
             session.attempt(job, job.prefetch if request.prefetch is None else None, job.deadline)
             if job.stop is not None:
                 raise job.stop  # which the user's code has swallowed
-            response = job.response
-            if self._places is not None:
-                if response is not None and response.status_code in _HOLDING:
-                    self._heed(job, response)
-                if job.policy is not None and self._put_off(job):
+            response: Any = job.response
+            if response is not None and response.status_code in _HOLDING:
+                self._heed(job, response)
+            if job.policy is not None:
+                if self._put_off(job):
                     return
-            entry = self._conclude(job, session)
+                if job.retries and response is not None:
+                    response.retries = job.retries
+            try:
+                entry: Any = session.conclude(job)
+            except gevent.Timeout as own:
+                entry = self._conclude_again(job, session, own)
+            plain = entry is response and entry.error is None
+            if not plain:
+                entry = self._considered(job, entry)
             if job.stop is not None:
                 raise job.stop
         except BaseException as stop:
@@ -104,7 +112,11 @@ class Sender:
             if not isinstance(stop, (Stop, Exception)):
                 raise
             return
-        self._settle(job, entry)
+        if plain and not job.done:
+            self._stats.add(entry)
+            job.feed.finish(job, entry)
+        else:
+            self._settle(job, entry)
 
     def fail_rest(self, feed: Listed, most: int) -> bool:
         """Make the entries of requests that were never pulled, where no code of the user's runs.
@@ -219,20 +231,20 @@ class Sender:
 
     # -- hooks and entries ------------------------------------------------------------------
 
-    def _conclude(self, job: Job, session: Session) -> Any:
-        """Run the hooks, and ask the exception handler; return the entry."""
-        response: Any = job.response
-        if job.retries and response is not None:
-            response.retries = job.retries
+    def _conclude_again(self, job: Job, session: Session, own: Any) -> Any:
+        """Run the hooks that are left where one has not caught a timer of its own."""
+        # An error in a hook, as any other.
+        chain = job.chain
+        if chain is not None:
+            chain.errors = [*(chain.errors or ()), own]
+        warn_of("response", _the_hook, own)
         try:
-            entry: Any = session.conclude(job)
-        except gevent.Timeout as own:
-            # A hook's own, which it has not caught: an error in a hook, as any other.
-            chain = job.chain
-            if chain is not None:
-                chain.errors = [*(chain.errors or ()), own]
-            warn_of("response", _the_hook, own)
-            return self._conclude(job, session)
+            return session.conclude(job)
+        except gevent.Timeout as another:
+            return self._conclude_again(job, session, another)
+
+    def _considered(self, job: Job, entry: Any) -> Any:
+        """Return the entry for what is no plain answer: the exception handler is asked."""
         if job.retries and isinstance(entry, Response):
             entry.retries = job.retries  # type: ignore[attr-defined]
         error = getattr(entry, "error", None)
