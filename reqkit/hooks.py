@@ -88,10 +88,8 @@ class Hooks(dict[str, list[Hook]]):
     cleared: frozenset[str]
 
     def __init__(self, given: Mapping[str, Any] | None = None) -> None:
-        super().__init__()
+        super().__init__(args=[], pre_request=[], post_request=[], response=[])
         self.cleared = frozenset()
-        for name in HOOKS:
-            dict.__setitem__(self, name, [])
         if given is not None:
             self.update(_mapping(given))
 

@@ -22,7 +22,7 @@ class Outcome:
         response: the answer, where there is one.
         error: why there is none, or why it counts as a failure.
         chain: what counted, where it came to that.
-        errors: what ``args`` hooks have raised.
+        errors: what ``args`` hooks, or hooks of the attempts before, have raised.
         safe: whether ``safe_mode`` is on.
         as_failure: whether an answer with an error (danger mode) is handed over as a failure.
         pending: the response hooks that are still to run; None before the first one did.
@@ -60,5 +60,5 @@ def failed_response(request: Request, error: Exception, chain: Chain | None = No
     url = prepared.url if prepared is not None else request.url
     response.url = url if isinstance(url, str) else None
     if isinstance(error, RequestException):
-        response._times = error.times
+        response._live_times = error.times
     return response

@@ -10,7 +10,7 @@ from . import environment
 from .cookies import CookieJar, left_out, to_jar
 from .defaults import Defaults, is_jar
 from .exceptions import InvalidHeader
-from .hooks import Hooks, merge_hooks
+from .hooks import Hook, Hooks, merge_hooks
 from .prepare import PreparedRequest, auth_of
 from .request import Request
 from .settings import Config, Settings, merge, merge_headers
@@ -180,6 +180,16 @@ class Preparing(Defaults):
             hooks = hooks or Hooks()
             hooks.register("response", request.callback)
         return hooks
+
+    def _response_hooks(self, request: Request) -> list[Hook]:
+        """Return the response hooks alone, of a request that was never prepared."""
+        if request._hooks or not (request.callback is None or callable(request.callback)):
+            hooks = self._hooks_for(request)
+            return [] if hooks is None else hooks["response"]
+        found = list(self._hooks["response"]) if self._hooks else []
+        if request.callback is not None:
+            found.append(request.callback)
+        return found
 
 
 def _given_cookies(cookies: Any) -> CookieJar | None:

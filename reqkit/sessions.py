@@ -385,8 +385,10 @@ class Session(Preparing, Stepping):
             hooks = prepared._hooks if prepared is not None else self._hooks_for(request)
             if hooks is None or not hooks["response"]:
                 return response
-            auths = (prepared._auth_hooks if prepared is not None else None) or ()
-            pending = outcome.pending = [hook for hook in hooks["response"] if hook not in auths]
+            pending = outcome.pending = list(hooks["response"])
+            auths = prepared._auth_hooks if prepared is not None else None
+            if auths:
+                pending[:] = [hook for hook in pending if hook not in auths]
         keywords = chain.keywords() if chain is not None else {}
         errors: list[Exception] = []
         result: Any = response

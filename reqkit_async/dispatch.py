@@ -245,8 +245,7 @@ class Pool:
         spawned = self._spawned
         job = spawned.add(request, prefetch)
         if spawned.stopped:
-            for each in spawned.rest():
-                spawned.drop(each)
+            spawned.drop_rest()
         elif spawned in self._workers.feeds:
             self._workers.arrange()
         else:

@@ -13,25 +13,29 @@ from typing import Any, Final
 from gevent.event import AsyncResult, Event
 from greenlet import getcurrent
 
-from reqkit import Request
+from reqkit import Request, Response
 from reqkit.exceptions import RequestException
-from reqkit.outcome import failed_response
+from reqkit.outcome import Outcome, failed_response
 from reqkit.timeouts import Deadline
 
 from .calls import Call
 from .progress import SILENT, Reporter
 from .stopping import SYSTEM_ERRORS, cancelled
 
-__all__ = ["Feed", "Iterated", "Job", "Listed", "Ordered", "Spawned", "Unordered"]
+__all__ = ["Feed", "Iterated", "Job", "Listed", "Ordered", "Reason", "Spawned", "Unordered"]
+
+#: Makes the error of a request that is stopped: of the request, whether it was ever sent, and the
+#: phase that it was in.
+Reason = Callable[[Any, bool, "str | None"], RequestException]
 
 _NOTHING: Final = object()
 
 
-class Job:
-    """One request in a pool.
+class Job(Outcome):
+    """One request in a pool, and how its attempt that runs, or ran last, has ended.
 
     Attributes:
-        request: what is sent.
+        request: what is sent; whatever was given, until it is known to be a request.
         index: its place in its feed.
         feed: where it came from.
         host: its host's name, where hosts have limits.
@@ -42,33 +46,36 @@ class Job:
         deadline: of the request itself, over all its attempts.
         greenlet: the one that runs it now.
         stop: what was thrown into it.
-        outcome: of the attempt that runs, or ran last.
         handle: gets the entry, where it was spawned.
         started: whether it was ever sent.
         done: whether its entry was made.
     """
 
     __slots__ = (
-        "deadline", "done", "feed", "greenlet", "handle", "host", "index", "outcome", "placed",
-        "policy", "prefetch", "request", "retries", "started", "stop",
+        "deadline", "done", "feed", "greenlet", "handle", "host", "index", "placed", "policy",
+        "prefetch", "retries", "started", "stop",
     )  # fmt: skip
 
+    #: Shadows the slot: always so in a batch.
+    as_failure = True
+
     def __init__(self, request: Request, index: int, feed: Feed) -> None:
+        # What an outcome has, set here: one call less for each request.
         self.request = request
+        self.response = self.error = self.chain = self.errors = self.pending = None
+        self.safe = False
         self.index = index
         self.feed = feed
+        call = feed.call
+        self.policy = call.policy
+        self.prefetch: bool = call.prefetch
         self.host: str | None = None
-        self.placed = False
-        self.policy = feed.call.policy
-        self.retries = 0
-        self.prefetch: bool = feed.call.prefetch
         self.deadline: Deadline | None = None
         self.greenlet: Any = None
         self.stop: BaseException | None = None
-        self.outcome: Any = None
         self.handle: AsyncResult | None = None
-        self.started = False
-        self.done = False
+        self.retries = 0
+        self.placed = self.started = self.done = False
 
 
 class Feed:
@@ -99,7 +106,7 @@ class Feed:
         self.hub: Any = None
         self.timer: Any = None
         self.stopped = False
-        self.reason: Callable[[Job, str | None], RequestException] | None = None
+        self.reason: Reason | None = None
         self.stop_by = 0.0
         self.running: set[Job] = set()
         self.unsent: deque[Job] = deque()
@@ -126,9 +133,20 @@ class Feed:
         """How many known requests are not in flight and have no entry."""
         return self.outstanding - len(self.running)
 
-    def rest(self) -> list[Job]:
-        """Return jobs for the known requests that were never pulled; they count as pulled then."""
-        return []
+    def keep_rest(self) -> None:
+        """Have the known requests that were never pulled get hooks and an entry."""
+
+    def drop_rest(self) -> None:
+        """Let go of the known requests that were never pulled: they get no hooks, and no entry."""
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there are requests that get hooks and an entry, and are not to be sent."""
+        return bool(self.unsent)
+
+    def next_unsent(self) -> Job | None:
+        """Take one of these."""
+        return self.unsent.popleft() if self.unsent else None
 
     def finish(self, job: Job, entry: Any) -> None:
         """Take a job's entry; the first one counts."""
@@ -153,10 +171,13 @@ class Listed(Feed):
 
     def __init__(self, call: Call, requests: list[Any], reporter: Reporter) -> None:
         super().__init__(call)
+        #: Whether code of the user's learns of each failure, beside hooks.
+        self.tells_of_failures = reporter is not SILENT or call.exception_handler is not None
         self.entries: list[Any] = [None] * len(requests)
         self._requests = requests
         self._pulled = 0
         self._left = len(requests)
+        self._raising = call.raise_errors
         self._reporter = reporter
 
     @property
@@ -170,7 +191,6 @@ class Listed(Feed):
         if self.stopped or index >= len(self._requests):
             return None
         self._pulled = index + 1
-        self.outstanding += 1
         return Job(self._requests[index], index, self)
 
     @property
@@ -183,27 +203,78 @@ class Listed(Feed):
         """How many are not in flight and have no entry."""
         return self._left - len(self.running)
 
-    def rest(self) -> list[Job]:
-        """Return jobs for the requests that were never pulled."""
-        first, self._pulled = self._pulled, len(self._requests)
-        self.outstanding += self._pulled - first
-        return [Job(self._requests[index], index, self) for index in range(first, self._pulled)]
+    def drop_rest(self) -> None:
+        """Let go of the requests that were never pulled."""
+        self._left -= len(self._requests) - self._pulled
+        self._pulled = len(self._requests)
+
+    def drop(self, job: Job) -> None:
+        """Let go of a job that was never started: it gets no hooks, and no entry."""
+        job.done = True
+        self._left -= 1
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there are requests that get hooks and an entry, and are not to be sent."""
+        return bool(self.unsent) or (self.stopped and self._pulled < len(self._requests))
+
+    def next_unsent(self) -> Job | None:
+        """Take one of these: what was never pulled comes last."""
+        if self.unsent:
+            return self.unsent.popleft()
+        index = self._pulled
+        if not self.stopped or index >= len(self._requests):
+            return None
+        self._pulled = index + 1
+        return Job(self._requests[index], index, self)
+
+    def fail_rest(
+        self, fail: Callable[[Any], Response | None], most: int
+    ) -> tuple[int, Response | None]:
+        """Take the entries of requests that were never pulled, one after the other.
+
+        Args:
+            fail: returns a request's entry, or None: no further ones, then.
+            most: how many, at most.
+
+        Returns:
+            how many there were, and the last one.
+        """
+        first = index = self._pulled
+        requests, entries = self._requests, self.entries
+        end = min(first + most, len(requests))
+        last: Response | None = None
+        try:
+            while index < end:
+                entry = fail(requests[index])
+                if entry is None:
+                    break
+                entries[index] = last = entry
+                index += 1
+        finally:
+            self._pulled = index
+            self._left -= index - first
+        if last is not None and self._raising and self.failure is None:
+            self.failure = entries[first].error
+        if not self._left or self.failure is not None:
+            self.changed.set()
+        return index - first, last
 
     def finish(self, job: Job, entry: Any) -> None:
         """Take a job's entry; the first one counts."""
         if job.done:
             return
         job.done = True
-        self.outstanding -= 1
         self.entries[job.index] = entry
-        self._left -= 1
-        if self.call.raise_errors and self.failure is None:
+        left = self._left = self._left - 1
+        if self._raising and self.failure is None:
             self.failure = getattr(entry, "error", None)
-        if not self._left or self.failure is not None:
+        if not left or self.failure is not None:
             self.changed.set()
         # Last: it is the user's code, and whatever it raises must not keep the caller waiting.
-        if self._reporter is not SILENT:
-            self._reporter.step()
+        reporter = self._reporter
+        if reporter is not SILENT:
+            reporter.step()
 
 
 class Iterated(Feed):
@@ -372,9 +443,16 @@ class Spawned(Feed):
         self._queue.append(job)
         return job
 
-    def rest(self) -> list[Job]:
-        """Take out all that is queued."""
-        return self.take_out(lambda job: True)
+    def keep_rest(self) -> None:
+        """Have all that is queued get hooks and an entry."""
+        self.unsent.extend(self._queue)
+        self._queue.clear()
+
+    def drop_rest(self) -> None:
+        """Let go of all that is queued."""
+        queue, self._queue = self._queue, deque()
+        for job in queue:
+            self.drop(job)
 
     def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
         """Remove jobs from the queue, and return them."""
@@ -390,7 +468,7 @@ class Spawned(Feed):
     def drop(self, job: Job) -> None:
         """Let go of a job that was never started: it gets no hooks, but who waits for it hears."""
         reason = self.reason or cancelled
-        self.finish(job, failed_response(job.request, reason(job, None)))
+        self.finish(job, failed_response(job.request, reason(job.request, False, None)))
 
     def _put(self, job: Job, entry: Any) -> None:
         assert job.handle is not None

@@ -7,20 +7,18 @@ be closed and the hooks to have run, for as long as that may take, and no longer
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
 from greenlet import getcurrent
 
-from reqkit.exceptions import RequestException
 from reqkit.network import use
 from reqkit.timeouts import clock
 
-from .feeds import Feed, Job, Spawned
+from .feeds import Feed, Job, Listed, Reason, Spawned
 from .network import GEVENT
 from .sending import Sender
-from .stopping import GRACE, Stop, cancelled
+from .stopping import GRACE, Leash, Stop, cancelled
 from .workers import Workers
 
 __all__ = ["Halter"]
@@ -29,6 +27,9 @@ __all__ = ["Halter"]
 _SLACK: Final = 0.1
 #: Greenlets that run the hooks of what was not sent, at most.
 _MOST: Final = 64
+#: Seconds after which these let others run, and entries without hooks after which they do.
+_TURN: Final = 0.005
+_AT_ONCE: Final = 1000
 
 
 class Halter:
@@ -43,12 +44,7 @@ class Halter:
         self._workers = workers
         self._sender = sender
 
-    def begin(
-        self,
-        feed: Feed,
-        reason: Callable[[Job, str | None], RequestException],
-        everything: bool,
-    ) -> None:
+    def begin(self, feed: Feed, reason: Reason, everything: bool) -> None:
         """Start nothing more of a feed, and stop what is in flight. Never blocks.
 
         Args:
@@ -62,7 +58,11 @@ class Halter:
         feed.reason = reason
         feed.stop_by = clock() + GRACE
         running = list(feed.running)
-        jobs = self._workers.take_out(lambda job: job.feed is feed) + feed.rest()
+        jobs = self._workers.take_out(lambda job: job.feed is feed)
+        if everything:
+            feed.keep_rest()
+        else:
+            feed.drop_rest()
         self._conclude_or_drop(feed, jobs, everything)
         current = getcurrent()
         call_soon = feed.hub.loop.run_callback
@@ -80,10 +80,12 @@ class Halter:
             feed.changed.clear()
             feed.changed.wait(max(ends - clock(), 0.001))
         # What is left is held up by the user's own code.
-        for job in [*feed.running, *feed.unsent]:
-            if job.greenlet is not getcurrent():
-                self._conclude(job, 0.0)
-        feed.unsent.clear()
+        with Leash(ends) as leash:
+            for job in list(feed.running):
+                if job.greenlet is not getcurrent():
+                    self._conclude(job, leash)
+        while self._conclude_some(feed, ends):
+            pass  # not letting others run, who may take any time
 
     def stop(self, feed: Spawned, handle: object) -> None:
         """Stop one request. Never blocks."""
@@ -104,30 +106,59 @@ class Halter:
                 feed.unsent.append(job)
             else:
                 feed.drop(job)
-        for _ in range(min(len(feed.unsent), self._workers.most, _MOST)):
-            gevent.spawn(self._conclude_unsent, feed)
+        if feed.has_unsent:
+            for _ in range(min(self._workers.most, _MOST)):
+                gevent.spawn(self._conclude_unsent, feed)
 
     def _conclude_unsent(self, feed: Feed) -> None:
-        with use(GEVENT):
-            while feed.unsent:
-                job = feed.unsent.popleft()
-                job.greenlet = getcurrent()
+        ends = feed.stop_by if feed.stopped else clock() + GRACE
+        try:
+            with use(GEVENT):
+                while self._conclude_some(feed, ends):
+                    gevent.sleep(0)
+        finally:
+            feed.changed.set()
+
+    def _conclude_some(self, feed: Feed, ends: float) -> bool:
+        """Make entries of what is not to be sent for a short while, with what hooks there are.
+
+        Args:
+            feed: where it comes from.
+            ends: the moment by which hooks have to end.
+
+        Returns:
+            whether there may be more.
+        """
+        if isinstance(feed, Listed) and not feed.unsent and self._sender.fail_rest(feed, _AT_ONCE):
+            return True
+        current = getcurrent()
+        until = clock() + _TURN
+        with Leash(ends) as leash:
+            while (job := feed.next_unsent()) is not None:
+                job.greenlet = current
                 feed.running.add(job)
                 try:
-                    self._conclude(job, feed.stop_by - clock() if feed.stopped else GRACE)
+                    self._conclude(job, leash)
                 finally:
                     feed.running.discard(job)
-                    feed.changed.set()
+                if clock() > until:
+                    return True
+        return False
 
-    def _conclude(self, job: Job, seconds: float) -> None:
+    def _conclude(self, job: Job, leash: Leash) -> None:
+        """Make the entry of one. The user's progress is on the leash, too."""
         reason = job.feed.reason or cancelled
-        self._sender.conclude_unsent(job, reason(job, None), seconds)
+        try:
+            self._sender.conclude_unsent(job, reason(job.request, job.started, None), leash)
+        except gevent.Timeout as raised:
+            if not leash.holds(raised):
+                raise
 
 
 def _is_busy(feed: Feed) -> bool:
     current = getcurrent()
     return bool(
-        feed.unsent
+        feed.has_unsent
         or (feed.puller is not None and feed.puller is not current)
         or any(job.greenlet is not current for job in feed.running)
     )

@@ -10,10 +10,10 @@ from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
 from reqkit.exceptions import RequestException, TotalTimeout
-from reqkit.hooks import warn_of
+from reqkit.hooks import dispatch_hook, warn_of
 from reqkit.network import use
 from reqkit.notices import notify
-from reqkit.outcome import Outcome, failed_response
+from reqkit.outcome import failed_response
 from reqkit.settings import UNSET
 from reqkit.timeouts import Deadline, Timeouts, clock
 from reqkit.urls import without_password
@@ -25,10 +25,13 @@ from .limits import retry_after
 from .network import GEVENT
 from .progress import SILENT
 from .stats import Stats
-from .stopping import GRACE, Stop, cancelled, within
+from .stopping import GRACE, Leash, Stop, cancelled
 
 __all__ = ["Sender", "check_request", "send_here"]
 
+_NOTHING: Final = object()
+#: For what has no session, and is not sent.
+_NOBODYS: Final[Session] = Request.fresh_session()
 #: Statuses whose Retry-After says that the host wants to be left alone.
 _HOLDING: Final = frozenset((429, 503))
 
@@ -68,41 +71,90 @@ class Sender:
         """
         request: Any = job.request
         if not isinstance(request, Request):
-            self.conclude_unsent(job, check_request(request), GRACE)
+            with Leash(clock() + GRACE) as leash:
+                self.conclude_unsent(job, check_request(request), leash)
             return
-        outcome = Outcome(request)
-        outcome.as_failure = True
-        if job.outcome is not None and job.outcome.chain is not None:
-            outcome.errors = job.outcome.chain.errors  # of hooks, at the attempts before
-        job.outcome = outcome
-        job.started = True
+        if not job.started:
+            job.started = True
+            if request._hook_errors is not None:
+                job.errors = list(request._hook_errors)
+        elif job.chain is not None:
+            job.errors = job.chain.errors  # of hooks, at the attempts before
+            job.chain = None
         session: Any = request.session
         if session is None:
             session = self._session_for(request)
         if job.policy is not None and job.deadline is None:
             job.deadline = _deadline_of(request, session)
         try:
-            session.attempt(outcome, job.prefetch if request.prefetch is None else None,
-                            job.deadline)  # fmt: skip
+            session.attempt(job, job.prefetch if request.prefetch is None else None, job.deadline)
             if job.stop is not None:
                 raise job.stop  # which the user's code has swallowed
-            if self._places is not None:
-                response = outcome.response
-                if response is not None and response.status_code in _HOLDING:
-                    self._heed(job, response)
-                if job.policy is not None and self._put_off(job, outcome):
+            response: Any = job.response
+            if response is not None and response.status_code in _HOLDING:
+                self._heed(job, response)
+            if job.policy is not None:
+                if self._put_off(job):
                     return
-            entry = self._conclude(job, outcome, session)
+                if job.retries and response is not None:
+                    response.retries = job.retries
+            try:
+                entry: Any = session.conclude(job)
+            except gevent.Timeout as own:
+                entry = self._conclude_again(job, session, own)
+            plain = entry is response and entry.error is None
+            if not plain:
+                entry = self._considered(job, entry)
             if job.stop is not None:
                 raise job.stop
         except BaseException as stop:
-            self._stopped(job, outcome, session, stop)
+            self._stopped(job, session, stop)
             if not isinstance(stop, (Stop, Exception)):
                 raise
             return
-        self._settle(job, outcome, entry)
+        if plain and not job.done:
+            self._stats.add(entry)
+            job.feed.finish(job, entry)
+        else:
+            self._settle(job, entry)
 
-    def conclude_unsent(self, job: Job, error: Exception, seconds: float) -> None:
+    def fail_rest(self, feed: Listed, most: int) -> bool:
+        """Make the entries of requests that were never pulled, where no code of the user's runs.
+
+        A deadline may find very many of these. Never blocks.
+
+        Args:
+            feed: their feed, which was stopped.
+            most: how many, at most.
+
+        Returns:
+            whether there were any; where there were none, the next one needs a job.
+        """
+        if feed.tells_of_failures:
+            return False
+        reason = feed.reason or cancelled
+        session = self.session
+        others_quiet = session is None or not session._hooks
+
+        def fail(request: Any) -> Response | None:
+            if not isinstance(request, Request):
+                return None
+            own = request.session
+            if (
+                request.callback is not None
+                or request._hooks
+                or request._hook_errors
+                or not (others_quiet if own is None else not own._hooks)
+            ):
+                return None
+            return _unsent(request, reason(request, False, None))
+
+        count, last = feed.fail_rest(fail, most)
+        if last is not None:
+            self._stats.fail(type(last.error).__name__, count)
+        return count > 0
+
+    def conclude_unsent(self, job: Job, error: Any, leash: Leash) -> None:
         """Make the entry of a request that is not to be sent, or whose greenlet is held up.
 
         What hooks have not begun to run run here.
@@ -110,19 +162,23 @@ class Sender:
         Args:
             job: the job.
             error: why.
-            seconds: for each hook, at most.
+            leash: what they run on.
         """
         request: Any = job.request
+        if job.done:
+            return
         if not isinstance(request, Request):
-            request = Request(None, repr(request)[:100])
-            session = Session()
+            job.error = error
+            failed = failed_response(Request(None, repr(request)[:100]), error)
+            self._settle(job, self._after_failure(job, failed, leash))
+            return
+        session = request.session
+        if session is None:
+            session = self.session if self.session is not None else _NOBODYS
+        if job.started:
+            self._fail(job, session, error, leash)
         else:
-            session = self._session_for(request)
-        outcome = job.outcome
-        if outcome is None:
-            outcome = job.outcome = Outcome(request)
-            outcome.as_failure = True
-        self._fail(job, outcome, session, error, clock() + seconds)
+            self._fail_unsent(job, session, error, leash)
 
     # -- before the entry -------------------------------------------------------------------
 
@@ -141,9 +197,9 @@ class Sender:
         if wait and self._places is not None:
             self._places.hold(job, wait)
 
-    def _put_off(self, job: Job, outcome: Outcome) -> bool:
+    def _put_off(self, job: Job) -> bool:
         """Have a request sent again later, where its retries allow that."""
-        request, response, error = job.request, outcome.response, outcome.error
+        request, response, error = job.request, job.response, job.error
         if job.feed.stopped or isinstance(error, TotalTimeout):
             return False
         # In danger mode an answer is an error, too.
@@ -158,7 +214,7 @@ class Sender:
         for ends in (job.feed.ends, job.deadline.at if job.deadline is not None else None):
             if ends is not None and when >= ends:
                 return False  # waiting could only end in the deadline's error
-        prepared = outcome.chain.prepared if outcome.chain is not None else None
+        prepared = job.chain.prepared if job.chain is not None else None
         if prepared is not None and prepared.body is not None:
             try:
                 prepared.rewind()
@@ -175,20 +231,20 @@ class Sender:
 
     # -- hooks and entries ------------------------------------------------------------------
 
-    def _conclude(self, job: Job, outcome: Outcome, session: Session) -> Any:
-        """Run the hooks, and ask the exception handler; return the entry."""
-        response: Any = outcome.response
-        if job.retries and response is not None:
-            response.retries = job.retries
+    def _conclude_again(self, job: Job, session: Session, own: Any) -> Any:
+        """Run the hooks that are left where one has not caught a timer of its own."""
+        # An error in a hook, as any other.
+        chain = job.chain
+        if chain is not None:
+            chain.errors = [*(chain.errors or ()), own]
+        warn_of("response", _the_hook, own)
         try:
-            entry: Any = session.conclude(outcome)
-        except gevent.Timeout as own:
-            # A hook's own, which it has not caught: an error in a hook, as any other.
-            chain = outcome.chain
-            if chain is not None:
-                chain.errors = [*(chain.errors or ()), own]
-            warn_of("response", _the_hook, own)
-            return self._conclude(job, outcome, session)
+            return session.conclude(job)
+        except gevent.Timeout as another:
+            return self._conclude_again(job, session, another)
+
+    def _considered(self, job: Job, entry: Any) -> Any:
+        """Return the entry for what is no plain answer: the exception handler is asked."""
         if job.retries and isinstance(entry, Response):
             entry.retries = job.retries  # type: ignore[attr-defined]
         error = getattr(entry, "error", None)
@@ -211,83 +267,118 @@ class Sender:
             )
             return entry
 
-    def _stopped(self, job: Job, outcome: Outcome, session: Session, stop: BaseException) -> None:
+    def _stopped(self, job: Job, session: Session, stop: BaseException) -> None:
         """Settle a request whose greenlet something was thrown into."""
         error: Exception
         if isinstance(stop, Exception):
             error = stop  # an argument that cannot even be failed with
         elif isinstance(stop, Stop) and job.feed.reason is not None:
-            error = job.feed.reason(job, stop.phase)
+            error = job.feed.reason(job.request, True, stop.phase)
         else:
-            error = cancelled(job)
+            error = cancelled(job.request)
             if not isinstance(stop, Stop):
                 error.__cause__ = stop
         ends = clock() + GRACE
         if job.feed.stopped:
             ends = min(ends, job.feed.stop_by)
-        self._fail(job, outcome, session, error, ends)
+        with Leash(ends) as leash:
+            self._fail(job, session, error, leash)
 
-    def _fail(
-        self, job: Job, outcome: Outcome, session: Session, error: Exception, ends: float
-    ) -> None:
+    def _fail(self, job: Job, session: Session, error: Exception, leash: Leash) -> None:
         """Settle a request as failed. What hooks are left run, and have some time for it."""
-        if outcome.response is not None:
-            outcome.response.close()
+        if job.response is not None:
+            job.response.close()
         if job.done:
             return
-        chain = outcome.chain
+        request, chain = job.request, job.chain
         if isinstance(error, RequestException) and error.request is None:
             prepared = chain.prepared if chain is not None else None
-            error.request = prepared if prepared is not None else outcome.request
-        outcome.error, outcome.response = error, None
-        if chain is None and outcome.pending is None and not _has_hooks(outcome.request, session):
-            # No code of the user's runs; and a deadline may find very many that never started.
-            entry: Any = session.conclude(outcome)
-        else:
-            entry = failed_response(outcome.request, error, chain)
+            error.request = prepared if prepared is not None else request
+        job.error, job.response = error, None
+        entry: Any = _NOTHING
         try:
-            if outcome.request.response is not entry:
-                entry = self._hooked(outcome, session, entry, ends)
-            handled = getattr(entry, "error", None)
-            if handled is not None and job.feed.call.exception_handler is not None:
-                entry = within(ends - clock(), entry, self._handled, job, entry, handled)
+            entry = self._hooked(job, session, leash)
+            entry = self._after_failure(job, entry, leash)
         finally:
-            if not job.done and isinstance(entry, Response):
-                outcome.request.response = entry
-            self._settle(job, outcome, entry)
+            if entry is _NOTHING:
+                entry = failed_response(request, error, chain)
+            self._settle_failure(job, entry)
 
-    def _hooked(self, outcome: Outcome, session: Session, failed: Response, ends: float) -> Any:
+    def _fail_unsent(
+        self, job: Job, session: Session, error: RequestException, leash: Leash
+    ) -> None:
+        """Settle a request that was never sent: as `_fail`, in as little as very many ask for."""
+        request = job.request
+        response = _unsent(request, error)
+        job.error = error
+        entry: Any = response
+        try:
+            errors = list(request._hook_errors or ())
+            pending = job.pending
+            if pending is None:
+                pending = job.pending = session._response_hooks(request)
+            while pending:
+                hook = pending.pop(0)
+                entry = leash.run(response, dispatch_hook, "response", (hook,), entry, errors)
+            if errors:
+                (entry if isinstance(entry, Response) else response).hook_errors.extend(errors)
+            entry = self._after_failure(job, entry, leash)
+        finally:
+            self._settle_failure(job, entry)
+
+    def _hooked(self, job: Job, session: Session, leash: Leash) -> Any:
         """Run the hooks of a failed request, and return what they leave of its response."""
         while True:
-            left = len(outcome.pending) if outcome.pending is not None else -1
-            entry: Any = within(ends - clock(), None, session.conclude, outcome)
+            left = len(job.pending) if job.pending is not None else -1
+            entry: Any = leash.run(None, session.conclude, job)
             if entry is not None:
                 return entry
-            if not outcome.pending or len(outcome.pending) == left:
-                return failed
+            if not job.pending or len(job.pending) == left:
+                assert job.error is not None
+                return failed_response(job.request, job.error, job.chain)
             # It was one hook that was stopped, and there are more.
 
-    def _settle(self, job: Job, outcome: Outcome, entry: Any) -> None:
+    def _after_failure(self, job: Job, entry: Any, leash: Leash) -> Any:
+        """Ask the exception handler for what hooks have left of a failure."""
+        if job.feed.call.exception_handler is not None:
+            error = getattr(entry, "error", None)
+            if error is not None:
+                return leash.run(entry, self._handled, job, entry, error)
+        return entry
+
+    def _settle_failure(self, job: Job, entry: Any) -> None:
+        """Count a failed request, and hand its entry over."""
+        if job.done:
+            return
+        # What a hook or the exception handler made of it may be anything.
+        if isinstance(entry, Response):
+            job.request.response = entry
+            if entry._hook_errors:
+                self._stats.hook_errors += len(entry._hook_errors)
+        self._stats.fail(type(job.error).__name__, 1)
+        job.feed.finish(job, entry)
+
+    def _settle(self, job: Job, entry: Any) -> None:
         """Count how a request has ended, and hand its entry over."""
         if job.done:
             return
-        response = outcome.response
-        if entry is response and response is not None and outcome.error is None:
+        response = job.response
+        if entry is response and response is not None and job.error is None:
             self._stats.add(response)
         else:
-            self._count(outcome, entry)
+            self._count(job, entry)
         job.feed.finish(job, entry)
 
-    def _count(self, outcome: Outcome, entry: Any) -> None:
+    def _count(self, job: Job, entry: Any) -> None:
         # What a hook or the exception handler made of it may be anything.
-        response = outcome.response
+        response = job.response
         hooked = entry if isinstance(entry, Response) else response
         errors = hooked._hook_errors if hooked is not None else None
-        if outcome.error is None and response is not None:
+        if job.error is None and response is not None:
             self._stats.add(response, errors)
         else:
-            name = type(outcome.error).__name__
-            self._stats.record(None, name, hook_errors=len(errors) if errors else 0)
+            self._stats.fail(type(job.error).__name__, 1)
+            self._stats.hook_errors += len(errors) if errors else 0
 
 
 def send_here(request: Request, prefetch: bool) -> Any:
@@ -310,8 +401,11 @@ def check_request(given: Any) -> TypeError:
     return TypeError(f"{what} is no request: make one with reqkit_async.get(url) and the like")
 
 
-def _has_hooks(request: Request, session: Session) -> bool:
-    return bool(session._hooks or request._hooks or request.callback is not None)
+def _unsent(request: Request, error: RequestException) -> Response:
+    """Return the failed response of a request that was never sent; the request keeps it."""
+    error.request = request
+    request.response = response = failed_response(request, error)
+    return response
 
 
 def _the_hook() -> None:

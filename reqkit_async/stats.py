@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import repeat
+from operator import truediv
 from time import monotonic
 from typing import Any, Final
 
@@ -12,9 +15,8 @@ __all__ = ["Latency", "Stats", "summarise"]
 # Up to so many latencies are kept as they are; more are counted in classes.
 _EXACT: Final = 1000
 # Classes are 2 % wide, so the middle of one is within 1 % of all in it.
-_WIDTH: Final = math.log(1.02)
+_WIDTH: Final = 1.02
 _SHORTEST: Final = 1e-6
-_log = math.log
 
 
 class Latency:
@@ -23,50 +25,48 @@ class Latency:
     Memory is bounded: a microsecond to a day makes some 1,300 classes.
     """
 
-    __slots__ = ("_classes", "_count", "_exact", "_max", "_sum")
+    __slots__ = ("_classes", "_count", "_max", "_recent", "_sum")
 
     def __init__(self) -> None:
-        self._exact: list[float] | None = []
-        self._classes: dict[int, int] = {}
+        #: Those that are in no class yet: all, as long as they are few.
+        self._recent: list[float] = []
+        # All that is below is of those that are in classes.
+        self._classes: Counter[int] = Counter()
         self._count = 0
         self._sum = 0.0
         self._max = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one."""
-        self._count += 1
-        self._sum += seconds
-        if seconds > self._max:
-            self._max = seconds
-        exact = self._exact
-        if exact is not None:
-            exact.append(seconds)
-            if len(exact) > _EXACT:
-                self._exact = None
-                for each in exact:
-                    self._classify(each)
-            return
-        number = int(_log(seconds / _SHORTEST) / _WIDTH) if seconds > _SHORTEST else 0
-        classes = self._classes
-        classes[number] = classes.get(number, 0) + 1
+        recent = self._recent
+        recent.append(seconds)
+        if len(recent) > _EXACT:
+            self._classify()
 
-    def _classify(self, seconds: float) -> None:
-        number = int(_log(seconds / _SHORTEST) / _WIDTH) if seconds > _SHORTEST else 0
-        self._classes[number] = self._classes.get(number, 0) + 1
+    def _classify(self) -> None:
+        """Count the recent ones in their classes; all at once, as that is much cheaper."""
+        recent, self._recent = self._recent, []
+        if not recent:
+            return
+        self._count += len(recent)
+        self._sum += sum(recent)
+        self._max = max(self._max, max(recent))
+        relative = map(truediv, map(max, recent, repeat(_SHORTEST)), repeat(_SHORTEST))
+        self._classes.update(map(int, map(math.log, relative, repeat(_WIDTH))))
 
     def __len__(self) -> int:
         """Return how many were counted."""
-        return self._count
+        return self._count + len(self._recent)
 
     @property
     def mean(self) -> float:
         """The mean; 0 where there was none, as with the others."""
-        return self._sum / self._count if self._count else 0.0
+        return (self._sum + sum(self._recent)) / len(self) if len(self) else 0.0
 
     @property
     def max(self) -> float:
         """The longest."""
-        return self._max
+        return max([self._max, *self._recent])
 
     @property
     def p50(self) -> float:
@@ -85,15 +85,16 @@ class Latency:
 
     def percentile(self, percent: float) -> float:
         """Return what so many percent took no longer than."""
-        if not self._count:
+        if not len(self):
             return 0.0
-        rank = max(math.ceil(self._count * percent / 100), 1)
-        if self._exact is not None:
-            return sorted(self._exact)[rank - 1]
+        rank = max(math.ceil(len(self) * percent / 100), 1)
+        if not self._count:
+            return sorted(self._recent)[rank - 1]
+        self._classify()
         for number in sorted(self._classes):
             rank -= self._classes[number]
             if rank <= 0:
-                return min(_SHORTEST * math.exp((number + 0.5) * _WIDTH), self._max)
+                return min(_SHORTEST * math.pow(_WIDTH, number + 0.5), self._max)
         return self._max
 
     def __repr__(self) -> str:
@@ -185,6 +186,16 @@ class Stats:
         self.bytes += size
         self.hook_errors += hook_errors
 
+    def fail(self, error: str, times: int) -> None:
+        """Count requests that have failed without an answer.
+
+        Args:
+            error: name of the error's class.
+            times: how many.
+        """
+        self.requests += times
+        self.errors[error] = self.errors.get(error, 0) + times
+
     def add(self, response: Any, hook_errors: list[Exception] | None = None) -> None:
         """Count a response that a request has ended in.
 
@@ -198,20 +209,16 @@ class Stats:
         error = response.error
         self.requests += 1
         status = response.status_code
-        if status is not None:
-            self.statuses[status] = self.statuses.get(status, 0) + 1
-        if error is not None:
-            name = type(error).__name__
-            self.errors[name] = self.errors.get(name, 0) + 1
+        try:
+            self.statuses[status] += 1
+        except KeyError:
+            if status is not None:
+                self.statuses[status] = 1
         headed = response._headed
-        if headed is not None:
-            if error is None:
-                self.latency.add(headed - response._started)
-        elif (times := response._times) is not None:
-            if error is None and times.headed is not None:
-                self.latency.add(times.headed - times.started)
-            if times.connect is not None:
-                self.connections += 1
+        if headed is not None and error is None:
+            self.latency.add(headed - response._started)
+        else:
+            self._add_unusual(response, error)
         if response._history:
             for before in response._history:
                 if before._times is not None and before._times.connect is not None:
@@ -220,6 +227,18 @@ class Stats:
         errors = response._hook_errors or hook_errors
         if errors:
             self.hook_errors += len(errors)
+
+    def _add_unusual(self, response: Any, error: Exception | None) -> None:
+        """Count what most have not: an error, a connection of their own."""
+        if error is not None:
+            name = type(error).__name__
+            self.errors[name] = self.errors.get(name, 0) + 1
+        times = response._times
+        if times is not None:
+            if error is None and times.headed is not None:
+                self.latency.add(times.headed - times.started)
+            if times.connect is not None:
+                self.connections += 1
 
     @property
     def seconds(self) -> float:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import gevent
 from greenlet import getcurrent
 
 from reqkit import Request
 from reqkit.exceptions import RequestCancelled, RequestException, TotalTimeout
-
-if TYPE_CHECKING:
-    from .feeds import Job
+from reqkit.timeouts import clock
 
 __all__ = [
-    "GRACE", "SYSTEM_ERRORS", "Stop", "at_the_end", "cancelled", "expired", "within",
+    "GRACE", "SYSTEM_ERRORS", "Leash", "Stop", "at_the_end", "cancelled", "expired",
 ]  # fmt: skip
 
 T = TypeVar("T")
 
 #: Seconds that what is stopped may take to close its connection and run its hooks.
 GRACE: Final = 0.3
+#: Seconds that each function of the user's may take when that time is over.
+_SHORTEST: Final = 0.001
 #: What ends the program, and is nobody's to swallow.
 SYSTEM_ERRORS: Final = (KeyboardInterrupt, SystemExit)
 
@@ -39,44 +39,75 @@ class Stop(gevent.GreenletExit):  # type: ignore[misc]
         self.phase: str | None = None
 
 
-def cancelled(job: Job, phase: str | None = None) -> RequestException:
+def cancelled(request: Any, started: bool = True, phase: str | None = None) -> RequestException:
     """Return the error of what was killed or left."""
-    return RequestCancelled(
-        f"{_describe(job)}: stopped before it ended; the batch was left, killed or interrupted"
+    return RequestCancelled.saying(
+        f"{_describe(request)}: stopped before it ended; the batch was left, killed or interrupted"
     )
 
 
-def expired(job: Job, phase: str | None = None) -> RequestException:
+def expired(request: Any, started: bool = True, phase: str | None = None) -> RequestException:
     """Return the error of what the deadline has caught."""
-    when = "it ended" if job.started else "its turn came"
-    return TotalTimeout(
-        f"{_describe(job)}: the batch's timeout ran out before {when}", phase=phase or "wait"
-    )
+    when = "it ended" if started else "its turn came"
+    error = TotalTimeout.saying(f"{_describe(request)}: the batch's timeout ran out before {when}")
+    if phase is not None:
+        error.phase = phase
+    return error
 
 
-def _describe(job: Job) -> str:
-    request: Any = job.request
+def _describe(request: Any) -> str:
     return request.describe() if isinstance(request, Request) else repr(request)[:100]
 
 
-def within(seconds: float, default: T, function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function of the user's that may not take longer; return its result, or a default.
+class Leash:
+    """Lets functions of the user's run, one after the other, until a moment.
 
-    It is stopped where it lets others run for too long; what it raises is dropped.
+    One that lets others run for longer is stopped, and those after it have a thousandth of a
+    second each. All of them share one timer, until it has rung.
 
-    Raises:
-        KeyboardInterrupt, SystemExit: as they come.
+    Args:
+        ends: the moment, in monotonic seconds.
     """
-    timer = gevent.Timeout(max(seconds, 0.001))
-    timer.start()
-    try:
-        return function(*arguments)
-    except SYSTEM_ERRORS:
-        raise
-    except BaseException:
-        return default
-    finally:
-        timer.close()
+
+    __slots__ = ("_ends", "_timer")
+
+    def __init__(self, ends: float) -> None:
+        self._ends = ends
+        self._timer: Any = None
+
+    def run(self, default: T, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function; return its result, or a default where it raises or is stopped.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: as they come.
+        """
+        timer = self._timer
+        if timer is None or not timer.pending:
+            self._start_timer()
+        try:
+            return function(*arguments)
+        except SYSTEM_ERRORS:
+            raise
+        except BaseException:
+            return default
+
+    def holds(self, raised: BaseException) -> bool:
+        """Tell whether this is what stops a function here."""
+        return raised is self._timer
+
+    def _start_timer(self) -> None:
+        self.__exit__()
+        # The loop's own time may be that before much work: the timer would ring too early.
+        gevent.get_hub().loop.update_now()
+        self._timer = gevent.Timeout(max(self._ends - clock(), _SHORTEST))
+        self._timer.start()
+
+    def __enter__(self) -> Leash:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._timer is not None:
+            self._timer.close()
 
 
 def at_the_end(

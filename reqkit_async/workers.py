@@ -211,14 +211,16 @@ class Workers:
 
     def _take(self) -> Job | None:
         """Return the next job that may start now. Runs the user's iterable, which may switch."""
-        later = self._later
-        if later:
+        if self._later:
             now = clock()
             while self._later and self._later[0][0] <= now:
                 self._enqueue(heapq.heappop(self._later)[2])
         queue = self._queue
         if queue is None:
-            return self._again.popleft() if self._again else self._pull()
+            if self._again:
+                return self._again.popleft()
+            feeds = self.feeds
+            return feeds[0].pull() if len(feeds) == 1 else self._pull()
         while True:
             popped = queue.pop_ready(clock())
             if popped is not None:
@@ -231,9 +233,8 @@ class Workers:
             self._enqueue(pulled)
 
     def _pull(self) -> Job | None:
+        """Return the next job of the feeds, in turn."""
         feeds = self.feeds
-        if len(feeds) == 1:
-            return feeds[0].pull()
         for feed in tuple(feeds):
             if feed.ready:
                 # Whose turn it was comes last the next time.

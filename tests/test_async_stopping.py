@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +22,8 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit.exceptions import RequestCancelled, TotalTimeout
+from reqkit.timeouts import clock
+from reqkit_async.stopping import Leash
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.waiting import SOON, until
@@ -252,6 +256,167 @@ def test_five_hundred_kills_at_random_moments(limits: Any, scripted: Start) -> N
         assert set(entries) <= set(hooks)
         until(lambda: settled(pool))
     server.wait_for_no_connections()
+
+
+# -- the deadline, where very many never started
+
+
+@pytest.mark.parametrize("limits", [{}, {"per_host": 1}])
+def test_each_that_never_started_has_an_entry_of_its_own(limits: Any, scripted: Start) -> None:
+    url = scripted(stuck)("/").replace("://", "://me:secret@")
+    requests = [reqkit_async.get(f"{url}{number}/wait") for number in range(3000)]
+    pool = reqkit_async.Pool(2, timeout=0.2, **limits)
+    found = pool.map(requests)
+    errors = [response.error for response in found]
+    assert {type(error) for error in errors} == {TotalTimeout}
+    assert len(set(map(id, errors))) == len(set(map(id, found))) == 3000
+    assert [request.response for request in requests] == found
+    never = list(zip(requests, found, errors, strict=True))[2:]
+    assert all(error.request is request for request, _, error in never)
+    assert all(response.request is request for request, response, _ in never)
+    assert {error.phase for _, _, error in never} == {"wait"}
+    shown = url.replace("secret", "***")
+    assert [str(error) for _, _, error in never] == [
+        f"GET {shown}{number}/wait: the batch's timeout ran out before its turn came"
+        for number in range(2, 3000)
+    ]
+    again = pickle.loads(pickle.dumps(errors[-1]))
+    assert (type(again), str(again), again.args) == (TotalTimeout, str(errors[-1]), (str(again),))
+    assert again.phase == "wait"
+    assert pool.stats.requests == 3000
+    assert pool.stats.errors == {"TotalTimeout": 3000}
+
+
+def test_the_hooks_of_what_never_started_run_once_whatever_they_do(scripted: Start) -> None:
+    url = scripted(stuck)("/wait")
+    calls: Counter[int] = Counter()
+
+    def hook(number: int, behave: Callable[[], Any]) -> Callable[[Any], Any]:
+        def called(response: Any) -> Any:
+            assert isinstance(response.error, TotalTimeout)
+            calls[number] += 1
+            return behave()
+
+        return called
+
+    kinds: list[Callable[[], Any]] = [
+        lambda: None,
+        lambda: "mine",
+        lambda: [][0],
+        lambda: gevent.sleep(0),
+        lambda: gevent.event.Event().wait(),
+    ]
+    requests: list[Any] = []
+    for number in range(600):
+        behave = kinds[4] if number % 60 == 0 else kinds[number % 4]
+        requests += [
+            reqkit_async.get(url, callback=hook(number, behave)),
+            reqkit_async.get(url),
+        ]
+    requests += ["no request"] * 2
+    handled: list[Any] = []
+
+    def handler(request: Any, error: Any) -> None:
+        handled.append(request)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = reqkit_async.map(requests, size=3, timeout=0.2)
+        assert calls == Counter(range(600))
+        for number, entry in enumerate(found[:1200:2]):
+            if number % 4 == 1:
+                assert entry == "mine"
+            else:
+                assert isinstance(entry.error, TotalTimeout)
+                assert len(entry.hook_errors) == (number % 4 == 2)
+        assert {type(entry.error) for entry in found[1:1200:2]} == {TotalTimeout}
+        assert "timeout ran out" in str(found[-1].error)
+        # And what the exception handler makes of them is the entry, None too.
+        calls.clear()
+        found = reqkit_async.map(requests, size=3, timeout=0.2, exception_handler=handler)
+    assert calls == Counter(range(600))
+    assert Counter(map(repr, found)) == {"None": 1052, "'mine'": 150}
+    assert len(handled) == 1052
+
+
+def test_others_get_their_turn_while_very_many_entries_are_made(scripted: Start) -> None:
+    pool = reqkit_async.Pool(2, timeout=0.2)
+    requests = [reqkit_async.get(scripted(stuck)("/wait"))] * 5000
+    seen: set[int] = set()
+
+    def look() -> None:
+        while pool.stats.requests < 5000:
+            seen.add(pool.stats.requests)
+            gevent.sleep(0)
+
+    looking = gevent.spawn(look)
+    assert len(pool.map(requests)) == 5000
+    looking.join()
+    assert any(2 < count < 5000 for count in seen)
+
+
+def test_raise_errors_at_the_deadline(scripted: Start) -> None:
+    requests = [reqkit_async.get(scripted(stuck)("/wait")) for _ in range(2000)]
+    with pytest.raises(TotalTimeout):
+        reqkit_async.map(requests, size=2, timeout=0.2, raise_errors=True)
+
+
+def test_progress_counts_what_never_started(scripted: Start) -> None:
+    requests = [reqkit_async.get(scripted(stuck)("/wait")) for _ in range(50)]
+    told: list[Any] = []
+    reqkit_async.map(
+        requests, size=2, timeout=0.2, progress=lambda done, total: told.append((done, total))
+    )
+    assert told == [(number, 50) for number in range(1, 51)]
+
+
+def test_one_timer_serves_many_functions_until_it_has_rung(monkeypatch: Any) -> None:
+    made: list[Any] = []
+
+    class Counted(gevent.Timeout):
+        def start(self) -> None:
+            made.append(self)
+            super().start()
+
+    monkeypatch.setattr(gevent, "Timeout", Counted)
+    ran: list[int] = []
+    never = gevent.event.Event()
+    with Leash(clock() + 0.05) as leash:
+        for number in range(100):
+            assert leash.run(None, ran.append, number) is None
+        assert len(made) == 1
+        assert leash.run("stopped", never.wait) == "stopped"
+        assert leash.run("raised", ran.pop, "no index") == "raised"
+        assert leash.run("stopped", never.wait) == "stopped"
+        assert len(made) == 2
+        assert leash.run("stopped", lambda: "result") == "result"
+        assert len(made) == 3
+    assert ran == list(range(100))
+    assert not any(timer.pending for timer in made)
+    gevent.sleep(0.01)  # and rings no more
+
+
+def test_an_interrupt_while_hooks_of_the_unsent_run(scripted: Start) -> None:
+    server = scripted(stuck)
+    calls: Counter[int] = Counter()
+
+    def hook(number: int) -> Callable[[Any], None]:
+        def called(response: Any) -> None:
+            calls[number] += 1
+            if number == 50:
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(1000):
+                    pass  # here, between two of these
+
+        return called
+
+    pool = reqkit_async.Pool(3, timeout=0.2)
+    requests = [reqkit_async.get(server("/wait"), callback=hook(n)) for n in range(100)]
+    with pytest.raises(KeyboardInterrupt):
+        pool.map(requests)
+    assert calls == Counter(range(100))
+    until(lambda: settled(pool))
+    assert pool.map([reqkit_async.get(server("/fine"))])[0].ok
 
 
 PROGRAM = """

@@ -69,7 +69,31 @@ def test_memory_is_bounded() -> None:
     for _ in range(100_000):
         latency.add(10 ** chance.uniform(-8, 5))
     assert len(latency._classes) < 1400
-    assert latency._exact is None
+    assert len(latency._recent) <= 1001
+    assert len(latency) == 100_000
+
+
+def test_looking_at_latencies_changes_none() -> None:
+    chance = random.Random(4)
+    looked_at, left_alone = Latency(), Latency()
+    for number in range(1, 3501):
+        value = chance.uniform(0.001, 2)
+        looked_at.add(value)
+        left_alone.add(value)
+        assert len(looked_at) == number
+        if not number % 7:
+            assert looked_at.p50 <= looked_at.p90 <= looked_at.max
+    for percent in (0, 1, 50, 90, 100):
+        assert looked_at.percentile(percent) == left_alone.percentile(percent)
+    assert looked_at.max == left_alone.max
+    assert looked_at.mean == pytest.approx(left_alone.mean)
+    # A thousand are exact, one more is not.
+    few = Latency()
+    for number in range(1000):
+        few.add(number / 1000)
+    assert few.p50 == 0.499
+    few.add(1.0)
+    assert few.p50 == pytest.approx(0.5, rel=0.0101)
 
 
 def test_seconds_run_while_something_does() -> None:
