@@ -38,7 +38,7 @@ __all__ = [
 #: Contexts kept. With a CA bundle one takes about a megabyte.
 _MOST_CLIENTS: Final = 64
 #: Places whose TLS sessions are kept for one context; with its connection's end, which it is kept
-#: in until it is asked for, one takes about 30 KB.
+#: in until it is asked for, one takes about 40 KB.
 _MOST_SESSIONS: Final = 250
 
 
@@ -121,11 +121,13 @@ class TlsClient:
         """Make the TLS stream; the handshake is still to come."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         session = self.sessions.get(key)
+        # As bytes, an ASCII name is spared Python's codec for international ones.
+        asked = name.encode() if name.isascii() else name
         if self.yielded:
             with self._modes():
-                tls = self.context.wrap_bio(incoming, outgoing, False, name, session)
+                tls = self.context.wrap_bio(incoming, outgoing, False, asked, session)
         else:
-            tls = self.context.wrap_bio(incoming, outgoing, False, name, session)
+            tls = self.context.wrap_bio(incoming, outgoing, False, asked, session)
         return TlsStream(stream, tls, incoming, outgoing, partial(self.sessions.offer, key))
 
     @contextlib.contextmanager
@@ -320,6 +322,7 @@ def secure(
     port: int,
     timeout: float | None,
     via: Hashable = None,
+    client: TlsClient | None = None,
 ) -> TlsStream:
     """Begin TLS on a stream: the handshake, and the checks of the certificate. Blocks.
 
@@ -330,6 +333,7 @@ def secure(
         port: the URL's port.
         timeout: seconds for the whole handshake.
         via: what else must be the same for a session to be resumed, as the proxy.
+        client: the settings', where they were looked up already.
 
     Raises:
         SSLError: the settings name files that cannot be used.
@@ -337,7 +341,8 @@ def secure(
         TimeoutError: it took longer than ``timeout``.
         OSError: the connection broke.
     """
-    client = client_for(settings)
+    if client is None:
+        client = client_for(settings)
     name = settings.server_hostname or host
     # RFC 6066 section 3: no trailing dot in SNI. A zone is of this machine only.
     name = name.partition("%")[0].strip("[]") if ":" in name else name.rstrip(".")

@@ -109,6 +109,7 @@ class TlsStream:
             TimeoutError: it took longer.
         """
         ends = None if timeout is None else clock() + timeout
+        inner = self._inner
         while True:
             try:
                 self.tls.do_handshake()
@@ -119,11 +120,14 @@ class TlsStream:
                 raise
             else:
                 done = True
-            if self._outgoing.pending:
+            sent = self._outgoing.pending
+            if sent:
                 self._flush(_left(ends))
             if done:
                 return
-            data = self._inner.receive(_CHUNK, _left(ends))
+            if sent:  # the answer to it is not there yet
+                inner.wait_readable(_left(ends))
+            data = inner.receive(_CHUNK, _left(ends))
             if data:
                 self._incoming.write(data)
             else:
