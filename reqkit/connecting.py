@@ -6,10 +6,8 @@ Whatever was opened is closed when a step fails, or when the greenlet that waits
 
 from __future__ import annotations
 
-import contextlib
 import re
 import socket
-from collections.abc import Callable, Iterator
 from typing import Final
 
 from . import failures, proxying
@@ -17,7 +15,7 @@ from .exceptions import ConnectionError, ConnectTimeout, InvalidURL, RequestExce
 from .network import Address, Network, Stream
 from .routes import Marks, Proxy, Route
 from .timeouts import Deadline, Timeouts, clock
-from .tls import TlsSettings, client_for, secure
+from .tls import TlsClient, TlsSettings, client_for, secure
 
 __all__ = ["Marks", "open_stream"]
 
@@ -66,9 +64,9 @@ def open_stream(
     proxy = route.proxy
     host, port = route.host, route.port
     opening.check_host(host)
-    for settings in (route.proxy_tls, route.tls):
-        if settings is not None:
-            client_for(settings)  # files that cannot be used are found before anything is opened
+    # Files that cannot be used are found before anything is opened.
+    proxy_client = None if route.proxy_tls is None else client_for(route.proxy_tls)
+    client = None if route.tls is None else client_for(route.tls)
     if proxy is None:
         stream = opening.dial(host, port, None)
     else:
@@ -82,11 +80,13 @@ def open_stream(
     try:
         if proxy is not None:
             if route.proxy_tls is not None:
-                stream = opening.secure(stream, route.proxy_tls, proxy.host, proxy.port, proxy)
+                stream = opening.secure(
+                    stream, route.proxy_tls, proxy_client, proxy.host, proxy.port, proxy
+                )
             if not route.forwarding:
                 opening.pass_through(stream, proxy, asked)
         if route.tls is not None:
-            stream = opening.secure(stream, route.tls, host, port, None)
+            stream = opening.secure(stream, route.tls, client, host, port, None)
     except BaseException:  # a killed greenlet's too
         stream.close()
         raise
@@ -119,54 +119,10 @@ class _Opening:
         if not host or _UNFIT.search(host):
             raise InvalidURL(f"{self.url!r}: the host is {host!r}: expected a name or an address")
 
-    @contextlib.contextmanager
-    def step(
-        self, phase: str, host: str, port: int, proxy: Proxy | None
-    ) -> Iterator[Callable[[], float | None]]:
-        """Bound and time a step, and put its errors in our words.
-
-        Gives a function that returns the seconds left of the step.
-        """
-        limit = self.timeouts.connect
-        deadline = self.deadline
-        by_total = False
-        if deadline is not None:
-            allowed = deadline.left(limit, phase)
-            by_total = limit is None or allowed < limit
-            limit = allowed
-        started = clock()
-        ends = None if limit is None else started + limit
-
-        def left() -> float | None:
-            if ends is None:
-                return None
-            seconds = ends - clock()
-            if seconds <= 0:
-                raise TimeoutError("the step's limit ran out")
-            return seconds
-
-        try:
-            yield left
-        except RequestException:
-            raise
-        except Exception as error:
-            late = ends is not None and clock() >= ends - _SLACK
-            if by_total and late and deadline is not None and isinstance(error, TimeoutError):
-                raise deadline.expired(phase) from error
-            ours = failures.translate(
-                error, phase=phase, host=host, port=port, url=self.url, proxy=proxy,
-                limit=self.timeouts.connect,
-            )  # fmt: skip
-            if ours is None:
-                raise
-            raise ours from error
-        finally:
-            self.marks.add(phase, clock() - started)
-
     def resolve(self, host: str, port: int, proxy: Proxy | None) -> list[Address]:
         """Look a name up; return the addresses that may be connected to."""
-        with self.step("dns", host, port, proxy) as left:
-            addresses = self.network.resolve(host, port, left())
+        with _Step(self, "dns", host, port, proxy) as step:
+            addresses = self.network.resolve(host, port, step.left())
         allow = self.route.allow_address
         if allow is not None:
             addresses = allow.allowed(addresses, host, port, self.url, proxy)
@@ -176,10 +132,10 @@ class _Opening:
         """Connect to a host: the server, or the proxy."""
         addresses = self.resolve(host, port, proxy)
         options = self.route.socket_options
-        with self.step("connect", host, port, proxy) as left:
+        with _Step(self, "connect", host, port, proxy) as step:
             return self.network.connect(
                 addresses,
-                left(),
+                step.left(),
                 _OPTIONS if options is None else options,
                 self.route.source_address,
             )
@@ -206,18 +162,79 @@ class _Opening:
         return address.partition("%")[0]
 
     def secure(
-        self, stream: Stream, settings: TlsSettings, host: str, port: int, proxy: Proxy | None
+        self,
+        stream: Stream,
+        settings: TlsSettings,
+        client: TlsClient | None,
+        host: str,
+        port: int,
+        proxy: Proxy | None,
     ) -> Stream:
         """Begin TLS, with the server or with the proxy itself."""
-        with self.step("tls", host, port, proxy) as left:
-            return secure(stream, settings, host, port, left(), self.route.proxy)
+        with _Step(self, "tls", host, port, proxy) as step:
+            via = self.route.proxy
+            return secure(stream, settings, host, port, step.left(), via, client)
 
     def pass_through(self, stream: Stream, proxy: Proxy, asked: str) -> None:
         """Have the proxy connect to the server."""
         port = self.route.port
-        with self.step("connect", proxy.host, proxy.port, proxy) as left:
+        with _Step(self, "connect", proxy.host, proxy.port, proxy) as step:
             if proxy.is_socks:
-                proxying.socks(stream, proxy, asked, port, self.url, left)
+                proxying.socks(stream, proxy, asked, port, self.url, step.left)
             else:
                 headers = self.route.proxy_headers
-                proxying.tunnel(stream, proxy, asked, port, headers, self.url, left)
+                proxying.tunnel(stream, proxy, asked, port, headers, self.url, step.left)
+
+
+class _Step:
+    """Bounds and times a step, and puts its errors in our words."""
+
+    __slots__ = ("by_total", "ends", "host", "opening", "phase", "port", "proxy", "started")
+
+    def __init__(
+        self, opening: _Opening, phase: str, host: str, port: int, proxy: Proxy | None
+    ) -> None:
+        self.opening = opening
+        self.phase = phase
+        self.host = host
+        self.port = port
+        self.proxy = proxy
+
+    def __enter__(self) -> _Step:
+        limit = self.opening.timeouts.connect
+        deadline = self.opening.deadline
+        self.by_total = False
+        if deadline is not None:
+            allowed = deadline.left(limit, self.phase)
+            self.by_total = limit is None or allowed < limit
+            limit = allowed
+        self.started = clock()
+        self.ends = None if limit is None else self.started + limit
+        return self
+
+    def left(self) -> float | None:
+        """Return the seconds left of the step."""
+        if self.ends is None:
+            return None
+        seconds = self.ends - clock()
+        if seconds <= 0:
+            raise TimeoutError("the step's limit ran out")
+        return seconds
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        opening = self.opening
+        opening.marks.add(self.phase, clock() - self.started)
+        if not isinstance(error, Exception) or isinstance(error, RequestException):
+            return
+        late = self.ends is not None and clock() >= self.ends - _SLACK
+        deadline = opening.deadline
+        if self.by_total and late and deadline is not None and isinstance(error, TimeoutError):
+            raise deadline.expired(self.phase) from error
+        ours = failures.translate(
+            error, phase=self.phase, host=self.host, port=self.port, url=opening.url,
+            proxy=self.proxy, limit=opening.timeouts.connect,
+        )  # fmt: skip
+        if ours is not None:
+            raise ours from error

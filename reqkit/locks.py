@@ -20,9 +20,13 @@ def _native(name: str) -> Any:
     return getattr(_thread, name) if monkey is None else monkey.get_original("_thread", name)
 
 
+#: Looked up once: what is patched later was the interpreter's own by now.
+_allocate_lock: Final[Any] = _native("allocate_lock")
+
+
 def native_lock() -> Any:
     """Return a lock of the interpreter's own."""
-    return _native("allocate_lock")()
+    return _allocate_lock()
 
 
 def native_rlock() -> Any:

@@ -155,9 +155,6 @@ class StdlibStream:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        # A session or a response dropped unclosed is no reason for a ResourceWarning. Not by
-        # __del__: in a circle that the collector ends, the socket's own end may come before it.
-        weakref.finalize(self, sock.close)
         self._timeout: float | None = sock.gettimeout()
         self._poller: Any = None
         # A response or session dropped unclosed is no reason for a ResourceWarning. Held from

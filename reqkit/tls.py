@@ -12,6 +12,7 @@ import os
 import ssl
 import sys
 from collections.abc import Hashable, Iterator
+from functools import partial
 from typing import Final
 
 import certifi
@@ -20,7 +21,7 @@ from .exceptions import SSLError
 from .locks import native_lock
 from .network import Stream
 from .tls_settings import TlsSettings, blamed, check_cert, check_verify
-from .tls_stream import TlsStream
+from .tls_stream import SessionSource, TlsStream
 
 __all__ = [
     "SessionCache",
@@ -36,38 +37,69 @@ __all__ = [
 
 #: Contexts kept. With a CA bundle one takes about a megabyte.
 _MOST_CLIENTS: Final = 64
-#: TLS sessions kept for one context.
-_MOST_SESSIONS: Final = 1000
+#: Places whose TLS sessions are kept for one context; with its connection's end, which it is kept
+#: in until it is asked for, one takes about 40 KB.
+_MOST_SESSIONS: Final = 250
 
 
 class SessionCache:
-    """TLS sessions to resume, by where they came from. Bounded: the oldest goes first."""
+    """TLS sessions to resume, by where they came from. Bounded: the oldest goes first.
 
-    __slots__ = ("_most", "_sessions")
+    A session is copied out of its connection when another one asks for it, and no sooner: to
+    OpenSSL that is work as reading the certificate was, and most are never asked for.
+    """
+
+    __slots__ = ("_most", "_places")
 
     def __init__(self, most: int = _MOST_SESSIONS) -> None:
         self._most = most
-        self._sessions: dict[Hashable, ssl.SSLSession] = {}
+        self._places: dict[Hashable, _Place] = {}
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self._places)
 
     def get(self, key: Hashable) -> ssl.SSLSession | None:
-        """Return the session for this place, or None. It may be used more than once."""
-        return self._sessions.get(key)
+        """Return the newest session for this place, or None. It may be used more than once."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        source = place.source
+        if source is not None:
+            fresh = source()
+            if fresh is not None:
+                place.session = fresh
+                if place.source is source:  # another thread may have offered meanwhile
+                    place.source = None
+        return place.session
 
-    def put(self, key: Hashable, session: ssl.SSLSession) -> None:
-        """Keep a session, in the place of the one before."""
+    def offer(self, key: Hashable, source: SessionSource) -> None:
+        """Note where a session can be had, in the place of the one before once it was.
+
+        Args:
+            key: where the connection leads.
+            source: returns the session, None where there is none (yet); kept for as long.
+        """
         with _lock:
-            self._sessions.pop(key, None)
-            self._sessions[key] = session
-            if len(self._sessions) > self._most:
-                del self._sessions[next(iter(self._sessions))]
+            place = self._places.pop(key, None)
+            if place is None:
+                place = _Place()
+            place.source = source
+            self._places[key] = place
+            if len(self._places) > self._most:
+                del self._places[next(iter(self._places))]
 
     def drop(self, key: Hashable) -> None:
         """Forget a session that did not serve."""
         with _lock:
-            self._sessions.pop(key, None)
+            self._places.pop(key, None)
+
+
+class _Place:
+    __slots__ = ("session", "source")
+
+    def __init__(self) -> None:
+        self.session: ssl.SSLSession | None = None
+        self.source: SessionSource | None = None
 
 
 class TlsClient:
@@ -89,23 +121,19 @@ class TlsClient:
         """Make the TLS stream; the handshake is still to come."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         session = self.sessions.get(key)
-        with self._modes():
-            tls = self.context.wrap_bio(
-                incoming, outgoing, server_side=False, server_hostname=name, session=session
-            )
-
-        def keep(fresh: ssl.SSLSession) -> None:
-            self.sessions.put(key, fresh)
-
-        return TlsStream(stream, tls, incoming, outgoing, keep)
+        # As bytes, an ASCII name is spared Python's codec for international ones.
+        asked = name.encode() if name.isascii() else name
+        if self.yielded:
+            with self._modes():
+                tls = self.context.wrap_bio(incoming, outgoing, False, asked, session)
+        else:
+            tls = self.context.wrap_bio(incoming, outgoing, False, asked, session)
+        return TlsStream(stream, tls, incoming, outgoing, partial(self.sessions.offer, key))
 
     @contextlib.contextmanager
     def _modes(self) -> Iterator[None]:
         # OpenSSL copies both modes into the connection when it is made, so a user's context has
         # to have ours for that long only; afterwards it is again what the user made it.
-        if not self.yielded:
-            yield
-            return
         with _yielding:
             context = self.context
             before = (context.verify_mode, context.check_hostname)
@@ -294,6 +322,7 @@ def secure(
     port: int,
     timeout: float | None,
     via: Hashable = None,
+    client: TlsClient | None = None,
 ) -> TlsStream:
     """Begin TLS on a stream: the handshake, and the checks of the certificate. Blocks.
 
@@ -304,6 +333,7 @@ def secure(
         port: the URL's port.
         timeout: seconds for the whole handshake.
         via: what else must be the same for a session to be resumed, as the proxy.
+        client: the settings', where they were looked up already.
 
     Raises:
         SSLError: the settings name files that cannot be used.
@@ -311,7 +341,8 @@ def secure(
         TimeoutError: it took longer than ``timeout``.
         OSError: the connection broke.
     """
-    client = client_for(settings)
+    if client is None:
+        client = client_for(settings)
     name = settings.server_hostname or host
     # RFC 6066 section 3: no trailing dot in SNI. A zone is of this machine only.
     name = name.partition("%")[0].strip("[]") if ":" in name else name.rstrip(".")

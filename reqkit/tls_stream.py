@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from . import network
 from .exceptions import SSLError
+from .locks import native_lock
 from .network import Stream
 from .timeouts import clock
 
-__all__ = ["TlsStream"]
+__all__ = ["SessionSource", "TlsStream"]
 
 #: The most that one record holds (RFC 8446 section 5.1).
 _RECORD: Final = 16384
@@ -28,6 +29,9 @@ _CHUNK: Final = 65536
 _PIECE: Final = 262144
 #: How often an idle connection is read before it is taken for one that never stops.
 _IDLE_READS: Final = 16
+
+#: Returns a TLS session to resume, or None where there is none (yet). Never blocks.
+SessionSource = Callable[[], "ssl.SSLSession | None"]
 
 _DIGESTS: Final = {20: hashlib.sha1, 32: hashlib.sha256}
 
@@ -40,8 +44,8 @@ class TlsStream:
         tls: the client's end, made with the two buffers.
         incoming: what ``tls`` reads.
         outgoing: what ``tls`` writes.
-        keep: gets the session to resume, once, when the first bytes have been read: TLS 1.3 sends
-            it after the handshake.
+        offer: gets what returns the session to resume, once, when the first bytes have been read:
+            TLS 1.3 sends it after the handshake.
     """
 
     __slots__ = (
@@ -50,10 +54,12 @@ class TlsStream:
         "_generation",
         "_incoming",
         "_inner",
-        "_keep",
         "_kept",
+        "_lock",
         "_midway",
+        "_offer",
         "_outgoing",
+        "_resumable",
         "tls",
     )
 
@@ -63,13 +69,16 @@ class TlsStream:
         tls: ssl.SSLObject,
         incoming: ssl.MemoryBIO,
         outgoing: ssl.MemoryBIO,
-        keep: Callable[[ssl.SSLSession], None] | None = None,
+        offer: Callable[[SessionSource], None] | None = None,
     ) -> None:
         self.tls = tls
         self._inner = inner
         self._incoming = incoming
         self._outgoing = outgoing
-        self._keep = keep
+        self._offer = offer
+        self._resumable: _Resumable | None = None
+        #: Held while OpenSSL works on the connection's state, a session among it.
+        self._lock = native_lock()
         #: Decrypted by `is_readable`, and not handed out yet.
         self._kept = b""
         self._ended = False
@@ -100,6 +109,7 @@ class TlsStream:
             TimeoutError: it took longer.
         """
         ends = None if timeout is None else clock() + timeout
+        inner = self._inner
         while True:
             try:
                 self.tls.do_handshake()
@@ -110,11 +120,14 @@ class TlsStream:
                 raise
             else:
                 done = True
-            if self._outgoing.pending:
+            sent = self._outgoing.pending
+            if sent:
                 self._flush(_left(ends))
             if done:
                 return
-            data = self._inner.receive(_CHUNK, _left(ends))
+            if sent:  # the answer to it is not there yet
+                inner.wait_readable(_left(ends))
+            data = inner.receive(_CHUNK, _left(ends))
             if data:
                 self._incoming.write(data)
             else:
@@ -177,7 +190,8 @@ class TlsStream:
     def _encrypt(self, data: bytes | bytearray | memoryview, timeout: float | None) -> int:
         while True:
             try:
-                return self.tls.write(data)
+                with self._lock:
+                    return self.tls.write(data)
             except ssl.SSLWantReadError:
                 # The server began a new handshake (TLS 1.2), which goes first.
                 self._flush(timeout)
@@ -225,16 +239,17 @@ class TlsStream:
             return len(data)
         ends = None if timeout is None else clock() + timeout
         wait = timeout
-        tls, incoming = self.tls, self._incoming
+        tls, incoming, lock = self.tls, self._incoming, self._lock
         filled = 0
         while not self._ended:
             while filled < size and (incoming.pending or tls.pending()):
                 try:
-                    count = tls.read(size - filled, buffer[filled:])
+                    with lock:
+                        count = tls.read(size - filled, buffer[filled:])
                 except ssl.SSLWantReadError:
                     break
                 except ssl.SSLError:
-                    self._failed = True
+                    self._fail()
                     raise
                 if not count:
                     self._ended = True
@@ -243,7 +258,7 @@ class TlsStream:
             if self._outgoing.pending:
                 self._flush(wait)
             if filled:
-                if self._keep is not None:
+                if self._offer is not None:
                     self._remember()
                 return filled
             if not self._pull(wait):
@@ -270,7 +285,7 @@ class TlsStream:
                     return False
                 self._pull(0.0)
         except OSError:  # ssl.SSLError is one
-            self._failed = True
+            self._fail()
         return True
 
     def close(self) -> None:
@@ -282,7 +297,7 @@ class TlsStream:
                 if not self._midway:
                     # RFC 8446 section 6.1: say so before closing. The server's own close_notify
                     # is not waited for: that is the SSLWantReadError.
-                    with contextlib.suppress(OSError, ValueError):
+                    with contextlib.suppress(OSError, ValueError), self._lock:
                         self.tls.unwrap()
                     self._send_now()
         finally:
@@ -302,19 +317,20 @@ class TlsStream:
     def _decrypt(self, most: int, timeout: float | None) -> bytes | None:
         """Return decrypted bytes, none at the end; None where a whole record is not there yet."""
         try:
-            data = self.tls.read(most)
+            with self._lock:
+                data = self.tls.read(most)
         except ssl.SSLWantReadError:
             if self._outgoing.pending:
                 self._flush(timeout)
             return None
         except ssl.SSLError:
-            self._failed = True
+            self._fail()
             raise
         if self._outgoing.pending:
             self._flush(timeout)
         if not data:
             self._ended = True
-        elif self._keep is not None:
+        elif self._offer is not None:
             self._remember()
         return data
 
@@ -331,16 +347,45 @@ class TlsStream:
             if self._outgoing.pending:
                 self._inner.send_all(self._outgoing.read(), 0.0)
 
+    def _fail(self) -> None:
+        self._failed = True
+        if self._resumable is not None:
+            # RFC 8446 section 6.2: no session of a connection that failed is to be resumed.
+            self._resumable.tls = None
+
     def _remember(self) -> None:
-        keep, self._keep = self._keep, None
-        session = self.tls.session
-        # In TLS 1.3 only a ticket can be resumed (RFC 8446 section 4.6.1); before, an id can.
-        if (
-            keep is not None
-            and session is not None
-            and (session.has_ticket or (session.id and self.tls.version() != "TLSv1.3"))
-        ):
-            keep(session)
+        offer, self._offer = self._offer, None
+        if offer is not None:
+            self._resumable = _Resumable(self.tls, self._lock)
+            offer(self._resumable)
+
+
+class _Resumable:
+    """Gives the session of a connection, open or closed; holds nothing of the stream below."""
+
+    __slots__ = ("_lock", "tls")
+
+    def __init__(self, tls: ssl.SSLObject, lock: Any) -> None:
+        self.tls: ssl.SSLObject | None = tls
+        self._lock = lock
+
+    def __call__(self) -> ssl.SSLSession | None:
+        # Another thread may be about to replace the session: there may be one the next time.
+        if not self._lock.acquire(False):
+            return None
+        try:
+            tls = self.tls
+            session = None if tls is None else tls.session
+            # In TLS 1.3 only a ticket can be resumed (RFC 8446 section 4.6.1); before, an id can.
+            if (
+                tls is not None
+                and session is not None
+                and (session.has_ticket or (session.id and tls.version() != "TLSv1.3"))
+            ):
+                return session
+            return None
+        finally:
+            self._lock.release()
 
 
 def _left(ends: float | None) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -543,13 +545,85 @@ def test_a_session_is_for_one_place(scripted: Start, authority: Authority, ca_bu
     assert [reused("localhost", "proxy"), reused("localhost", "proxy")] == [False, True]
 
 
+def test_a_session_is_copied_when_one_asks(
+    scripted: Start, authority: Authority, ca_bundle: str
+) -> None:
+    server = scripted(echo, tls=authority.server())
+    settings = TlsSettings(verify=ca_bundle)
+
+    with secured(server, settings) as stream:
+        stream.send_all(b"x", SECONDS)
+        exactly(stream, 1)
+        [place] = client_for(settings).sessions._places.values()
+        assert place.session is None
+        with secured(server, settings) as other:
+            assert other.session_reused
+        assert place.session is not None
+        assert place.source is None
+
+
+def test_no_session_is_copied_while_a_thread_works_on_it(
+    scripted: Start, authority: Authority, ca_bundle: str
+) -> None:
+    server = scripted(echo, tls=authority.server())
+    settings = TlsSettings(verify=ca_bundle)
+
+    with secured(server, settings) as stream:
+        stream.send_all(b"x", SECONDS)
+        exactly(stream, 1)
+        with stream._lock, secured(server, settings) as other:
+            assert not other.session_reused
+        with secured(server, settings) as other:
+            assert other.session_reused
+
+
+def test_the_session_of_a_failed_connection_is_not_resumed(
+    scripted: Start, authority: Authority, ca_bundle: str
+) -> None:
+    def handler(connection: Connection) -> None:
+        connection.recv_exact(1)
+        connection.send(b"x")
+        connection.recv_exact(1)
+        socket.socket.send(connection.sock, b"\x17\x03\x03\x00\x20" + bytes(32))
+        connection.wait_closed()
+
+    server = scripted(handler, tls=authority.server())
+    settings = TlsSettings(verify=ca_bundle)
+    for _ in range(2):
+        with secured(server, settings) as stream:
+            assert not stream.session_reused
+            stream.send_all(b"x", SECONDS)
+            exactly(stream, 1)
+            stream.send_all(b"x", SECONDS)
+            with pytest.raises(ssl.SSLError):
+                stream.receive(1, SECONDS)
+
+
+def test_a_session_keeps_no_dropped_stream(
+    scripted: Start, authority: Authority, ca_bundle: str
+) -> None:
+    server = scripted(echo, tls=authority.server())
+    settings = TlsSettings(verify=ca_bundle)
+    below = plain(server)
+    stream = tls.secure(below, settings, "localhost", server.port, SECONDS)
+    stream.send_all(b"x", SECONDS)
+    exactly(stream, 1)
+    dropped = weakref.ref(below)
+
+    del stream, below
+    gc.collect()
+
+    assert dropped() is None
+    server.wait_for_no_connections()
+    with secured(server, settings) as other:
+        assert other.session_reused
+
+
 def test_sessions_are_bounded() -> None:
     cache = tls.SessionCache(most=2)
     one: Any = object()
-    cache.put("a", one)
-    cache.put("b", one)
-    cache.put("a", one)
-    cache.put("c", one)
+    for key in "abac":
+        cache.offer(key, lambda: one)
 
     assert len(cache) == 2
     assert cache.get("a") is cache.get("c") is one

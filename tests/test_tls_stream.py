@@ -266,7 +266,7 @@ def test_a_ticket_on_an_idle_connection_is_no_sign_of_death(
 
         assert not stream.is_readable()
 
-        assert stream._keep is not None
+        assert stream._offer is not None
         stream.send_all(b"x", SECONDS)
         assert exactly(stream, 1) == b"x"
         assert not stream.is_readable()
