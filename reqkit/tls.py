@@ -45,8 +45,9 @@ _MOST_SESSIONS: Final = 250
 class SessionCache:
     """TLS sessions to resume, by where they came from. Bounded: the oldest goes first.
 
-    A session is copied out of its connection when another one asks for it, and no sooner: to
-    OpenSSL that is work as reading the certificate was, and most are never asked for.
+    A connection that one thread has for its own offers its session, which is copied when another
+    connection asks for it, and no sooner: to OpenSSL that is work as reading the certificate was,
+    and most are never asked for.
     """
 
     __slots__ = ("_most", "_places")

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 from . import network
 from .exceptions import SSLError
-from .locks import native_lock
 from .network import Stream
 from .timeouts import clock
 
@@ -55,11 +55,11 @@ class TlsStream:
         "_incoming",
         "_inner",
         "_kept",
-        "_lock",
         "_midway",
         "_offer",
         "_outgoing",
         "_resumable",
+        "bound",
         "tls",
     )
 
@@ -77,8 +77,6 @@ class TlsStream:
         self._outgoing = outgoing
         self._offer = offer
         self._resumable: _Resumable | None = None
-        #: Held while OpenSSL works on the connection's state, a session among it.
-        self._lock = native_lock()
         #: Decrypted by `is_readable`, and not handed out yet.
         self._kept = b""
         self._ended = False
@@ -87,6 +85,8 @@ class TlsStream:
         #: A send has begun and not ended: where in a record it stopped, nobody knows.
         self._midway = False
         self._generation = network.generation()
+        #: Used by the thread that made it alone.
+        self.bound = bool(getattr(inner, "bound", False))
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -190,8 +190,7 @@ class TlsStream:
     def _encrypt(self, data: bytes | bytearray | memoryview, timeout: float | None) -> int:
         while True:
             try:
-                with self._lock:
-                    return self.tls.write(data)
+                return self.tls.write(data)
             except ssl.SSLWantReadError:
                 # The server began a new handshake (TLS 1.2), which goes first.
                 self._flush(timeout)
@@ -239,13 +238,12 @@ class TlsStream:
             return len(data)
         ends = None if timeout is None else clock() + timeout
         wait = timeout
-        tls, incoming, lock = self.tls, self._incoming, self._lock
+        tls, incoming = self.tls, self._incoming
         filled = 0
         while not self._ended:
             while filled < size and (incoming.pending or tls.pending()):
                 try:
-                    with lock:
-                        count = tls.read(size - filled, buffer[filled:])
+                    count = tls.read(size - filled, buffer[filled:])
                 except ssl.SSLWantReadError:
                     break
                 except ssl.SSLError:
@@ -297,9 +295,11 @@ class TlsStream:
                 if not self._midway:
                     # RFC 8446 section 6.1: say so before closing. The server's own close_notify
                     # is not waited for: that is the SSLWantReadError.
-                    with contextlib.suppress(OSError, ValueError), self._lock:
+                    with contextlib.suppress(OSError, ValueError):
                         self.tls.unwrap()
                     self._send_now()
+                if self._resumable is not None:
+                    self._resumable.thread = None
         finally:
             self._inner.close()
 
@@ -317,8 +317,7 @@ class TlsStream:
     def _decrypt(self, most: int, timeout: float | None) -> bytes | None:
         """Return decrypted bytes, none at the end; None where a whole record is not there yet."""
         try:
-            with self._lock:
-                data = self.tls.read(most)
+            data = self.tls.read(most)
         except ssl.SSLWantReadError:
             if self._outgoing.pending:
                 self._flush(timeout)
@@ -355,37 +354,44 @@ class TlsStream:
 
     def _remember(self) -> None:
         offer, self._offer = self._offer, None
-        if offer is not None:
-            self._resumable = _Resumable(self.tls, self._lock)
-            offer(self._resumable)
+        if offer is None:
+            return
+        resumable = _Resumable(self.tls)
+        if self.bound:
+            self._resumable = resumable
+            offer(resumable)
+            return
+        # Any thread may work on this connection when the session is asked for.
+        session = resumable()
+        if session is not None:
+            offer(lambda: session)
 
 
 class _Resumable:
-    """Gives the session of a connection, open or closed; holds nothing of the stream below."""
+    """Gives the session of a connection, open or closed; holds nothing of the stream below.
 
-    __slots__ = ("_lock", "tls")
+    Attributes:
+        thread: the only one that may ask, as the connection is its own: in another, OpenSSL may
+            replace the session while it is copied. None: the connection is closed.
+    """
 
-    def __init__(self, tls: ssl.SSLObject, lock: Any) -> None:
+    __slots__ = ("thread", "tls")
+
+    def __init__(self, tls: ssl.SSLObject) -> None:
         self.tls: ssl.SSLObject | None = tls
-        self._lock = lock
+        self.thread: int | None = threading.get_native_id()
 
     def __call__(self) -> ssl.SSLSession | None:
-        # Another thread may be about to replace the session: there may be one the next time.
-        if not self._lock.acquire(False):
+        tls = self.tls
+        if tls is None or self.thread not in (None, threading.get_native_id()):
             return None
-        try:
-            tls = self.tls
-            session = None if tls is None else tls.session
-            # In TLS 1.3 only a ticket can be resumed (RFC 8446 section 4.6.1); before, an id can.
-            if (
-                tls is not None
-                and session is not None
-                and (session.has_ticket or (session.id and tls.version() != "TLSv1.3"))
-            ):
-                return session
-            return None
-        finally:
-            self._lock.release()
+        session = tls.session
+        # In TLS 1.3 only a ticket can be resumed (RFC 8446 section 4.6.1); before, an id can.
+        if session is not None and (
+            session.has_ticket or (session.id and tls.version() != "TLSv1.3")
+        ):
+            return session
+        return None
 
 
 def _left(ends: float | None) -> float | None:

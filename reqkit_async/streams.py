@@ -68,7 +68,12 @@ class GeventStream:
 
     Args:
         sock: a connected, non-blocking, bare socket; the stream closes it.
+
+    Attributes:
+        bound: no other thread uses it; what is built upon it may rely on that.
     """
+
+    bound: Final = True
 
     __slots__ = (
         "__weakref__",

@@ -34,10 +34,10 @@ def no_contexts_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls, "_clients", {})
 
 
-def plain(server: ScriptedServer) -> StdlibStream:
+def plain(server: ScriptedServer, kind: type[StdlibStream] = StdlibStream) -> StdlibStream:
     sock = socket.create_connection((server.host, server.port), SECONDS)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return StdlibStream(sock)
+    return kind(sock)
 
 
 @contextlib.contextmanager
@@ -545,36 +545,64 @@ def test_a_session_is_for_one_place(scripted: Start, authority: Authority, ca_bu
     assert [reused("localhost", "proxy"), reused("localhost", "proxy")] == [False, True]
 
 
+class Bound(StdlibStream):
+    """A stream that one thread uses alone, as gevent's."""
+
+    bound = True
+
+
+@contextlib.contextmanager
+def bound(server: ScriptedServer, settings: TlsSettings) -> Iterator[TlsStream]:
+    below = plain(server, Bound)
+    stream = tls.secure(below, settings, "localhost", server.port, SECONDS)
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+def greet(stream: TlsStream) -> None:
+    stream.send_all(b"x", SECONDS)
+    exactly(stream, 1)
+
+
 def test_a_session_is_copied_when_one_asks(
     scripted: Start, authority: Authority, ca_bundle: str
 ) -> None:
     server = scripted(echo, tls=authority.server())
     settings = TlsSettings(verify=ca_bundle)
 
-    with secured(server, settings) as stream:
-        stream.send_all(b"x", SECONDS)
-        exactly(stream, 1)
+    with bound(server, settings) as stream:
+        greet(stream)
         [place] = client_for(settings).sessions._places.values()
         assert place.session is None
-        with secured(server, settings) as other:
+        with bound(server, settings) as other:
             assert other.session_reused
         assert place.session is not None
         assert place.source is None
 
 
-def test_no_session_is_copied_while_a_thread_works_on_it(
+def test_the_session_of_another_threads_own_connection_is_copied_once_it_is_closed(
     scripted: Start, authority: Authority, ca_bundle: str
 ) -> None:
     server = scripted(echo, tls=authority.server())
     settings = TlsSettings(verify=ca_bundle)
+    reused: list[bool] = []
 
-    with secured(server, settings) as stream:
-        stream.send_all(b"x", SECONDS)
-        exactly(stream, 1)
-        with stream._lock, secured(server, settings) as other:
-            assert not other.session_reused
-        with secured(server, settings) as other:
-            assert other.session_reused
+    def elsewhere() -> None:
+        with bound(server, settings) as other:
+            reused.append(other.session_reused)
+
+    def in_a_thread() -> None:
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+
+    with bound(server, settings) as stream:
+        greet(stream)
+        in_a_thread()
+    in_a_thread()
+    assert reused == [False, True]
 
 
 def test_the_session_of_a_failed_connection_is_not_resumed(
@@ -590,7 +618,7 @@ def test_the_session_of_a_failed_connection_is_not_resumed(
     server = scripted(handler, tls=authority.server())
     settings = TlsSettings(verify=ca_bundle)
     for _ in range(2):
-        with secured(server, settings) as stream:
+        with bound(server, settings) as stream:
             assert not stream.session_reused
             stream.send_all(b"x", SECONDS)
             exactly(stream, 1)
@@ -604,10 +632,9 @@ def test_a_session_keeps_no_dropped_stream(
 ) -> None:
     server = scripted(echo, tls=authority.server())
     settings = TlsSettings(verify=ca_bundle)
-    below = plain(server)
+    below = plain(server, Bound)
     stream = tls.secure(below, settings, "localhost", server.port, SECONDS)
-    stream.send_all(b"x", SECONDS)
-    exactly(stream, 1)
+    greet(stream)
     dropped = weakref.ref(below)
 
     del stream, below
