@@ -74,7 +74,8 @@ class _Ender:
     def __del__(self) -> None:
         global _last
         hub = self.hub
-        if _last is not None and _last.hub is hub:
+        last = _last  # read once: another thread may set it meanwhile
+        if last is not None and last.hub is hub:
             _last = None
         # What else clears a thread's locals, a fork or the interpreter's end, is another thread.
         if (
