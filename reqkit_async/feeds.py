@@ -49,11 +49,12 @@ class Job(Outcome):
         handle: gets the entry, where it was spawned.
         started: whether it was ever sent.
         done: whether its entry was made.
+        handled: whether the exception handler was asked for its entry.
     """
 
     __slots__ = (
-        "deadline", "done", "feed", "greenlet", "handle", "host", "index", "placed", "policy",
-        "prefetch", "retries", "started", "stop",
+        "deadline", "done", "feed", "greenlet", "handle", "handled", "host", "index", "placed",
+        "policy", "prefetch", "retries", "started", "stop",
     )  # fmt: skip
 
     #: Shadows the slot: always so in a batch.
@@ -75,7 +76,7 @@ class Job(Outcome):
         self.stop: BaseException | None = None
         self.handle: AsyncResult | None = None
         self.retries = 0
-        self.placed = self.started = self.done = False
+        self.placed = self.started = self.done = self.handled = False
 
 
 class Feed:

@@ -251,11 +251,16 @@ class Sender:
         return entry if error is None else self._handled(job, entry, error)
 
     def _handled(self, job: Job, entry: Any, error: Any) -> Any:
-        """Ask the exception handler for the entry of a failed request."""
+        """Ask the exception handler for the entry of a failed request: once, as its hooks run.
+
+        Where its greenlet was held up by them past the time that stopping may take, another has
+        made its entry meanwhile, or was stopped in the handler.
+        """
         call = job.feed.call
         handler = call.exception_handler
-        if handler is None or call.raise_errors:
+        if handler is None or call.raise_errors or job.handled or job.done:
             return entry
+        job.handled = True
         try:
             return handler(job.request, error)
         except Exception as raised:

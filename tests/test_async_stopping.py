@@ -339,6 +339,37 @@ def test_the_hooks_of_what_never_started_run_once_whatever_they_do(scripted: Sta
     assert len(handled) == 1052
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_handler_is_asked_once_where_a_hook_outlasts_the_stop(
+    size: int, scripted: Start
+) -> None:
+    """A hook that cannot be stopped keeps nobody: its entry is made without it, and only once."""
+    url = scripted(stuck)("/wait")
+    release, left = gevent.event.Event(), gevent.event.Event()
+
+    def hook(response: Any) -> None:
+        try:
+            release.wait()
+        except BaseException:
+            release.wait()
+        gevent.spawn(left.set)  # when the rest of the greenlet that is here has run
+
+    handled: list[Any] = []
+
+    def handler(request: Any, error: Any) -> str:
+        handled.append(request)
+        return "handled"
+
+    # With one place, the second one never starts.
+    requests = [reqkit_async.get(url), reqkit_async.get(url, callback=hook)]
+    found = reqkit_async.map(requests, size=size, timeout=0.1, exception_handler=handler)
+    assert found == ["handled"] * 2
+    assert Counter(map(id, handled)) == Counter(map(id, requests))
+    release.set()
+    assert left.wait(20)
+    assert Counter(map(id, handled)) == Counter(map(id, requests))
+
+
 def test_others_get_their_turn_while_very_many_entries_are_made(scripted: Start) -> None:
     pool = reqkit_async.Pool(2, timeout=0.2)
     requests = [reqkit_async.get(scripted(stuck)("/wait"))] * 5000
