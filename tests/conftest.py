@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,6 +22,25 @@ from servers.wsgi import WSGIServer
 
 #: What a client may take from its environment, and these tests must not (proxies aside).
 ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC")
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass over what pytest has collected: thousands of tests, never freed.
+
+    Each of the full collections that tests ask for, or cause, takes half a second else.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """Let interrupts through, to the programs that tests start too.
+
+    A shell has what it runs in the background ignore them.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
