@@ -43,6 +43,9 @@ class Stream(Protocol):
     def wait_readable(self, timeout: float | None) -> None:
         """Wait, where it is cheaper than to try first, until `receive` has something to give."""
 
+    def receive_next(self, most: int, timeout: float | None) -> bytes:
+        """As `wait_readable` and then `receive`: for what cannot be there yet."""
+
     def receive(self, most: int, timeout: float | None) -> bytes:
         """Wait for bytes and return up to ``most`` of them; none mean that the peer has ended."""
 

@@ -331,7 +331,10 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 forwarded = proxy if route.forwarding else None
         head, block = head_of(request, target, forwarded)
         network = current()
-        pool = self._manager().pool(network)
+        manager = self.poolmanager
+        if type(manager) is not PoolManager:
+            manager = self._manager()
+        pool = manager.pool(network)
         started = clock()
         times: Times | None = None
         place: Semaphore | None = None
@@ -341,7 +344,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         connection: Connection | None = None
         lost: ConnectionGone | None = None
         try:
-            connection = pool.acquire(key)
+            connection = pool.acquire(key, started if place is None else clock())
             if connection is None:
                 times = Times(started)
                 connection = self._connect(key, route, request, network, limits, deadline, times)

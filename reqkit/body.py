@@ -62,6 +62,7 @@ class ReadableBody:
     _raw: Any
     _streamed: bool
     _received: int
+    _headers: Any
     _encoding: str | None
     _found_encoding: bool
     _text: str | None
@@ -170,7 +171,13 @@ class ReadableBody:
         if self._streamed or (self._raw is not None and self._raw_ended()):
             raise self._consumed()
         if whole is not None:
-            if self.max_content_size is None and self._field("content-encoding") is None:
+            said = self._said
+            if (
+                said is not None
+                and "content-encoding" not in said
+                and self._headers is None  # which may have been changed
+                and self.max_content_size is None
+            ):
                 self._received = len(whole)
             else:
                 whole = self._decode_whole(whole)

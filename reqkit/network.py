@@ -186,6 +186,8 @@ class StdlibStream:
             self._limit(timeout)
         return self.sock.recv(most)
 
+    receive_next = receive
+
     def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         """As `receive`, into a buffer."""
         if timeout != self._timeout:
@@ -211,22 +213,25 @@ class StdlibStream:
             self.sock.close()
 
 
-# Raised by one in a child process, so that no connection of its parent's is used there.
-_generation = 0
+class _Forks:
+    """Counts the forks between this process and the first one."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+#: Counted in a child process, so that no connection of its parent's is used there.
+forks: Final = _Forks()
 
 
 def _forked() -> None:
-    global _generation
-    _generation += 1
+    forks.count += 1
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
-
-
-def generation() -> int:
-    """Return how many forks lie between this process and the first one."""
-    return _generation
 
 
 #: The class of sockets that block their thread alone; None where it was replaced before.
@@ -246,8 +251,8 @@ class StdlibNetwork:
         """
         kind = socket.socket
         if kind is _PLAIN:
-            return _generation
-        return _generation, kind, threading.get_native_id()
+            return forks.count
+        return forks.count, kind, threading.get_native_id()
 
     def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
         """Look a name up, in a thread of its own where a limit is set (getaddrinfo has none)."""
@@ -399,9 +404,8 @@ STDLIB: Final = StdlibNetwork()
 _current: contextvars.ContextVar[Network] = contextvars.ContextVar("reqkit_network", default=STDLIB)
 
 
-def current() -> Network:
-    """Return the network of the code that runs now."""
-    return _current.get()
+#: Return the network of the code that runs now.
+current: Final[Callable[[], Network]] = _current.get
 
 
 @contextlib.contextmanager

@@ -57,8 +57,13 @@ class ConnectionPool:
     def __len__(self) -> int:
         return self._count
 
-    def acquire(self, key: Hashable) -> Connection | None:
-        """Return a kept connection that is still good, or None. Never blocks."""
+    def acquire(self, key: Hashable, now: float) -> Connection | None:
+        """Return a kept connection that is still good, or None. Never blocks.
+
+        Args:
+            key: what it may serve.
+            now: the time, in monotonic seconds.
+        """
         while True:
             with self._lock:
                 kept = self._idle.get(key)
@@ -69,10 +74,7 @@ class ConnectionPool:
                 if not kept and len(self._idle) > 1:
                     del self._idle[key]
             # Bytes on an idle connection are nobody's answer, and an end is an end.
-            if (
-                clock() - connection.idle_since < IDLE_SECONDS
-                and not connection.stream.is_readable()
-            ):
+            if now - connection.idle_since < IDLE_SECONDS and not connection.stream.is_readable():
                 return connection
             connection.close()
 
@@ -81,7 +83,7 @@ class ConnectionPool:
         if self.closed or not connection.is_reusable():
             connection.close()
             return
-        connection.idle_since = clock()
+        connection.idle_since = now = clock()
         surplus: list[Connection] | None = None
         key = connection.key
         with self._lock:
@@ -108,8 +110,8 @@ class ConnectionPool:
                 extra.close()
         if not self._scheduled:
             self._scheduled = self._network.later(IDLE_SECONDS, self._sweep_later)
-            if not self._scheduled and connection.idle_since - self._swept > 1.0:
-                self.sweep(connection.idle_since)
+            if not self._scheduled and now - self._swept > 1.0:
+                self.sweep(now)
 
     def _oldest(self) -> Connection:
         """Take out the least recently used connection of the key that was idle for longest."""

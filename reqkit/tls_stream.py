@@ -84,7 +84,7 @@ class TlsStream:
         self._failed = False
         #: A send has begun and not ended: where in a record it stopped, nobody knows.
         self._midway = False
-        self._generation = network.generation()
+        self._generation = network.forks.count
         #: Used by the thread that made it alone.
         self.bound = bool(getattr(inner, "bound", False))
 
@@ -204,6 +204,12 @@ class TlsStream:
         if not (self._kept or self._incoming.pending or self.tls.pending()):
             self._inner.wait_readable(timeout)
 
+    def receive_next(self, most: int, timeout: float | None) -> bytes:
+        """As `wait_readable` and then `receive`."""
+        if not (self._kept or self._incoming.pending or self.tls.pending()):
+            self._inner.wait_readable(timeout)
+        return self.receive(most, timeout)
+
     def receive(self, most: int, timeout: float | None) -> bytes:
         """Wait for bytes and return up to ``most`` of them; none mean that the peer has ended.
 
@@ -290,7 +296,7 @@ class TlsStream:
         """Close it and the stream below. Never raises, never waits, and may be called again."""
         try:
             # A forked child must not write to its parent's connection.
-            if self._generation == network.generation():
+            if self._generation == network.forks.count:
                 self._generation = -1
                 if not self._midway:
                     # RFC 8446 section 6.1: say so before closing. The server's own close_notify

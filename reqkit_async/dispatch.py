@@ -209,7 +209,8 @@ class Pool:
                         feed.changed.wait()
                     continue
                 self._workers.arrange()  # there is room for one more
-                reporter.step()
+                if reporter is not SILENT:
+                    reporter.step()
                 entry = taken[1]
                 if call.raise_errors and getattr(entry, "error", None) is not None:
                     raise entry.error

@@ -26,7 +26,7 @@ from gevent.monkey import get_original
 from gevent.resolver.thread import Resolver as GeventThreadResolver
 
 from reqkit.locks import IMPORTING
-from reqkit.network import Address, generation, numeric_address
+from reqkit.network import Address, forks, numeric_address
 
 from .hubs import Hub, current_hub
 
@@ -287,7 +287,7 @@ class _Threads:
     IDLE: Final = 5.0
 
     def __init__(self) -> None:
-        self.generation = generation()
+        self.generation = forks.count
         self._start: Any = get_original("_thread", "start_new_thread")
         new_lock: Any = get_original("_thread", "allocate_lock")
         self._lock = new_lock()
@@ -357,6 +357,6 @@ _shared: _Threads | None = None
 
 def _threads() -> _Threads:
     global _shared
-    if _shared is None or _shared.generation != generation():
+    if _shared is None or _shared.generation != forks.count:
         _shared = _Threads()  # a forked process has none of its parent's threads
     return _shared

@@ -313,10 +313,14 @@ class Iterated(Feed):
 
         Runs the caller's iterable, which may switch greenlets.
         """
-        if not self.ready:
-            return None
         iterator = self._iterator
-        assert iterator is not None
+        if (  # as `ready` has it
+            iterator is None
+            or self.puller is not None
+            or self._pulled - self._handed >= self._bound
+            or self.stopped
+        ):
+            return None
         self.puller = getcurrent()
         try:
             request = next(iterator, _NOTHING)
@@ -360,9 +364,13 @@ class Unordered(Iterated):
         super().__init__(call, iterator, bound)
         self._entries: deque[tuple[int, Any]] = deque()
 
-    def _put(self, job: Job, entry: Any) -> None:
-        self._entries.append((job.index, entry))
-        self.changed.set()
+    def finish(self, job: Job, entry: Any) -> None:
+        """Take a job's entry; the first one counts."""
+        if not job.done:
+            job.done = True
+            self.outstanding -= 1
+            self._entries.append((job.index, entry))
+            self.changed.set()
 
     def take(self) -> tuple[int, Any] | None:
         """Hand over the next entry with its index, or None where there is none yet."""

@@ -9,6 +9,7 @@ import contextlib
 import math
 import sys
 import weakref
+from collections.abc import Hashable
 from heapq import heapify, heappop, heappush
 from time import monotonic as clock
 from typing import Any, Final, Protocol
@@ -18,9 +19,12 @@ from gevent.hub import get_hub
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
-from reqkit.network import generation
+from reqkit.network import forks
 
-__all__ = ["EXPIRED", "LIBEV_LOOPS", "NEVER", "Expiries", "Expiring", "Hub", "current_hub"]
+__all__ = [
+    "EXPIRED", "LIBEV_LOOPS", "NEVER", "Expiries", "Expiring", "Hub", "current_hub",
+    "current_scope",
+]  # fmt: skip
 
 NEVER: Final = math.inf
 
@@ -48,7 +52,7 @@ class Hub:
 
     def __init__(self, hub: Any) -> None:
         self.hub = hub
-        self.generation = generation()
+        self.generation = forks.count
         self.scope = (self.generation, object())
         self.expiries = Expiries(hub)
 
@@ -97,14 +101,14 @@ def current_hub() -> Hub:
     global _last
     kept: Hub | None = _last
     # Most greenlets have their hub for a parent, which is sooner asked than what a thread's is.
-    if kept is not None and kept.hub is getcurrent().parent and kept.generation == generation():
+    if kept is not None and kept.hub is getcurrent().parent and kept.generation == forks.count:
         return kept
     hub = get_hub()
     kept = _local.current
-    if kept is not None and kept.hub is hub and kept.generation == generation():
+    if kept is not None and kept.hub is hub and kept.generation == forks.count:
         _last = kept
         return kept
-    if generation():
+    if forks.count:
         # A plain os.fork(), as multiprocessing does it, tells gevent's loop nothing. To tell it
         # twice does no harm.
         gevent.reinit(hub)
@@ -114,6 +118,14 @@ def current_hub() -> Hub:
             _local.ender.hub = None
         _local.ender = _Ender(hub)
     return kept
+
+
+def current_scope() -> Hashable:
+    """Return the scope of connections made now: that of `current_hub`."""
+    kept = _last
+    if kept is not None and kept.hub is getcurrent().parent and kept.generation == forks.count:
+        return kept.scope
+    return current_hub().scope
 
 
 class Expiring(Protocol):

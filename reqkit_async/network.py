@@ -9,7 +9,7 @@ fork; a connection never leaves the hub that made it (`GeventNetwork.scope`).
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic as clock
 from typing import Any
 
@@ -28,7 +28,7 @@ from reqkit.network import (
 )
 
 from .dns import DNSCache, Resolver
-from .hubs import current_hub
+from .hubs import current_hub, current_scope
 from .streams import GeventStream, new_socket
 
 __all__ = ["GEVENT", "GeventNetwork", "GeventStream"]
@@ -49,9 +49,8 @@ class GeventNetwork:
         #: Whatever adapters say: a batch over many hosts reuses what it has.
         self.most_idle = 100
 
-    def scope(self) -> Hashable:
-        """Name this thread's hub in this process: a connection serves no other."""
-        return current_hub().scope
+    #: Names this thread's hub in this process: a connection serves no other.
+    scope = staticmethod(current_scope)
 
     def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
         """Look a name up; look-ups of one name are shared and kept for a short while."""

@@ -216,7 +216,12 @@ class Stats:
                 self.statuses[status] = 1
         headed = response._headed
         if headed is not None and error is None:
-            self.latency.add(headed - response._started)
+            # As `Latency.add` does it: a call less for each request.
+            latency = self.latency
+            recent = latency._recent
+            recent.append(headed - response._started)
+            if len(recent) > _EXACT:
+                latency._classify()
         else:
             self._add_unusual(response, error)
         if response._history:

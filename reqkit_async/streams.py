@@ -27,7 +27,7 @@ from gevent.hub import get_hub
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
-from reqkit.network import Address, SocketOptions, generation
+from reqkit.network import Address, SocketOptions, forks
 
 from .hubs import EXPIRED, LIBEV_LOOPS, NEVER, current_hub
 
@@ -172,7 +172,7 @@ class GeventStream:
             raise RuntimeError(
                 f"the greenlet was switched to while it waited for a connection: got {woken_by!r}"
             )
-        if self._generation != generation():
+        if self._generation != forks.count:
             # A copy of a greenlet of the parent process: what came is the parent's.
             raise OSError(errno.EBADF, "the connection belongs to the parent process")
 
@@ -212,6 +212,17 @@ class GeventStream:
             self.wait_writable(timeout)
             with contextlib.suppress(BlockingIOError):
                 rest = rest[self._send(rest) :]
+
+    def receive_next(self, most: int, timeout: float | None) -> bytes:
+        """As `receive`, where nothing can be there yet: waits first.
+
+        To try costs a system call and an exception, which is more than to wait.
+        """
+        self._wait(self._reads, timeout)
+        try:
+            return self._recv(most)
+        except BlockingIOError:
+            return self.receive(most, timeout)
 
     def receive(self, most: int, timeout: float | None) -> bytes:
         """Wait for bytes and return up to ``most`` of them."""

@@ -350,7 +350,7 @@ def test_a_forked_child_says_nothing_on_its_parents_connection(
     sent: list[bytes] = []
 
     with secured(server, TlsSettings(verify=ca_bundle)) as stream:
-        monkeypatch.setattr(network, "_generation", network.generation() + 1)
+        monkeypatch.setattr(network.forks, "count", network.forks.count + 1)
         monkeypatch.setattr(
             StdlibStream, "send_all", lambda self, data, timeout: sent.append(bytes(data))
         )

@@ -31,6 +31,9 @@ _TIMED: Final = 16384
 _MOST_INTERIM: Final = 32
 
 
+_NO_HEAD: Final = AnswerHead(11, 0, "", "", {})
+
+
 class ConnectionGone(ConnectionResetError):
     """The peer had closed a kept connection before a byte of the answer came.
 
@@ -59,12 +62,15 @@ class Connection:
     """
 
     __slots__ = (
+        "_block",
         "_chunks",
-        "_expected",
         "_fault",
+        "_head",
         "_keep",
         "_kind",
         "_left",
+        "_length",
+        "_method",
         "_rest",
         "beside",
         "ended",
@@ -90,7 +96,11 @@ class Connection:
         self._keep = True
         self._kind = Framing.NONE
         self._left = 0
-        self._expected = 0
+        self._length = 0
+        #: The last head: its bytes, what they say, and the method that it answered.
+        self._block = b""
+        self._head: AnswerHead = _NO_HEAD
+        self._method = ""
         self._fault = ""
         self._rest = b""
         self._chunks: ChunkedReader | None = None
@@ -195,11 +205,9 @@ class Connection:
             TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
         """
         self.phase = "wait"
-        stream = self.stream
         timeout = limit if deadline is None else deadline.left(limit, "wait")
         try:
-            stream.wait_readable(timeout)
-            data = stream.receive(_READ, timeout)
+            data = self.stream.receive_next(_READ, timeout)
         except ConnectionResetError as error:
             if self.served:
                 raise ConnectionGone(unsent=False) from error
@@ -216,14 +224,26 @@ class Connection:
         if end < 4:
             end = find_end(data, 0)  # which looks whether it can become a head
             data, end = self._read_on(data, limit, deadline)
-        head = parse_head(data if end == len(data) else data[:end])
-        if head.status < 200:
-            head, data, end = self._skip_interim(head, data, end, limit, deadline)
-        kind, length = framing_of(method, head)
+        block = data if end == len(data) else data[:end]
+        if block == self._block and method == self._method:
+            # Said once more, which is not read again. That it may be kept was found then, too.
+            head = self._head
+            kind = self._kind
+            length = self._length
+        else:
+            head = parse_head(block)
+            if head.status < 200:
+                head, data, end = self._skip_interim(head, data, end, limit, deadline)
+                block = b""
+            kind, length = framing_of(method, head)
+            if self._keep:
+                self._keep = keeps_alive(head)
+            self._head = head
+            self._kind = kind
+            self._length = length
+            self._block = block
+            self._method = method
         self.served += 1
-        self._kind = kind
-        if self._keep:
-            self._keep = keeps_alive(head)
         if kind == _BY_LENGTH:
             have = len(data) - end
             if have >= length:
@@ -231,7 +251,7 @@ class Connection:
                 stop = end + length
                 self._rest = data[stop:] if have > length else b""
                 return head, (data[end:stop] if length else b"")
-            self._left = self._expected = length
+            self._left = length
         elif kind == Framing.NONE:
             self.ended = True
             self._rest = data[end:]
@@ -327,9 +347,9 @@ class Connection:
             data = self.stream.receive(most, timeout)
         if self._kind == Framing.LENGTH:
             if not data:
-                got = self._expected - self._left
+                got = self._length - self._left
                 raise ChunkedEncodingError(
-                    f"the body broke off: {got} of {self._expected} bytes came before the server"
+                    f"the body broke off: {got} of {self._length} bytes came before the server"
                     " closed the connection"
                 )
             self._left -= len(data)

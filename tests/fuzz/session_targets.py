@@ -67,6 +67,8 @@ class Wire:
             self.pieces.insert(0, piece[most:])
         return piece[:most]
 
+    receive_next = receive
+
     def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         piece = self.receive(len(buffer), timeout)
         buffer[: len(piece)] = piece

@@ -41,6 +41,8 @@ class FakeStream:
             self.pieces.insert(0, piece[most:])
         return piece[:most]
 
+    receive_next = receive
+
     def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         piece = self.receive(len(buffer), timeout)
         buffer[: len(piece)] = piece
