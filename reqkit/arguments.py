@@ -36,7 +36,8 @@ def request_after_hooks(session: Session | None, args: dict[str, Any], callback:
     told = _told_to_args_hooks(session, args)
     result = dispatch_hook("args", merged["args"], shown, errors, **told)
     request = Request(**result, session=session, callback=callback)
-    request._hook_errors = errors or None
+    if errors:
+        request.say().hook_errors = errors
     return request
 
 

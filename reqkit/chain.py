@@ -76,14 +76,15 @@ class Chain:
         self.errors: list[Exception] | None = None
         if deadline is None and terms.timeouts.total is not None:
             deadline = Deadline(terms.timeouts.total, terms.network.clock)
+        said = request._said
         if prefetch is None:
-            prefetch = request.prefetch
-        if prefetch is None:
-            prefetch = terms.session.prefetch
+            prefetch = said.prefetch
+            if prefetch is None:
+                prefetch = terms.session.prefetch
         if prefetch is not False and prefetch not in (True, False):
             raise TypeError(f"prefetch (or stream) is {told(prefetch)}: expected True or False")
         self.prefetch = prefetch
-        follow = request.allow_redirects
+        follow = said.allow_redirects
         if follow is None:
             follow = request.method not in ("HEAD", "head", "Head")
         elif follow not in (True, False):

@@ -79,11 +79,16 @@ class Preparing(Defaults):
 
     def _default_pairs(self, config: Settings) -> Pairs:
         """Return the base headers with this session's on top: the same until either changes."""
-        base: Pairs = config.base_headers.pairs()
+        # What `pairs` would return, without the calls: this is asked for each message.
+        base = config.base_headers._pairs
+        if base is None:
+            base = config.base_headers.pairs()
         headers = self._headers
         if headers is None:
             return base
-        own = headers.pairs()
+        own = headers._pairs
+        if own is None:
+            own = headers.pairs()
         if not own:
             return base
         merged = self._merged
@@ -102,7 +107,8 @@ class Preparing(Defaults):
             raise InvalidHeader("no method was given: expected a name such as 'GET'")
         else:
             prepared.prepare_method(method)
-        params = request._params
+        said = request._said
+        params = said.params
         if self.params:
             params = merge(self.params, params)
         elif params:
@@ -110,38 +116,44 @@ class Preparing(Defaults):
         target = prepared._target = prepare_url(request.url, params, prepared._encode)
         prepared.url = target.url
         pairs = self._default_pairs(config)
-        if request._headers:
-            pairs = _merged_pairs(pairs, request._headers)
+        if said.headers:
+            pairs = _merged_pairs(pairs, said.headers)
         prepared._pairs = pairs
         if not config.keep_alive and "connection" not in prepared.headers:
             prepared.headers["Connection"] = "close"
-        if request._cookies is not None or self._cookies is not None:
-            given = _given_cookies(request._cookies)
-            removed = left_out(request._cookies)
+        if self._cookies is not None or said.cookies is not None:
+            given = _given_cookies(said.cookies)
+            removed = left_out(said.cookies)
             if chain is not None:
                 chain.cookies = given
                 chain.removed = removed
             self._write_cookies(prepared, given, target.origin, removed)
-        data = request.data
-        if data is not None or request.files or request.json is not None:
-            prepared.prepare_body(data, request.files, request.json)
+        data = said.data
+        if data is not None or said.files or said.json is not None:
+            prepared.prepare_body(data, said.files, said.json)
         elif method != "GET" and prepared.method != "HEAD":
             prepared.prepare_content_length(None)
-        if self._hooks or request._hooks or request.callback is not None:
+        if self._hooks or said.hooks or said.callback is not None:
             prepared._hooks = self._hooks_for(request)
-        auth = self._auth_for(request, target, config)
-        if auth is not None:
-            prepared.apply_auth(auth)
+        if (
+            said.auth is not None
+            or self.auth is not None
+            or target.userinfo is not None
+            or (config.trust_env and environment.has_netrc())
+        ):
+            auth = self._auth_for(request, target, config)
+            if auth is not None:
+                prepared.apply_auth(auth)
         return prepared
 
     def _auth_for(self, request: Request, target: Target, config: Settings) -> Any:
         """Return the auth that counts: the call's, the session's, the URL's, netrc's."""
-        auth = request.auth
+        auth = request._said.auth
         if auth is None:
             auth = self.auth
         if auth is None:
             auth = target.userinfo
-        if auth is None and config.trust_env and environment.has_netrc():
+        if auth is None and config.trust_env:
             auth = environment.netrc_credentials(target.host)
             if auth is not None and (
                 _has_authorization(request, self) or "authorization" in config.base_headers
@@ -174,21 +186,24 @@ class Preparing(Defaults):
     def _hooks_for(self, request: Request) -> Hooks | None:
         """Return the session's and the request's hooks, the callback last."""
         hooks: Hooks | None = None
-        if self._hooks or request._hooks:
-            hooks = merge_hooks(self._hooks, request._hooks)
-        if request.callback is not None:
+        said = request._said
+        if self._hooks or said.hooks:
+            hooks = merge_hooks(self._hooks, said.hooks)
+        if said.callback is not None:
             hooks = hooks or Hooks()
-            hooks.register("response", request.callback)
+            hooks.register("response", said.callback)
         return hooks
 
     def _response_hooks(self, request: Request) -> list[Hook]:
         """Return the response hooks alone, of a request that was never prepared."""
-        if request._hooks or not (request.callback is None or callable(request.callback)):
+        said = request._said
+        callback = said.callback
+        if said.hooks or not (callback is None or callable(callback)):
             hooks = self._hooks_for(request)
             return [] if hooks is None else hooks["response"]
         found = list(self._hooks["response"]) if self._hooks else []
-        if request.callback is not None:
-            found.append(request.callback)
+        if callback is not None:
+            found.append(callback)
         return found
 
 
@@ -202,7 +217,7 @@ def _given_cookies(cookies: Any) -> CookieJar | None:
 
 def _has_authorization(request: Request, session: Preparing) -> bool:
     """Tell whether an Authorization header was set by hand."""
-    for headers in (request._headers, session._headers):
+    for headers in (request._said.headers, session._headers):
         if headers:
             names = (
                 headers.keys() if isinstance(headers, Mapping) else [pair[0] for pair in headers]

@@ -44,6 +44,73 @@ class _OfAnswers:
         )
 
 
+class Said:
+    """What a request says beside its method and URL, by the names of its attributes.
+
+    Most requests of a batch say nothing: they share `NOTHING_SAID`, so that they are light and
+    are told from others at one look.
+    """
+
+    __slots__ = (
+        "allow_redirects", "auth", "callback", "cert", "config", "cookies", "data", "files",
+        "headers", "hook_errors", "hooks", "json", "params", "prefetch", "proxies", "timeout",
+        "verify",
+    )  # fmt: skip
+
+    allow_redirects: bool | None
+    auth: Any
+    callback: Hook | None
+    cert: Any
+    config: Mapping[str, Any] | None
+    cookies: Any
+    data: Any
+    files: Any
+    headers: Any
+    #: What ``args`` hooks raised when the arguments were taken.
+    hook_errors: list[Exception] | None
+    hooks: Hooks | None
+    json: Any
+    params: Any
+    prefetch: bool | None
+    proxies: Mapping[str, str | None] | None
+    timeout: Any
+    verify: Any
+
+    def copy(self) -> Said:
+        """Return a copy, to be changed."""
+        copied = Said()
+        for name in Said.__slots__:
+            setattr(copied, name, getattr(self, name))
+        return copied
+
+
+def _nothing_said() -> Said:
+    nothing = Said()
+    for name in Said.__slots__:
+        setattr(nothing, name, None)
+    nothing.timeout = UNSET
+    return nothing
+
+
+#: Never changed.
+NOTHING_SAID: Final = _nothing_said()
+
+
+class _Setting:
+    """An attribute of a request that is a part of what it says."""
+
+    __slots__ = ("name",)
+
+    def __set_name__(self, kind: type[Request], name: str) -> None:
+        self.name = name
+
+    def __get__(self, request: Request | None, kind: type[Request]) -> Any:
+        return self if request is None else getattr(request._said, self.name)
+
+    def __set__(self, request: Request, value: Any) -> None:
+        setattr(request.say(), self.name, value)
+
+
 class Request:
     """A request that was not sent yet.
 
@@ -63,34 +130,27 @@ class Request:
         TypeError: an argument that does not exist; the text has the nearest one.
     """
 
-    __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_cookies",
-        "_headers",
-        "_hook_errors",
-        "_hooks",
-        "_params",
-        "allow_redirects",
-        "auth",
-        "callback",
-        "cert",
-        "config",
-        "data",
-        "files",
-        "json",
-        "method",
-        "prefetch",
-        "proxies",
-        "response",
-        "session",
-        "timeout",
-        "url",
-        "verify",
-    )
+    __slots__ = ("__dict__", "__weakref__", "_said", "method", "response", "session", "url")
 
     #: The `Response` of the last time that it was sent, or None.
     response: Response | None
+    #: Shared by many: `say` returns one to be changed.
+    _said: Said
+
+    allow_redirects = _Setting()
+    auth = _Setting()
+    callback = _Setting()
+    cert = _Setting()
+    config = _Setting()
+    #: The request's own cookies: a dictionary or a jar, or None.
+    cookies = _Setting()
+    data = _Setting()
+    files = _Setting()
+    json = _Setting()
+    prefetch = _Setting()
+    proxies = _Setting()
+    timeout = _Setting()
+    verify = _Setting()
 
     def __init__(
         self,
@@ -121,73 +181,80 @@ class Request:
             raise unknown("Request", others)
         self.method = method
         self.url = url
+        self.session = session
+        self.response = None
+        if (
+            headers is None and files is None and data is None and params is None and auth is None
+            and cookies is None and hooks is None and json is None and timeout is UNSET
+            and allow_redirects is None and proxies is None and verify is None and cert is None
+            and config is None and prefetch is None and stream is None and callback is None
+        ):  # fmt: skip
+            self._said = NOTHING_SAID
+            return
+        said = self._said = Said()
         # What is changed here later is no business of the caller's dictionaries.
-        self._headers = headers if headers is None else _own(headers)
-        self.files = files if files is None else _own(files)
-        self.data = data if data is None else _own(data)
-        self._params = params if params is None else _own(params)
-        self.auth = auth
-        self._cookies = cookies if cookies is None else _own(cookies)
-        self._hooks = None if hooks is None else Hooks(hooks)
-        #: What ``args`` hooks raised when the arguments were taken.
-        self._hook_errors: list[Exception] | None = None
-        self.json = json
-        self.timeout = timeout
-        self.allow_redirects = allow_redirects
-        self.proxies = proxies if proxies is None else _own(proxies)
-        self.verify = verify
-        self.cert = cert
-        self.config = config if config is None else _own(config)
+        said.headers = headers if headers is None else _own(headers)
+        said.files = files if files is None else _own(files)
+        said.data = data if data is None else _own(data)
+        said.params = params if params is None else _own(params)
+        said.auth = auth
+        said.cookies = cookies if cookies is None else _own(cookies)
+        said.hooks = None if hooks is None else Hooks(hooks)
+        said.hook_errors = None
+        said.json = json
+        said.timeout = timeout
+        said.allow_redirects = allow_redirects
+        said.proxies = proxies if proxies is None else _own(proxies)
+        said.verify = verify
+        said.cert = cert
+        said.config = config if config is None else _own(config)
         if stream is not None:  # what is neither True nor False is refused when it is sent
             prefetch = not stream if stream in (True, False) else stream
-        self.prefetch = prefetch
-        self.session = session
-        self.callback = callback
-        self.response = None
+        said.prefetch = prefetch
+        said.callback = callback
+
+    def say(self) -> Said:
+        """Return what the request says, to be changed."""
+        said = self._said
+        if said is NOTHING_SAID:
+            said = self._said = said.copy()
+        return said
 
     # Dictionaries are made when they are asked for: a hundred thousand unsent requests are light.
 
     @property
     def headers(self) -> Any:
         """The request's own headers, a dictionary."""
-        if self._headers is None:
-            self._headers = {}
-        return self._headers
+        if self._said.headers is None:
+            self.say().headers = {}
+        return self._said.headers
 
     @headers.setter
     def headers(self, value: Any) -> None:
-        self._headers = value
+        self.say().headers = value
 
     @property
     def params(self) -> Any:
         """The query: a dictionary, a list of pairs, or a str."""
-        if self._params is None:
-            self._params = {}
-        return self._params
+        if self._said.params is None:
+            self.say().params = {}
+        return self._said.params
 
     @params.setter
     def params(self, value: Any) -> None:
-        self._params = value
-
-    @property
-    def cookies(self) -> Any:
-        """The request's own cookies: a dictionary or a jar, or None."""
-        return self._cookies
-
-    @cookies.setter
-    def cookies(self, value: Any) -> None:
-        self._cookies = value
+        self.say().params = value
 
     @property
     def hooks(self) -> Hooks:
         """The request's own hooks: a list for each name."""
-        if self._hooks is None:
-            self._hooks = Hooks()
-        return self._hooks
+        hooks = self._said.hooks
+        if hooks is None:
+            hooks = self.say().hooks = Hooks()
+        return hooks
 
     @hooks.setter
     def hooks(self, value: Any) -> None:
-        self._hooks = None if value is None else Hooks(value)
+        self.say().hooks = None if value is None else Hooks(value)
 
     @property
     def stream(self) -> bool | None:
@@ -266,15 +333,14 @@ class Request:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The answer stays behind: it may hold a connection.
-        state = {
-            name: getattr(self, name)
-            for name in Request.__slots__
-            if name not in ("__dict__", "__weakref__", "response", "timeout", "_hook_errors")
+        said = {
+            name: value
+            for name in Said.__slots__
+            if (value := getattr(self._said, name)) is not getattr(NOTHING_SAID, name)
+            and name != "hook_errors"
         }
-        if self.timeout is not UNSET:
-            state["timeout"] = self.timeout
-        state.update(self.__dict__)
-        return _rebuild, (type(self), state)
+        state = {"method": self.method, "url": self.url, "session": self.session, **self.__dict__}
+        return _rebuild, (type(self), state, said)
 
 
 for _name in _OF_ANSWERS:
@@ -286,10 +352,12 @@ def _own(given: Any) -> Any:
     return given.copy() if type(given) is dict else given
 
 
-def _rebuild(kind: type[Request], state: dict[str, Any]) -> Request:
+def _rebuild(kind: type[Request], state: dict[str, Any], said: dict[str, Any]) -> Request:
     request = kind.__new__(kind)
-    request.response = request._hook_errors = None
-    request.timeout = UNSET
+    request.response = None
+    request._said = NOTHING_SAID
     for name, value in state.items():
         setattr(request, name, value)
+    for name, value in said.items():
+        setattr(request.say(), name, value)
     return request

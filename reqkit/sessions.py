@@ -340,7 +340,7 @@ class Session(Preparing, Stepping):
         outcome.response = outcome.error = None
         chain: Chain | None = None
         try:
-            config = self._settings(request.config)
+            config = self._settings(request._said.config)
             outcome.safe = config.safe_mode
             terms = terms_of(self, request, config)
             chain = outcome.chain = Chain(terms, request, prefetch, deadline)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from . import environment
 from .network import Network, current
 from .prepare import Policy, PreparedRequest
+from .request import NOTHING_SAID
 from .routes import check_proxies
 from .settings import UNSET, Settings
 from .timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
@@ -55,15 +56,16 @@ class Terms:
         #: What a subclass of the session has its own of.
         self.own_steps = session._own_steps
         self.config = config
-        timeout = request.timeout
+        said = request._said
+        timeout = said.timeout
         self.timeouts = session._timeouts if timeout is UNSET else Timeouts.of(timeout)
-        verify = request.verify
+        verify = said.verify
         if verify is None:
             verify = session._verify
         if verify is not None and verify is not True:
             check_verify(verify)
         self.verify = verify
-        cert = request.cert
+        cert = said.cert
         if cert is None:
             cert = session._cert
         if cert is not None:
@@ -72,11 +74,11 @@ class Terms:
         self.proxies: Mapping[str, str | None] | None = session.proxies or None
         if self.proxies:
             check_proxies(self.proxies)
-        if request.proxies:
-            check_proxies(request.proxies)
-            self.proxies = {**(self.proxies or {}), **request.proxies}
+        if said.proxies:
+            check_proxies(said.proxies)
+            self.proxies = {**(self.proxies or {}), **said.proxies}
         self.kept: tuple[int, int] | None = None
-        if request.config and not _POOL_SIZES.isdisjoint(request.config):
+        if said.config and not _POOL_SIZES.isdisjoint(said.config):
             self.kept = (config.pool_connections, config.pool_maxsize)
         self.allow_address = session._allow_address
         #: Whether an exchange without a deadline needs a policy.
@@ -87,7 +89,7 @@ class Terms:
             or self.allow_address is not None
         )
         #: Whether auth was given, so that credentials found elsewhere do not count.
-        self.asked = request.auth is not None or session.auth is not None
+        self.asked = said.auth is not None or session.auth is not None
         self.network: Network = current()
 
     def policy(self, deadline: Deadline | None) -> Policy:
@@ -179,13 +181,19 @@ def terms_of(session: Session, request: Request, config: Settings) -> Terms:
     Raises:
         RequestException, ValueError, TypeError: a setting is wrong.
     """
+    said = request._said
     if (
-        request.timeout is not UNSET
-        or request.verify is not None
-        or request.cert is not None
-        or request.proxies
-        or request.config
-        or request.auth is not None
+        (
+            said is not NOTHING_SAID
+            and (
+                said.timeout is not UNSET
+                or said.verify is not None
+                or said.cert is not None
+                or said.proxies
+                or said.config
+                or said.auth is not None
+            )
+        )
         or session.proxies
         or session.auth is not None
         or not session._keeps_terms

@@ -76,8 +76,8 @@ class Sender:
             return
         if not job.started:
             job.started = True
-            if request._hook_errors is not None:
-                job.errors = list(request._hook_errors)
+            if request._said.hook_errors is not None:
+                job.errors = list(request._said.hook_errors)
         elif job.chain is not None:
             job.errors = job.chain.errors  # of hooks, at the attempts before
             job.chain = None
@@ -87,7 +87,8 @@ class Sender:
         if job.policy is not None and job.deadline is None:
             job.deadline = _deadline_of(request, session)
         try:
-            session.attempt(job, job.prefetch if request.prefetch is None else None, job.deadline)
+            prefetch = job.prefetch if request._said.prefetch is None else None
+            session.attempt(job, prefetch, job.deadline)
             if job.stop is not None:
                 raise job.stop  # which the user's code has swallowed
             response: Any = job.response
@@ -140,10 +141,11 @@ class Sender:
             if not isinstance(request, Request):
                 return None
             own = request.session
+            said = request._said
             if (
-                request.callback is not None
-                or request._hooks
-                or request._hook_errors
+                said.callback is not None
+                or said.hooks
+                or said.hook_errors
                 or not (others_quiet if own is None else not own._hooks)
             ):
                 return None
@@ -318,7 +320,7 @@ class Sender:
         job.error = error
         entry: Any = response
         try:
-            errors = list(request._hook_errors or ())
+            errors = list(request._said.hook_errors or ())
             pending = job.pending
             if pending is None:
                 pending = job.pending = session._response_hooks(request)
@@ -418,7 +420,7 @@ def _the_hook() -> None:
 
 
 def _deadline_of(request: Request, session: Session) -> Deadline | None:
-    timeout = request.timeout
+    timeout = request._said.timeout
     try:
         limits = session._timeouts if timeout is UNSET else Timeouts.of(timeout)
     except ValueError:
