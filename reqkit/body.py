@@ -125,8 +125,16 @@ class ReadableBody:
         try:
             encoding = self._field("content-encoding")
             decoder = make_decoder(encoding) if encoding else None
+            if decoder is None:
+                # Up to where a piece of that size ends: the next ones need not be put together.
+                while data := source.read(most - self._received % most):
+                    self._received += len(data)
+                    self._refuse_larger(self._received)
+                    yield data
+                ended = True
             while not ended:
-                data = source.read(_DECODE_STEP if decoder else most)
+                assert decoder is not None
+                data = source.read(_DECODE_STEP)
                 ended = not data
                 for piece in _decoded(decoder, data, most, ended):
                     self._received += len(piece)
@@ -390,11 +398,7 @@ class ReadableBody:
                     release()
 
 
-def _decoded(decoder: Decoder | None, data: bytes, most: int, ended: bool) -> Iterator[bytes]:
-    if decoder is None:
-        if data:
-            yield data
-        return
+def _decoded(decoder: Decoder, data: bytes, most: int, ended: bool) -> Iterator[bytes]:
     if not ended:
         piece = decoder.decode(data, most)
         if piece:

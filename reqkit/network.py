@@ -14,16 +14,15 @@ import contextlib
 import contextvars
 import errno
 import os
-import select
 import selectors
 import socket
 import threading
 import time
-import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from ._types import Stream
+from .blocking import PLAIN, stream_on
 
 __all__ = [
     "ATTEMPT_DELAY",
@@ -148,71 +147,6 @@ def interleave(addresses: Sequence[Address]) -> list[Address]:
     return ordered
 
 
-class StdlibStream:
-    """A stream on a socket of the standard library."""
-
-    __slots__ = ("__weakref__", "_poller", "_timeout", "sock")
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self._timeout: float | None = sock.gettimeout()
-        self._poller: Any = None
-        # A response or session dropped unclosed is no reason for a ResourceWarning. Held from
-        # outside, the socket is not finalized before this: the collector keeps to no order.
-        weakref.finalize(self, sock.close)
-
-    def _limit(self, timeout: float | None) -> None:
-        # settimeout is a system call: most of the time the limit is the last one's.
-        if timeout != self._timeout:
-            self.sock.settimeout(timeout)
-            self._timeout = timeout
-
-    def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
-        """Send all of it."""
-        if timeout != self._timeout:
-            self._limit(timeout)
-        sent = self.sock.send(data)
-        if sent < len(data):
-            view = memoryview(data)
-            while sent < len(view):
-                sent += self.sock.send(view[sent:])
-
-    def wait_readable(self, timeout: float | None) -> None:
-        """Do nothing: ``recv`` waits by itself."""
-
-    def receive(self, most: int, timeout: float | None) -> bytes:
-        """Wait for bytes and return up to ``most`` of them."""
-        if timeout != self._timeout:
-            self._limit(timeout)
-        return self.sock.recv(most)
-
-    receive_next = receive
-
-    def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
-        """As `receive`, into a buffer."""
-        if timeout != self._timeout:
-            self._limit(timeout)
-        return self.sock.recv_into(buffer)
-
-    def is_readable(self) -> bool:
-        """Tell, without waiting, whether bytes or an end are there to be read."""
-        poller = self._poller
-        if poller is None:
-            if self.sock.fileno() < 0:
-                return True
-            if not hasattr(select, "poll"):  # Windows
-                return bool(select.select([self.sock], [], [], 0)[0])
-            poller = self._poller = select.poll()
-            poller.register(self.sock.fileno(), select.POLLIN)
-        return bool(poller.poll(0))
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._poller = None
-        with contextlib.suppress(OSError):
-            self.sock.close()
-
-
 class _Forks:
     """Counts the forks between this process and the first one."""
 
@@ -234,10 +168,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-#: The class of sockets that block their thread alone; None where it was replaced before.
-_PLAIN: Final = socket.socket if socket.socket.__module__ == "socket" else None
-
-
 class StdlibNetwork:
     """The standard library's sockets; in threads, or patched by gevent."""
 
@@ -250,7 +180,7 @@ class StdlibNetwork:
         and what is made from then on belongs to the native thread whose hub it waits in.
         """
         kind = socket.socket
-        if kind is _PLAIN:
+        if kind is PLAIN:
             return forks.count
         return forks.count, kind, threading.get_native_id()
 
@@ -297,8 +227,8 @@ class StdlibNetwork:
             except BaseException:
                 sock.close()
                 raise
-            return StdlibStream(sock)
-        return StdlibStream(_race(interleave(addresses), timeout, options, source))
+            return stream_on(sock)
+        return stream_on(_race(interleave(addresses), timeout, options, source))
 
     def sleep(self, seconds: float) -> None:
         """Wait."""

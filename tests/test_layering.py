@@ -63,6 +63,7 @@ CORE: Mapping[str, int] = {
     "tls_settings": TRANSPORT,
     "tls_stream": TRANSPORT,
     "network": TRANSPORT,
+    "blocking": TRANSPORT,
     "failures": TRANSPORT,
     "wire": WIRE,
     "exceptions": GROUND,

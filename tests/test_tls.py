@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from reqkit import tls
+from reqkit.blocking import StdlibStream
 from reqkit.exceptions import SSLError
-from reqkit.network import StdlibStream
 from reqkit.tls import TlsSettings, TlsStream, client_for, context_for
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reqkit import network, tls
-from reqkit.network import StdlibStream
+from reqkit.blocking import StdlibStream
 from reqkit.tls import TlsSettings, TlsStream
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
