@@ -105,9 +105,10 @@ class Chain:
         """Make what sends a further message after a request has been answered."""
         chain = cls(terms, Request(prepared.method, prepared.url))
         chain.policy = prepared._policy
-        if prepared._jars is not None:
-            chain.cookies = prepared._jars[1]
-            chain.removed = prepared._left_out
+        credentials = prepared._credentials
+        if credentials is not None and credentials.jars is not None:
+            chain.cookies = credentials.jars[1]
+            chain.removed = credentials.left_out
         return chain
 
     def keywords(self) -> dict[str, Any]:
@@ -121,7 +122,7 @@ class Chain:
             RequestException: the request failed.
         """
         self._begin(prepared)
-        if prepared._auth_hooks is None:
+        if prepared._credentials is None:
             response = self._send_one(prepared, None)
         else:
             response = self._answered(prepared)
@@ -139,11 +140,13 @@ class Chain:
 
     def _begin(self, prepared: PreparedRequest) -> None:
         self._first = prepared._target or prepared.target
-        self._auth = prepared._auth
-        self._bound_to = prepared._bound_to
-        if self.cookies is None and prepared._jars is not None:
-            self.cookies = prepared._jars[1]
-            self.removed = prepared._left_out
+        credentials = prepared._credentials
+        if credentials is not None:
+            self._auth = credentials.auth
+            self._bound_to = credentials.bound_to
+            if self.cookies is None and credentials.jars is not None:
+                self.cookies = credentials.jars[1]
+                self.removed = credentials.left_out
 
     def _follow(self, response: Response) -> Response:
         history: list[Response] = []
@@ -227,7 +230,8 @@ class Chain:
                 message.prepare_content_length(None)
         first = self._first if self._first is not None else sent.target
         after = message.target
-        message._bound_to = bound_to = self._bound_to or first.origin
+        bound_to = self._bound_to or first.origin
+        message.credentials.bound_to = bound_to
         self.terms.session._write_cookies(message, self.cookies, bound_to, self.removed)
         at_home = may_keep_auth(first, after)
         if not at_home and not steps.isdisjoint(("rebuild_auth", "should_strip_auth")):
@@ -299,7 +303,7 @@ class Chain:
     def _answered(self, prepared: PreparedRequest) -> Response:
         """Send one message, and have its auth object answer the server's challenge."""
         response = self._send_one(prepared, None)
-        auths = prepared._auth_hooks
+        auths = prepared.credentials.auth_hooks
         if auths:
             response.connection = self  # what they send is a part of this
             keywords = self.keywords()

@@ -75,6 +75,51 @@ def auth_of(auth: Any) -> Auth | None:
     )
 
 
+class Credentials:
+    """A message's auth and cookies: what they were made of, and what was written of them.
+
+    Attributes:
+        auth: the auth object, which may go on to where a redirect leads.
+        auth_hooks: what auth objects registered: run for each answer, not once at the end.
+        in_auth: whether one is at work now.
+        bare: the headers before auth: what may follow a redirect.
+        jars: what the Cookie header was written from: the session's jar and the call's.
+        left_out: names of the session's cookies that the call leaves out.
+        own_jar: a jar of this message's own, that auth handlers may add to.
+        wrote_cookies: whether the Cookie header was written here, and not set by hand.
+        bound_to: the origin that cookies without a domain belong to.
+    """
+
+    __slots__ = (
+        "auth", "auth_hooks", "bare", "bound_to", "in_auth", "jars", "left_out", "own_jar",
+        "wrote_cookies",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.auth: Auth | None = None
+        self.auth_hooks: list[Hook] | None = None
+        self.in_auth = False
+        self.bare: CaseInsensitiveDict | None = None
+        self.jars: tuple[Any, CookieJar | None] | None = None
+        self.left_out: frozenset[str] = frozenset()
+        self.own_jar: CookieJar | None = None
+        self.wrote_cookies = False
+        self.bound_to: tuple[str, str, int] | None = None
+
+    def copy(self) -> Credentials:
+        """Return a copy whose headers, hooks and cookies are its own."""
+        copied = Credentials()
+        copied.auth = self.auth
+        copied.auth_hooks = None if self.auth_hooks is None else list(self.auth_hooks)
+        copied.bare = None if self.bare is None else self.bare.copy()
+        copied.jars = self.jars
+        copied.left_out = self.left_out
+        copied.own_jar = None if self.own_jar is None else self.own_jar.copy()
+        copied.wrote_cookies = self.wrote_cookies
+        copied.bound_to = self.bound_to
+        return copied
+
+
 class PreparedRequest:
     """The exact message to be sent.
 
@@ -85,23 +130,15 @@ class PreparedRequest:
     __slots__ = (
         "__dict__",
         "__weakref__",
-        "_auth",
-        "_auth_hooks",
-        "_bare",
         "_body_position",
-        "_bound_to",
+        "_credentials",
         "_encode",
         "_headers",
         "_hooks",
-        "_in_auth",
-        "_jars",
-        "_left_out",
         "_length",
-        "_own_jar",
         "_pairs",
         "_policy",
         "_target",
-        "_wrote_cookies",
         "body",
         "method",
         "url",
@@ -119,21 +156,10 @@ class PreparedRequest:
         self._pairs: tuple[tuple[str, str], ...] = ()
         self.body = None
         self._hooks: Hooks | None = None
-        self._auth: Auth | None = None
-        #: What auth objects registered: run for each answer, not once at the end.
-        self._auth_hooks: list[Hook] | None = None
-        self._in_auth = False
-        #: The headers before auth: what may follow a redirect.
-        self._bare: CaseInsensitiveDict | None = None
+        #: Most messages have neither auth nor cookies: `credentials` makes them.
+        self._credentials: Credentials | None = None
         self._body_position: Any = None
         self._length: int | None = None
-        #: What the Cookie header was written from: the session's jar and the call's.
-        self._jars: tuple[Any, CookieJar | None] | None = None
-        #: Names of the session's cookies that the call leaves out.
-        self._left_out: frozenset[str] = frozenset()
-        self._own_jar: CookieJar | None = None
-        self._wrote_cookies = False
-        self._bound_to: tuple[str, str, int] | None = None
         self._target: Target | None = None
         self._encode = True
         self._policy: Policy | None = None
@@ -148,6 +174,13 @@ class PreparedRequest:
     @headers.setter
     def headers(self, value: Any) -> None:
         self._headers = value if type(value) is CaseInsensitiveDict else CaseInsensitiveDict(value)
+
+    @property
+    def credentials(self) -> Credentials:
+        """The message's auth and cookies."""
+        if self._credentials is None:
+            self._credentials = Credentials()
+        return self._credentials
 
     def prepare(
         self,
@@ -287,21 +320,24 @@ class PreparedRequest:
             bound_to: the origin that cookies without a domain belong to.
             removed: names that are left out.
         """
-        self._jars = (jar, given)
-        self._left_out = removed
-        self._own_jar = None
-        self._bound_to = bound_to
+        credentials = self.credentials
+        credentials.jars = (jar, given)
+        credentials.left_out = removed
+        credentials.own_jar = None
+        credentials.bound_to = bound_to
         if "cookie" not in self.headers:
             value = header_for(jar, self.target, bound_to=bound_to, over=given, without=removed)
             if value is not None:
                 self.headers["Cookie"] = value
-                self._wrote_cookies = True
+                credentials.wrote_cookies = True
 
     @property
     def _cookies(self) -> CookieJar:
         """A jar of this message's own, that auth handlers may add to."""
-        if self._own_jar is None:
-            jar, given = self._jars or (None, None)
+        credentials = self.credentials
+        own = credentials.own_jar
+        if own is None:
+            jar, given = credentials.jars or (None, None)
             own = (
                 CookieJar()
                 if jar is None
@@ -311,12 +347,12 @@ class PreparedRequest:
             )
             if given is not None:
                 own = merge_cookies(own, given)
-            self._own_jar = own
-        return self._own_jar
+            credentials.own_jar = own
+        return own
 
     @_cookies.setter
     def _cookies(self, value: CookieJar) -> None:
-        self._own_jar = value
+        self.credentials.own_jar = value
 
     def take_cookies_of(self, response: Any) -> None:
         """Send the cookies that an answer set along with this message, which answers it."""
@@ -324,10 +360,11 @@ class PreparedRequest:
         if values:
             jar = self._cookies
             store(jar, values, response.request.target)
-            if self._wrote_cookies:
+            credentials = self.credentials
+            if credentials.wrote_cookies:
                 self.headers.pop("Cookie", None)
-                self._wrote_cookies = False
-            self.write_cookies(jar, None, self._bound_to)
+                credentials.wrote_cookies = False
+            self.write_cookies(jar, None, credentials.bound_to)
 
     def prepare_auth(self, auth: Any, url: Any = "") -> None:
         """Let an auth object, or else the URL's credentials, change the message."""
@@ -343,13 +380,14 @@ class PreparedRequest:
         Raises:
             TypeError: it does not return the prepared request.
         """
-        self._auth = auth
-        self._bare = self.headers.copy()
-        self._in_auth = True
+        credentials = self.credentials
+        credentials.auth = auth
+        credentials.bare = self.headers.copy()
+        credentials.in_auth = True
         try:
             result = auth(self)
         finally:
-            self._in_auth = False
+            credentials.in_auth = False
         if not isinstance(result, PreparedRequest):
             raise TypeError(
                 f"auth {type(auth).__name__} returned {type(result).__name__}:"
@@ -357,8 +395,12 @@ class PreparedRequest:
             )
         if result is not self:
             for name in PreparedRequest.__slots__:
-                if name not in ("__dict__", "__weakref__", "_auth", "_bare", "_auth_hooks"):
+                if name not in ("__dict__", "__weakref__", "_credentials"):
                     setattr(self, name, getattr(result, name))
+            # Its cookies, too; not its auth, which is this one.
+            others = result.credentials
+            for name in ("in_auth", "jars", "left_out", "own_jar", "wrote_cookies", "bound_to"):
+                setattr(credentials, name, getattr(others, name))
         if self.body is not None and "transfer-encoding" not in self.headers:
             self.prepare_content_length(self.body)
 
@@ -380,15 +422,17 @@ class PreparedRequest:
     def register_hook(self, event: str, hook: Any) -> None:
         """Add a hook, or several. Those of an auth object run for each answer to this message."""
         self.hooks.register(event, hook)
-        if self._in_auth and event == "response":
-            if self._auth_hooks is None:
-                self._auth_hooks = []
-            self._auth_hooks.extend([hook] if callable(hook) else hook)
+        credentials = self._credentials
+        if credentials is not None and credentials.in_auth and event == "response":
+            if credentials.auth_hooks is None:
+                credentials.auth_hooks = []
+            credentials.auth_hooks.extend([hook] if callable(hook) else hook)
 
     def deregister_hook(self, event: str, hook: Hook) -> bool:
         """Remove a hook; tell whether it was there."""
-        if event == "response" and self._auth_hooks and hook in self._auth_hooks:
-            self._auth_hooks.remove(hook)
+        auth_hooks = None if self._credentials is None else self._credentials.auth_hooks
+        if event == "response" and auth_hooks and hook in auth_hooks:
+            auth_hooks.remove(hook)
         return self.hooks.deregister(event, hook)
 
     @property
@@ -420,10 +464,9 @@ class PreparedRequest:
         for name in _COPIED:
             setattr(copied, name, getattr(self, name))
         copied.headers = self.headers.copy()
-        copied._bare = None if self._bare is None else self._bare.copy()
         copied._hooks = None if self._hooks is None else self._hooks.copy()
-        copied._auth_hooks = None if self._auth_hooks is None else list(self._auth_hooks)
-        copied._own_jar = None if self._own_jar is None else self._own_jar.copy()
+        if self._credentials is not None:
+            copied._credentials = self._credentials.copy()
         return copied
 
     def __repr__(self) -> str:
@@ -454,8 +497,7 @@ def _rebuild(state: dict[str, Any]) -> PreparedRequest:
 
 
 _COPIED = (
-    "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_policy", "_auth",
-    "_jars", "_bound_to", "_left_out", "_wrote_cookies",
+    "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_policy",
 )  # fmt: skip
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"))
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")

@@ -113,20 +113,22 @@ def _place_to_go(response: Response, before: Target, location: str) -> Target:
 
 def _take_off_auth_and_cookies(message: PreparedRequest, sent: PreparedRequest) -> None:
     """Take off what was written for one message alone: it is written anew, or not at all."""
-    message._auth = None
-    message._auth_hooks = None
-    if sent._auth_hooks:
-        for hook in sent._auth_hooks:
-            message.hooks.deregister("response", hook)
-    if message._bare is not None:
+    if message._credentials is None:
+        return
+    credentials = message._credentials
+    for hook in credentials.auth_hooks or ():
+        message.hooks.deregister("response", hook)
+    credentials.auth = None
+    credentials.auth_hooks = None
+    if credentials.bare is not None:
         keep = {name: sent.headers[name] for name in ("content-length", "transfer-encoding")
                 if name in sent.headers}  # fmt: skip
-        message.headers = message._bare
+        message.headers = credentials.bare
         message.headers.update(keep)
-        message._bare = None
-    if sent._wrote_cookies:
+        credentials.bare = None
+    if credentials.wrote_cookies:
         message.headers.pop("Cookie", None)
-        message._wrote_cookies = False
+        credentials.wrote_cookies = False
 
 
 def _leave_behind(message: PreparedRequest, before: Target, after: Target) -> None:

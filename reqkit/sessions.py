@@ -106,6 +106,7 @@ class Session(Preparing, Stepping):
         self._cookies: Any = None
         self._hooks: Hooks | None = None
         self._config: Config | None = None
+        self._allow_address = None
         self._timeouts = DEFAULT_TIMEOUTS
         self._timeout: Any = UNSET
         self._merged = None
@@ -386,7 +387,8 @@ class Session(Preparing, Stepping):
             if hooks is None or not hooks["response"]:
                 return response
             pending = outcome.pending = list(hooks["response"])
-            auths = prepared._auth_hooks if prepared is not None else None
+            credentials = prepared._credentials if prepared is not None else None
+            auths = None if credentials is None else credentials.auth_hooks
             if auths:
                 pending[:] = [hook for hook in pending if hook not in auths]
         keywords = chain.keywords() if chain is not None else {}

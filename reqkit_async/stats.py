@@ -224,11 +224,12 @@ class Stats:
                 latency._classify()
         else:
             self._add_unusual(response, error)
-        if response._history:
-            for before in response._history:
+        self.bytes += response._received
+        history = response._history
+        if history:
+            for before in history:
                 if before._times is not None and before._times.connect is not None:
                     self.connections += 1
-        self.bytes += response._received
         errors = response._hook_errors or hook_errors
         if errors:
             self.hook_errors += len(errors)

@@ -113,7 +113,8 @@ class GeventStream:
         self.waiter: Any = None
         self._cancelled: Any = None
         self._poller: Any = None
-        # Bound once: an exchange needs each of them.
+        # Bound once: an exchange needs each of them. They are called by a name of the function's
+        # own: what a slot holds is slow to find as a method.
         self._send = sock.send
         self._recv = sock.recv
         self._recv_into = sock.recv_into
@@ -157,7 +158,8 @@ class GeventStream:
         self.waiter = greenlet
         try:
             watcher.start(greenlet.switch, self)
-            woken_by = self._switch_away()
+            switch_away = self._switch_away
+            woken_by = switch_away()
         except BaseException:
             self.waiter = self._cancelled = None
             if self._reads is not None and self._loop.ptr:  # else close() has stopped it
@@ -200,8 +202,9 @@ class GeventStream:
         """Send all of it."""
         if getcurrent().parent is not self._hub and get_hub() is not self._hub:
             raise self._elsewhere()
+        send = self._send
         try:
-            sent = self._send(data)
+            sent = send(data)
         except BlockingIOError:
             sent = 0
         if sent < len(data):
@@ -219,8 +222,9 @@ class GeventStream:
         To try costs a system call and an exception, which is more than to wait.
         """
         self._wait(self._reads, timeout)
+        receive = self._recv
         try:
-            return self._recv(most)
+            return receive(most)
         except BlockingIOError:
             return self.receive(most, timeout)
 

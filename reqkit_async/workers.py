@@ -170,6 +170,7 @@ class Workers:
     def _work(self) -> None:
         """Take one request after the other until none may start."""
         me = getcurrent()
+        send = self.send
         self._starting = None
         if len(self.feeds) > 1:
             self.arrange()  # the iterable of one may keep this one waiting
@@ -185,7 +186,7 @@ class Workers:
                     job.greenlet = me
                     if len(self._greenlets) < self.most:
                         self.arrange()
-                    self.send(job)
+                    send(job)
                 except SYSTEM_ERRORS:
                     raise
                 except BaseException:
