@@ -66,21 +66,20 @@ class _Variables:
         return None
 
 
-_PROXIES: Final = frozenset(
-    name.encode()
-    for name in (
-        "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
-    )
-)  # fmt: skip
-
-
 def names_proxies() -> bool:
     """Tell whether there may be a proxy for http or https: `proxies_for` tells which."""
     try:
         data: Any = os.environ._data  # type: ignore[attr-defined]
     except AttributeError:
         return True
-    return type(data) is not dict or not _POSIX or not data.keys().isdisjoint(_PROXIES)
+    return (
+        type(data) is not dict
+        or not _POSIX
+        # One by one: a set of them takes half as long again.
+        or b"http_proxy" in data or b"HTTP_PROXY" in data
+        or b"https_proxy" in data or b"HTTPS_PROXY" in data
+        or b"all_proxy" in data or b"ALL_PROXY" in data
+    )  # fmt: skip
 
 
 # --- Proxies -----------------------------------------------------------------------------------
