@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .hooks import dispatch_hook, merge_hooks
-from .request import Request
+from .request import Request, plain_request
 from .settings import UNSET
 from .timeouts import DEFAULT_TIMEOUTS
 
@@ -74,6 +74,8 @@ def request_of(method: str, url: Any, keywords: dict[str, Any]) -> Request:
         url: where to.
         keywords: the other arguments, ``session`` and ``callback`` among them.
     """
+    if not keywords:
+        return plain_request(method, url, None)
     session: Session | None = keywords.get("session")
     if session is not None and not hasattr(session, "attempt"):
         raise TypeError(
@@ -89,4 +91,6 @@ def request_of(method: str, url: Any, keywords: dict[str, Any]) -> Request:
         args = {"method": method, "url": url, **keywords}
         args.pop("session", None)
         return request_after_hooks(session, args, args.pop("callback", None))
+    if session is not None and len(keywords) == 1:
+        return plain_request(method, url, session)
     return Request(method, url, **keywords)
