@@ -53,7 +53,7 @@ class Hub:
     def __init__(self, hub: Any) -> None:
         self.hub = hub
         self.generation = forks.count
-        self.scope = (self.generation, object())
+        self.scope = object()
         self.expiries = Expiries(hub)
 
 
