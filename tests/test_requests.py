@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import reqkit
+import reqkit_async
 from servers.messages import answer
 from servers.scripted import ScriptedServer
 
@@ -54,6 +55,46 @@ def test_changing_a_request_changes_nothing_of_the_callers() -> None:
     for name, value in given.items():
         getattr(request, name)["b"] = "2"
         assert "b" not in value
+
+
+#: What each attribute of a request can be set to.
+SETTINGS: dict[str, Any] = {
+    "allow_redirects": False, "auth": ("ann", "pw"), "callback": print, "cert": "/c.pem",
+    "config": {"max_redirects": 1}, "cookies": {"a": "1"}, "data": b"x", "files": {"f": b"x"},
+    "headers": {"X": "1"}, "hooks": {"response": print}, "json": [1], "params": {"a": "1"},
+    "prefetch": True, "proxies": {"all": "http://p:1"}, "timeout": 3, "verify": False,
+    "stream": True, "method": "PUT", "url": "http://other/", "session": reqkit.Session(),
+}  # fmt: skip
+
+
+def said_by(request: reqkit.Request) -> dict[str, Any]:
+    # What is made when it is asked for comes last: nothing else must.
+    return {name: getattr(request, name) for name in sorted(SETTINGS, key=MADE_LATE.__contains__)}
+
+
+MADE_LATE = ("headers", "params", "hooks")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_one_request_says_another_does_not(name: str) -> None:
+    """Those that say nothing share that, until one is changed."""
+    new = reqkit.Request()
+    plain = {**dict.fromkeys(SETTINGS), "headers": {}, "params": {}, "hooks": new.hooks,
+             "method": "GET", "url": "http://x/", "timeout": new.timeout}  # fmt: skip
+    changed, other = (reqkit_async.get("http://x/") for _ in range(2))
+    setattr(changed, name, SETTINGS[name])
+    for request in (other, reqkit_async.get("http://x/"), reqkit.Request("GET", "http://x/")):
+        assert said_by(request) == plain
+    if name in MADE_LATE:
+        other.headers["X"] = other.params["X"] = "2"
+        other.register_hook("response", repr)
+        assert said_by(reqkit_async.get("http://x/")) == plain
+    given, told = SETTINGS[name], getattr(changed, name)
+    assert told == (reqkit.Request(hooks=given).hooks if name == "hooks" else given)
+    copied = pickle.loads(pickle.dumps(changed))
+    assert said_by(copied).keys() == plain.keys()
+    if name not in ("session", "hooks"):  # these are another's then
+        assert getattr(copied, name) == told
 
 
 def test_settings_of_a_request_can_be_changed(scripted: Scripted) -> None:
