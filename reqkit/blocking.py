@@ -127,8 +127,11 @@ class KernelTimedStream(StdlibStream):
             self._send_rest(memoryview(data).cast("B"), sent, timeout)
 
     def _send_rest(self, view: memoryview, sent: int, timeout: float | None) -> None:
+        number = self.sock.fileno()
+        if number < 0:
+            raise OSError(errno.EBADF, "the connection is closed")
         poller = select.poll()
-        poller.register(self.sock.fileno(), select.POLLOUT)
+        poller.register(number, select.POLLOUT)
         limit = None if timeout is None else max(timeout, 0.0) * 1000
         while sent < len(view):
             if not poller.poll(limit):

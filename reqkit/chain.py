@@ -231,7 +231,7 @@ class Chain:
         first = self._first if self._first is not None else sent.target
         after = message.target
         bound_to = self._bound_to or first.origin
-        message.credentials.bound_to = bound_to
+        message._own_credentials.bound_to = bound_to
         self.terms.session._write_cookies(message, self.cookies, bound_to, self.removed)
         at_home = may_keep_auth(first, after)
         if not at_home and not steps.isdisjoint(("rebuild_auth", "should_strip_auth")):
@@ -303,7 +303,7 @@ class Chain:
     def _answered(self, prepared: PreparedRequest) -> Response:
         """Send one message, and have its auth object answer the server's challenge."""
         response = self._send_one(prepared, None)
-        auths = prepared.credentials.auth_hooks
+        auths = prepared._own_credentials.auth_hooks
         if auths:
             response.connection = self  # what they send is a part of this
             keywords = self.keywords()

@@ -156,7 +156,7 @@ class PreparedRequest:
         self._pairs: tuple[tuple[str, str], ...] = ()
         self.body = None
         self._hooks: Hooks | None = None
-        #: Most messages have neither auth nor cookies: `credentials` makes them.
+        #: Most messages have neither auth nor cookies: `_own_credentials` makes them.
         self._credentials: Credentials | None = None
         self._body_position: Any = None
         self._length: int | None = None
@@ -176,7 +176,7 @@ class PreparedRequest:
         self._headers = value if type(value) is CaseInsensitiveDict else CaseInsensitiveDict(value)
 
     @property
-    def credentials(self) -> Credentials:
+    def _own_credentials(self) -> Credentials:
         """The message's auth and cookies."""
         if self._credentials is None:
             self._credentials = Credentials()
@@ -320,7 +320,7 @@ class PreparedRequest:
             bound_to: the origin that cookies without a domain belong to.
             removed: names that are left out.
         """
-        credentials = self.credentials
+        credentials = self._own_credentials
         credentials.jars = (jar, given)
         credentials.left_out = removed
         credentials.own_jar = None
@@ -334,7 +334,7 @@ class PreparedRequest:
     @property
     def _cookies(self) -> CookieJar:
         """A jar of this message's own, that auth handlers may add to."""
-        credentials = self.credentials
+        credentials = self._own_credentials
         own = credentials.own_jar
         if own is None:
             jar, given = credentials.jars or (None, None)
@@ -352,7 +352,7 @@ class PreparedRequest:
 
     @_cookies.setter
     def _cookies(self, value: CookieJar) -> None:
-        self.credentials.own_jar = value
+        self._own_credentials.own_jar = value
 
     def take_cookies_of(self, response: Any) -> None:
         """Send the cookies that an answer set along with this message, which answers it."""
@@ -360,7 +360,7 @@ class PreparedRequest:
         if values:
             jar = self._cookies
             store(jar, values, response.request.target)
-            credentials = self.credentials
+            credentials = self._own_credentials
             if credentials.wrote_cookies:
                 self.headers.pop("Cookie", None)
                 credentials.wrote_cookies = False
@@ -380,7 +380,7 @@ class PreparedRequest:
         Raises:
             TypeError: it does not return the prepared request.
         """
-        credentials = self.credentials
+        credentials = self._own_credentials
         credentials.auth = auth
         credentials.bare = self.headers.copy()
         credentials.in_auth = True
@@ -398,7 +398,7 @@ class PreparedRequest:
                 if name not in ("__dict__", "__weakref__", "_credentials"):
                     setattr(self, name, getattr(result, name))
             # Its cookies, too; not its auth, which is this one.
-            others = result.credentials
+            others = result._own_credentials
             for name in ("in_auth", "jars", "left_out", "own_jar", "wrote_cookies", "bound_to"):
                 setattr(credentials, name, getattr(others, name))
         if self.body is not None and "transfer-encoding" not in self.headers:
