@@ -37,7 +37,7 @@ def request_after_hooks(session: Session | None, args: dict[str, Any], callback:
     result = dispatch_hook("args", merged["args"], shown, errors, **told)
     request = Request(**result, session=session, callback=callback)
     if errors:
-        request.say().hook_errors = errors
+        request._say().hook_errors = errors
     return request
 
 

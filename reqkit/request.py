@@ -108,7 +108,7 @@ class _Setting:
         return self if request is None else getattr(request._said, self.name)
 
     def __set__(self, request: Request, value: Any) -> None:
-        setattr(request.say(), self.name, value)
+        setattr(request._say(), self.name, value)
 
 
 class Request:
@@ -134,7 +134,7 @@ class Request:
 
     #: The `Response` of the last time that it was sent, or None.
     response: Response | None
-    #: Shared by many: `say` returns one to be changed.
+    #: Shared by many: `_say` returns one to be changed.
     _said: Said
 
     allow_redirects = _Setting()
@@ -213,7 +213,7 @@ class Request:
         said.prefetch = prefetch
         said.callback = callback
 
-    def say(self) -> Said:
+    def _say(self) -> Said:
         """Return what the request says, to be changed."""
         said = self._said
         if said is NOTHING_SAID:
@@ -226,35 +226,35 @@ class Request:
     def headers(self) -> Any:
         """The request's own headers, a dictionary."""
         if self._said.headers is None:
-            self.say().headers = {}
+            self._say().headers = {}
         return self._said.headers
 
     @headers.setter
     def headers(self, value: Any) -> None:
-        self.say().headers = value
+        self._say().headers = value
 
     @property
     def params(self) -> Any:
         """The query: a dictionary, a list of pairs, or a str."""
         if self._said.params is None:
-            self.say().params = {}
+            self._say().params = {}
         return self._said.params
 
     @params.setter
     def params(self, value: Any) -> None:
-        self.say().params = value
+        self._say().params = value
 
     @property
     def hooks(self) -> Hooks:
         """The request's own hooks: a list for each name."""
         hooks = self._said.hooks
         if hooks is None:
-            hooks = self.say().hooks = Hooks()
+            hooks = self._say().hooks = Hooks()
         return hooks
 
     @hooks.setter
     def hooks(self, value: Any) -> None:
-        self.say().hooks = None if value is None else Hooks(value)
+        self._say().hooks = None if value is None else Hooks(value)
 
     @property
     def stream(self) -> bool | None:
@@ -375,5 +375,5 @@ def _rebuild(kind: type[Request], state: dict[str, Any], said: dict[str, Any]) -
     for name, value in state.items():
         setattr(request, name, value)
     for name, value in said.items():
-        setattr(request.say(), name, value)
+        setattr(request._say(), name, value)
     return request
