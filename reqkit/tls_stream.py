@@ -206,8 +206,11 @@ class TlsStream:
 
     def receive_next(self, most: int, timeout: float | None) -> bytes:
         """As `wait_readable` and then `receive`."""
-        if not (self._kept or self._incoming.pending or self.tls.pending()):
-            self._inner.wait_readable(timeout)
+        here = self._kept or self._incoming.pending or self.tls.pending() or self._ended
+        if not here and self._pull(timeout, self._inner.receive_next):
+            found = self._decrypt(min(most, _RECORD), timeout)
+            if found is not None:
+                return found
         return self.receive(most, timeout)
 
     def receive(self, most: int, timeout: float | None) -> bytes:
@@ -309,11 +312,15 @@ class TlsStream:
         finally:
             self._inner.close()
 
-    def _pull(self, timeout: float | None) -> bool:
-        """Feed what the network has; False at its end."""
+    def _pull(
+        self,
+        timeout: float | None,
+        receive: Callable[[int, float | None], bytes] | None = None,
+    ) -> bool:
+        """Feed what the network has, by another way to receive if it is given; False at its end."""
         if self._failed:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, "TLS has failed on this connection already")
-        data = self._inner.receive(_CHUNK, timeout)
+        data = (receive or self._inner.receive)(_CHUNK, timeout)
         if data:
             self._incoming.write(data)
             return True
