@@ -6,26 +6,22 @@ import contextlib
 import errno
 import select
 import socket
-import struct
-import sys
 import weakref
 from typing import Any, Final
 
-__all__ = ["PLAIN", "KernelTimedStream", "StdlibStream", "stream_on"]
+__all__ = ["PLAIN", "PolledStream", "StdlibStream", "bounded", "stream_on"]
 
 #: The class of sockets that block their thread alone; None where it was replaced before.
 PLAIN: Final = socket.socket if socket.socket.__module__ == "socket" else None
 
-# A struct timeval is two longs there; elsewhere its layout, and what a limit means, differ.
-_KERNEL_KEEPS_LIMITS: Final = sys.platform == "linux" and struct.calcsize("l") == 8
-#: Seconds that stand for a limit too large to be told.
-_LONGEST: Final = 10.0**9
+#: Seconds that stand for a limit too large to be told: poll() counts milliseconds in 31 bits.
+_LONGEST: Final = 2_000_000.0
 
 
 def stream_on(sock: socket.socket) -> StdlibStream:
     """Return the stream on a connected socket, which closes it."""
-    if _KERNEL_KEEPS_LIMITS and type(sock) is PLAIN:
-        return KernelTimedStream(sock)
+    if type(sock) is PLAIN and hasattr(select, "poll"):
+        return PolledStream(sock)
     return StdlibStream(sock)
 
 
@@ -45,7 +41,7 @@ class StdlibStream:
     def _limit(self, timeout: float | None) -> None:
         # settimeout is a system call: most of the time the limit is the last one's.
         if timeout != self._timeout:
-            self.sock.settimeout(timeout)
+            self.sock.settimeout(None if timeout is None else bounded(timeout))
             self._timeout = timeout
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
@@ -94,71 +90,79 @@ class StdlibStream:
             self.sock.close()
 
 
-class KernelTimedStream(StdlibStream):
-    """A stream on a plain socket, whose limits on receiving the kernel keeps (``SO_RCVTIMEO``).
+class PolledStream(StdlibStream):
+    """A stream on a plain socket that does not block, and is waited for where there is need.
 
-    A socket with a timeout of Python's is polled before each call of its, which doubles the system
-    calls. This one blocks, and needs one for each. See socket(7).
+    A socket with a timeout of Python's is polled before each call of its. This one is tried first,
+    but for an answer, which cannot be there yet: what is sent, and most of a large body, takes one
+    system call instead of two.
     """
 
     __slots__ = ()
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.settimeout(None)
+        sock.setblocking(False)
         super().__init__(sock)
-
-    def _limit(self, timeout: float | None) -> None:
-        limit = b"\0" * 16  # no limit
-        if timeout is not None:
-            # Zero would be no limit: the shortest one is a microsecond.
-            microseconds = max(int(min(timeout, _LONGEST) * 1e6), 1)
-            limit = struct.pack("ll", *divmod(microseconds, 1_000_000))
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        self._timeout = timeout
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
         """Send all of it. The limit is for each wait until the peer takes more."""
-        # A blocking send waits until all is taken, under one limit: this one takes what fits.
         try:
-            sent = self.sock.send(data, socket.MSG_DONTWAIT)
+            sent = self.sock.send(data)
         except BlockingIOError:
             sent = 0
         if sent < len(data):
             self._send_rest(memoryview(data).cast("B"), sent, timeout)
 
     def _send_rest(self, view: memoryview, sent: int, timeout: float | None) -> None:
+        poller = self._polled(select.POLLOUT)
+        while sent < len(view):
+            _wait(poller, timeout)
+            with contextlib.suppress(BlockingIOError):
+                sent += self.sock.send(view[sent:])
+
+    def _polled(self, event: int) -> Any:
         number = self.sock.fileno()
         if number < 0:
             raise OSError(errno.EBADF, "the connection is closed")
         poller = select.poll()
-        poller.register(number, select.POLLOUT)
-        limit = None if timeout is None else max(timeout, 0.0) * 1000
-        while sent < len(view):
-            if not poller.poll(limit):
-                raise _timed_out()
-            with contextlib.suppress(BlockingIOError):
-                sent += self.sock.send(view[sent:], socket.MSG_DONTWAIT)
+        poller.register(number, event)
+        return poller
+
+    def wait_readable(self, timeout: float | None) -> None:
+        """Wait until `receive` has something to give."""
+        poller = self._poller
+        if poller is None:
+            poller = self._poller = self._polled(select.POLLIN)
+        _wait(poller, timeout)
 
     def receive(self, most: int, timeout: float | None) -> bytes:
         """Wait for bytes and return up to ``most`` of them."""
-        if timeout != self._timeout:
-            self._limit(timeout)
-        try:
-            return self.sock.recv(most)
-        except BlockingIOError:
-            raise _timed_out() from None
+        while True:
+            try:
+                return self.sock.recv(most)
+            except BlockingIOError:
+                self.wait_readable(timeout)
 
-    receive_next = receive
+    def receive_next(self, most: int, timeout: float | None) -> bytes:
+        """As `receive`, where nothing can be there yet: waits first."""
+        self.wait_readable(timeout)
+        return self.receive(most, timeout)
 
     def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         """As `receive`, into a buffer."""
-        if timeout != self._timeout:
-            self._limit(timeout)
-        try:
-            return self.sock.recv_into(buffer)
-        except BlockingIOError:
-            raise _timed_out() from None
+        while True:
+            try:
+                return self.sock.recv_into(buffer)
+            except BlockingIOError:
+                self.wait_readable(timeout)
 
 
-def _timed_out() -> TimeoutError:
-    return TimeoutError(errno.ETIMEDOUT, "timed out")
+def _wait(poller: Any, timeout: float | None) -> None:
+    """Wait for what a poller looks at; signals that come meanwhile do not extend the limit."""
+    if not poller.poll(None if timeout is None else max(bounded(timeout), 0.0) * 1000):
+        raise TimeoutError(errno.ETIMEDOUT, "timed out")
+
+
+def bounded(timeout: float) -> float:
+    """Return a limit that the system can be told: some three weeks at most."""
+    return min(timeout, _LONGEST)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from ._types import Stream
-from .blocking import PLAIN, stream_on
+from .blocking import PLAIN, bounded, stream_on
 
 __all__ = [
     "ATTEMPT_DELAY",
@@ -222,7 +222,7 @@ class StdlibNetwork:
         if len(addresses) == 1:
             sock = _new_socket(addresses[0], options, source)
             try:
-                sock.settimeout(timeout)
+                sock.settimeout(None if timeout is None else bounded(timeout))
                 sock.connect(addresses[0].sockaddr)
             except BaseException:
                 sock.close()
@@ -320,7 +320,7 @@ def _race(
                 running.remove(tried)
                 tried.close()
                 next_start = now  # a failed attempt makes way for the next one at once
-        won.settimeout(timeout)
+        won.settimeout(None if timeout is None else bounded(timeout))
         return won
     finally:
         selector.close()

@@ -105,6 +105,8 @@ class Sender:
                 entry = self._conclude_again(job, session, own)
             plain = entry is response and entry.error is None
             if not plain:
+                if job.stop is not None:
+                    raise job.stop  # a hook has: the exception handler is to see the stop's error
                 entry = self._considered(job, entry)
             if job.stop is not None:
                 raise job.stop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import random
@@ -368,6 +369,29 @@ def test_the_handler_is_asked_once_where_a_hook_outlasts_the_stop(
     release.set()
     assert left.wait(20)
     assert Counter(map(id, handled)) == Counter(map(id, requests))
+
+
+def test_the_handler_sees_the_deadline_where_a_hook_has_swallowed_it(scripted: Start) -> None:
+    """And what it returns is the entry, of a request that had failed already, too."""
+
+    def leave(connection: Connection) -> None:
+        connection.recv_request()
+
+    def swallow(response: Any) -> None:
+        with contextlib.suppress(BaseException):
+            gevent.event.Event().wait()
+
+    handled: list[type] = []
+
+    def handler(request: Any, error: Any) -> str:
+        handled.append(type(error))
+        return "handled"
+
+    url = scripted(leave)()
+    requests = [reqkit_async.get(url, callback=swallow) for _ in range(4)]
+    found = reqkit_async.map(requests, timeout=0.2, exception_handler=handler)
+    assert found == ["handled"] * 4
+    assert handled == [TotalTimeout] * 4
 
 
 def test_others_get_their_turn_while_very_many_entries_are_made(scripted: Start) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import socket
-import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from reqkit.blocking import KernelTimedStream, StdlibStream, stream_on
+from reqkit.blocking import PolledStream, StdlibStream, stream_on
 
 #: Seconds; of what is expected to happen, and of what is expected not to.
 LIMIT = 20.0
@@ -17,10 +18,8 @@ SHORT = 0.02
 
 Pair = tuple[StdlibStream, socket.socket]
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Python keeps the limits")
 
-
-@pytest.fixture(params=[StdlibStream, pytest.param(KernelTimedStream, marks=linux)])
+@pytest.fixture(params=[StdlibStream, PolledStream])
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     ours, theirs = socket.socketpair()
     theirs.settimeout(LIMIT)
@@ -32,14 +31,13 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         theirs.close()
 
 
-@linux
-def test_the_kernel_keeps_the_limits_of_plain_sockets() -> None:
+def test_plain_sockets_are_polled_where_there_is_need() -> None:
     class Other(socket.socket):
         pass
 
     with socket.socket() as plain, Other() as other:
-        assert type(stream_on(plain)) is KernelTimedStream
-        assert plain.gettimeout() is None  # which polls before each call, else
+        assert type(stream_on(plain)) is PolledStream
+        assert plain.gettimeout() == 0.0
         assert type(stream_on(other)) is StdlibStream
 
 
@@ -70,17 +68,57 @@ def test_a_limit_ends_a_wait(pair: Pair, limit: float) -> None:
     late.join()
 
 
-@linux
-def test_limits_that_the_kernel_knows_otherwise() -> None:
+def test_a_limit_of_nothing_is_not_to_wait() -> None:
     ours, theirs = socket.socketpair()
-    stream = KernelTimedStream(ours)
+    stream = PolledStream(ours)
     with theirs:
         with pytest.raises(TimeoutError):
-            stream.receive(1, 0.0)  # which is no limit to it
-        for limit in (1e12, float("inf")):
-            theirs.send(b"x")
-            assert stream.receive(1, limit) == b"x"
+            stream.receive(1, 0.0)
+        theirs.send(b"x")
+        assert stream.receive(1, 0.0) == b"x"
     stream.close()
+
+
+@pytest.mark.parametrize("limit", [86400.0 * 30, 1e10, 1e300, float("inf")])
+def test_a_limit_may_be_longer_than_the_system_knows(pair: Pair, limit: float) -> None:
+    stream, peer = pair
+    late = threading.Timer(SHORT, peer.sendall, [b"late"])
+    late.start()
+    assert stream.receive_next(9, limit) == b"late"
+    late.join()
+
+    def take() -> None:
+        left = 5_000_000
+        while left:
+            left -= len(peer.recv(left))
+
+    taking = threading.Thread(target=take)
+    taking.start()
+    stream.send_all(bytes(5_000_000), limit)
+    taking.join()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX has it")
+@pytest.mark.parametrize("way", ["receive", "receive_next", "receive_into", "send_all"])
+def test_signals_do_not_extend_a_limit(way: str, pair: Pair) -> None:
+    stream, _ = pair
+    rang: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda *about: rang.append(1))
+    signal.setitimer(signal.ITIMER_REAL, SHORT, SHORT)
+    try:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            if way == "send_all":
+                stream.send_all(bytes(10_000_000), 10 * SHORT)
+            elif way == "receive_into":
+                stream.receive_into(memoryview(bytearray(1)), 10 * SHORT)
+            else:
+                getattr(stream, way)(1, 10 * SHORT)
+        assert time.monotonic() - began < LIMIT
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(rang) > 1
 
 
 def test_much_is_sent_as_it_is_taken(pair: Pair) -> None:
