@@ -1,0 +1,147 @@
+"""One stream: a request and its answer on a connection that has many. Facts alone; sans-IO.
+
+The connection writes here what frames say, and whoever sent the request reads it. Nothing here
+knows of frames or bytes of the wire.
+
+Source: RFC 9113 section 5.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+from ..head import AnswerHead
+from .frames import ErrorCode, code_name
+
+__all__ = ["NARROW", "WIDE", "Stream"]
+
+#: Bytes that a peer may send of a body before they are read: RFC 9113's own initial window.
+NARROW: Final = 65_535
+#: The same for a body that somebody waits for the whole of.
+WIDE: Final = 1_048_576
+
+_BODILESS: Final = frozenset((204, 304))
+
+
+class Stream:
+    """A request and its answer.
+
+    Attributes:
+        id: its number.
+        method: the request's.
+        head: the answer's head, once it is there.
+        ended: whether the answer's last byte has arrived, read or not.
+        sent: whether the request's last byte was handed over.
+        error: what ended it before its time, or None.
+        code: the error code with which the peer ended it, or None.
+        lost: it was cut off, by the peer or with the connection; nothing was wrong with its answer.
+        unprocessed: the peer has surely not acted on the request: it may be sent again.
+        held: bytes of the body that have arrived and were not read.
+        room: bytes of the body that the peer may still send, as far as this stream goes.
+        credit: bytes that were read, and not given back to the peer yet.
+        window: bytes that may be sent to the peer, as far as this stream goes. May be below 0.
+        wide: whether its window was widened.
+        left: bytes of the body that are still to come, -1 where the head does not say.
+        size: the body's length, as the head says it.
+        interim: how many 1xx answers came.
+        stirred: whether it is among those that `Connection.receive` has yet to return.
+        waiter: whoever waits for it. For the transport.
+    """
+
+    __slots__ = (
+        "_pieces", "code", "credit", "ended", "error", "head", "held", "id", "interim", "left",
+        "lost", "method", "room", "sent", "size", "stirred", "unprocessed", "waiter", "wide",
+        "window",
+    )  # fmt: skip
+
+    def __init__(self, number: int, method: str, window: int, sent: bool) -> None:
+        self.id = number
+        self.method = method
+        self.window = window
+        self.sent = sent
+        self.head: AnswerHead | None = None
+        self.ended = False
+        self.error: Exception | None = None
+        self.code: int | None = None
+        self.lost = False
+        self.unprocessed = False
+        self.held = 0
+        self.room = NARROW
+        self.credit = 0
+        self.wide = False
+        self.left = -1
+        self.size = -1
+        self.interim = 0
+        self.stirred = False
+        self.waiter: Any = None
+        self._pieces: deque[bytes] = deque()
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            state = f"failed: {self.error}"
+        elif self.ended:
+            state = "ended"
+        else:
+            state = "waiting" if self.head is None else f"receiving, {self.held} bytes held"
+        return f"<Stream {self.id} {self.method}, {state}>"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.ended or self.error is not None
+
+    def add(self, data: bytes) -> None:
+        """Take bytes of the body."""
+        self._pieces.append(data)
+        self.held += len(data)
+
+    def take(self, most: int) -> bytes:
+        """Return bytes of the body that have arrived, up to so many; none where there are none."""
+        pieces = self._pieces
+        held = self.held
+        if not held:
+            return b""
+        if held <= most:
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self.held = 0
+            return data
+        out = []
+        left = most
+        while left:
+            piece = pieces.popleft()
+            if len(piece) > left:
+                pieces.appendleft(piece[left:])
+                piece = piece[:left]
+            out.append(piece)
+            left -= len(piece)
+        self.held = held - most
+        return b"".join(out)
+
+    def drop(self) -> None:
+        """Forget what was not read."""
+        self._pieces.clear()
+        self.held = 0
+
+    def has_no_body(self) -> bool:
+        """Tell whether the answer's status or the method rule a body out (RFC 9110 section 6.4)."""
+        head = self.head
+        return self.method == "HEAD" or (head is not None and head.status in _BODILESS)
+
+    def said_at_end(self) -> str:
+        """Say how the peer has ended it."""
+        code = self.code
+        if code is None:
+            return "the connection ended"
+        hint = _HINTS.get(code)
+        said = f"the server ended the stream ({code_name(code)})"
+        return f"{said}: {hint}" if hint else said
+
+
+_HINTS: Final = {
+    ErrorCode.REFUSED_STREAM: "it has not acted on the request",
+    ErrorCode.HTTP_1_1_REQUIRED: "it asks for HTTP/1.1: config={'http2': False}",
+    ErrorCode.ENHANCE_YOUR_CALM: "it was asked too much: send less at a time",
+    ErrorCode.INTERNAL_ERROR: "it had a fault of its own",
+}
