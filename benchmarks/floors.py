@@ -17,16 +17,16 @@ from typing import Any, Final
 
 import reqkit
 import reqkit_async
-from reqkit import network
-from reqkit.exchange import answer_of, head_of
-from reqkit.outcome import Outcome
-from reqkit.response import Response
-from reqkit.wire.connection import Connection
-from reqkit.wire.head import parse_head
-from reqkit_async.calls import Call
-from reqkit_async.feeds import Listed
+from reqkit.message.response import Response
+from reqkit.network import network
+from reqkit.sessions.result import Outcome
+from reqkit.transport.exchange import answer_of, head_of
+from reqkit.wire.h1.connection import Connection
+from reqkit.wire.h1.head import parse_head
+from reqkit_async.pool.feeds import Listed
+from reqkit_async.pool.options import Call
+from reqkit_async.pool.sending import Sender
 from reqkit_async.progress import SILENT
-from reqkit_async.sending import Sender
 from reqkit_async.stats import Stats
 
 from .clients.harness import HEADERS

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from . import adapters, auth, cookies, exceptions, hooks, models, network, structures
 from ._version import __version__
 from .api import delete, get, head, options, patch, post, put, request
-from .dependencies import check_urllib3
+from .base.dependencies import check_urllib3
 from .exceptions import *  # noqa: F403 every error is at the top too
 from .exceptions import __all__ as _errors
-from .prepare import PreparedRequest
-from .request import Request
-from .response import Response
+from .message.prepare import PreparedRequest
+from .message.request import Request
+from .message.response import Response
 from .sessions import Session, session
 from .status_codes import codes
 from .timeouts import Timeouts

@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from urllib3.util import Retry
 
-from . import bodies
-from .adapter_steps import STEPS, URLLIB3_STEPS, AdapterSteps, is_plain_manager
-from .connecting import open_stream
-from .environment import select_proxy
 from .exceptions import ConnectTimeout, InvalidSchema, RequestException
-from .exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of
+from .message import bodies
+from .message.environment import select_proxy
+from .message.response import Times
+from .message.urls import Target, without_password
 from .network import Network, Semaphore, current
-from .pools import PoolManager
-from .response import Times
-from .retrying import send_again
-from .routes import Marks, Proxy, Route, parse_proxy
 from .timeouts import Deadline, Timeouts, clock
-from .tls import TlsSettings, check_cert, check_verify
-from .urls import Target, without_password
-from .wire.connection import Connection, ConnectionGone
-from .wire.head import check_field
+from .transport.connecting import open_stream
+from .transport.exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of
+from .transport.overrides import STEPS, URLLIB3_STEPS, AdapterSteps, is_plain_manager
+from .transport.pools import PoolManager
+from .transport.retrying import send_again
+from .transport.routes import Marks, Proxy, Route, parse_proxy
+from .transport.tls.contexts import TlsSettings, check_cert, check_verify
+from .wire.h1.connection import Connection, ConnectionGone
+from .wire.h1.head import check_field
 
 if TYPE_CHECKING:
-    from .prepare import PreparedRequest
-    from .response import Response
+    from .message.prepare import PreparedRequest
+    from .message.response import Response
 
 __all__ = [
     "DEFAULT_POOLBLOCK", "DEFAULT_POOLSIZE", "DEFAULT_RETRIES", "BaseAdapter", "HTTPAdapter",

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .sessions import SingleUseSession
-from .verbs import Verbs
+from .sessions.verbs import Verbs
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._types import Keywords
-    from .request import Request
-    from .response import Response
+    from .message.request import Request
+    from .message.response import Response
     from .sessions import Session
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request"]

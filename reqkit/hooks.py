@@ -15,9 +15,9 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from .base.redact import told
+from .base.warn import notify
 from .exceptions import HookWarning
-from .notices import notify
-from .wording import told
 
 __all__ = [
     "HOOKS",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .body import CONTENT_CHUNK_SIZE, ITER_CHUNK_SIZE
-from .prepare import PreparedRequest
-from .request import Request
-from .response import Response
+from .message.body import CONTENT_CHUNK_SIZE, ITER_CHUNK_SIZE
+from .message.prepare import PreparedRequest
+from .message.request import Request
+from .message.response import Response
 
 __all__ = ["CONTENT_CHUNK_SIZE", "ITER_CHUNK_SIZE", "PreparedRequest", "Request", "Response"]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from time import monotonic as clock
 from typing import Any, Final
 
+from .base.redact import told
 from .exceptions import TotalTimeout
-from .wording import told
 
 __all__ = ["DEFAULT_TIMEOUTS", "Deadline", "Timeouts", "clock"]
 

@@ -15,8 +15,8 @@ from reqkit import Request, Response, Session, Timeouts, exceptions, session
 
 from .api import delete, get, head, options, patch, post, put, request, send
 from .batches import imap, imap_enumerated, imap_unordered, map
-from .dispatch import Pool
-from .dns import Resolver, set_resolver
+from .network.dns import Resolver, set_resolver
+from .pool.pool import Pool
 from .stats import Stats, summarise
 
 #: What grequests calls an unsent request.

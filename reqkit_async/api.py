@@ -9,12 +9,12 @@ import gevent
 from gevent.event import AsyncResult
 
 from reqkit import Request, Session
-from reqkit.arguments import request_of
 from reqkit.hooks import Hook
+from reqkit.sessions.arguments import request_of
 
 from ._types import Sending
-from .dispatch import Pool
-from .sending import check_request, send_here
+from .pool.pool import Pool
+from .pool.sending import check_request, send_here
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request", "send"]
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar, overload
 
 from reqkit import Request, Response
-from reqkit.settings import unknown
+from reqkit.message.settings import unknown
 
 from ._types import Handler
-from .calls import OF_CALLS
-from .dispatch import Pool
+from .pool.options import OF_CALLS
+from .pool.pool import Pool
 
 __all__ = ["imap", "imap_enumerated", "imap_unordered", "map"]
 

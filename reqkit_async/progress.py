@@ -8,8 +8,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from reqkit.locks import IMPORTING
-from reqkit.notices import notify
+from reqkit.base.locks import IMPORTING
+from reqkit.base.warn import notify
 
 __all__ = ["Reporter", "open_progress"]
 

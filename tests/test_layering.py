@@ -1,109 +1,22 @@
 """The floors of the house: nothing imports upwards or in a circle, and the core not gevent.
 
-The tables below are the plan of the house. A new module gets its floor there first.
+A floor is a folder, or a module that lies beside the folders; the plan is read off them, and off
+the line "Stands on: ..." in the docstring of each folder's ``__init__``.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-# The transport stands above the messages: it takes a prepared request and gives a response, and
-# these need nothing of it.
-GROUND, WIRE, MESSAGE, TRANSPORT, SESSION, FACE = range(6)
-
-#: Module or sub-package (with all in it) to floor; "" is the package's own ``__init__``.
-CORE: Mapping[str, int] = {
-    "": FACE,
-    "api": FACE,
-    "sessions": SESSION,
-    "arguments": SESSION,
-    "defaults": SESSION,
-    "outcome": SESSION,
-    "stepping": SESSION,
-    "verbs": SESSION,
-    "chain": SESSION,
-    "preparing": SESSION,
-    "terms": SESSION,
-    "redirects": SESSION,
-    "settings": MESSAGE,
-    "environment": MESSAGE,
-    "request": MESSAGE,
-    "prepare": MESSAGE,
-    "response": MESSAGE,
-    "foreign": MESSAGE,
-    "models": MESSAGE,
-    "body": MESSAGE,
-    "download": MESSAGE,
-    "hooks": MESSAGE,
-    "auth": MESSAGE,
-    "cookies": MESSAGE,
-    "bodies": MESSAGE,
-    "content": MESSAGE,
-    "urls": MESSAGE,
-    "links": MESSAGE,
-    "pairs": MESSAGE,
-    "raw": MESSAGE,
-    "addresses": TRANSPORT,
-    "adapters": TRANSPORT,
-    "adapter_steps": TRANSPORT,
-    "exchange": TRANSPORT,
-    "retrying": TRANSPORT,
-    "routes": TRANSPORT,
-    "proxying": TRANSPORT,
-    "pools": TRANSPORT,
-    "connecting": TRANSPORT,
-    "tls": TRANSPORT,
-    "tls_settings": TRANSPORT,
-    "tls_stream": TRANSPORT,
-    "network": TRANSPORT,
-    "blocking": TRANSPORT,
-    "failures": TRANSPORT,
-    "wire": WIRE,
-    "exceptions": GROUND,
-    "dependencies": GROUND,
-    "structures": GROUND,
-    "status_codes": GROUND,
-    "locks": GROUND,
-    "notices": GROUND,
-    "wording": GROUND,
-    "timeouts": GROUND,
-    "_types": GROUND,
-    "_version": GROUND,
-}
-
-PARTS, DISPATCH, ASYNC_API, ASYNC_FACE = range(4)
-
-ASYNC: Mapping[str, int] = {
-    "": ASYNC_FACE,
-    "api": ASYNC_API,
-    "batches": ASYNC_API,
-    "dispatch": DISPATCH,
-    "halting": DISPATCH,
-    "workers": DISPATCH,
-    "sending": DISPATCH,
-    "_types": PARTS,
-    "stopping": PARTS,
-    "calls": PARTS,
-    "feeds": PARTS,
-    "places": PARTS,
-    "retries": PARTS,
-    "limits": PARTS,
-    "network": PARTS,
-    "dns": PARTS,
-    "streams": PARTS,
-    "hubs": PARTS,
-    "progress": PARTS,
-    "stats": PARTS,
-}
-
-TABLES = {"reqkit": CORE, "reqkit_async": ASYNC}
+PACKAGES = ("reqkit", "reqkit_async")
 
 #: Names that gather what belongs nowhere.
 HEAPS = {"utils", "util", "compat", "helpers", "misc", "common"}
@@ -134,26 +47,29 @@ def sources(package: str) -> dict[str, Path]:
     return found
 
 
-def statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what can run: all but the bodies of ``if TYPE_CHECKING``."""
+def statements(node: ast.AST, for_types: bool) -> Iterator[ast.AST]:
+    """Yield what stands in a module; what can run alone, or the bodies of ``if TYPE_CHECKING``."""
     yield node
-    if isinstance(node, ast.If) and ast.unparse(node.test).split(".")[-1] == "TYPE_CHECKING":
-        children: list[ast.AST] = list(node.orelse)
+    checks = isinstance(node, ast.If) and ast.unparse(node.test).split(".")[-1] == "TYPE_CHECKING"
+    if checks and not for_types:
+        children: list[ast.AST] = list(node.orelse)  # type: ignore[attr-defined]
     else:
         children = list(ast.iter_child_nodes(node))
     for child in children:
-        yield from statements(child)
+        yield from statements(child, for_types)
 
 
-def imports(source: str, module: str, is_package: bool, known: set[str]) -> set[str]:
-    """Return the full names that a module imports when it runs, inside functions too.
+def imports(
+    source: str, module: str, is_package: bool, known: set[str], for_types: bool = True
+) -> set[str]:
+    """Return the full names that a module imports: inside functions and for type checking, too.
 
     ``from package import name`` is the module ``package.name`` where that is one, and the package
     otherwise.
     """
     home = module.split(".") if is_package else module.split(".")[:-1]
     found = set()
-    for node in statements(ast.parse(source)):
+    for node in statements(ast.parse(source), for_types):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -169,31 +85,47 @@ def imports(source: str, module: str, is_package: bool, known: set[str]) -> set[
     return found
 
 
-def graph() -> Graph:
+def graph(for_types: bool = True) -> Graph:
     """Return what each module of both packages imports."""
-    paths = {name: path for package in TABLES for name, path in sources(package).items()}
+    paths = {name: path for package in PACKAGES for name, path in sources(package).items()}
     return {
-        name: imports(path.read_text("utf-8"), name, path.name == "__init__.py", set(paths))
+        name: imports(
+            path.read_text("utf-8"), name, path.name == "__init__.py", set(paths), for_types
+        )
         for name, path in paths.items()
     }
 
 
-def floor(module: str) -> int | None:
-    """Return the floor of one of our modules, None where no table has it."""
-    package, _, rest = module.partition(".")
-    return TABLES[package].get(rest.partition(".")[0])
+def floor(module: str) -> str:
+    """Return the floor of a module: the folder or the file of its package that it is in."""
+    return ".".join(module.split(".")[:2])
 
 
-def climbs(edges: Graph) -> list[str]:
-    """Return the imports that go up within a package."""
-    found = []
-    for module, targets in sorted(edges.items()):
-        for target in sorted(targets & edges.keys()):
-            mine, theirs = floor(module), floor(target)
-            same_package = module.split(".")[0] == target.split(".")[0]
-            if same_package and mine is not None and theirs is not None and theirs > mine:
-                found.append(f"{module} imports {target}")
+def floors(edges: Graph) -> Graph:
+    """Return what each floor imports of the others of its package."""
+    found: Graph = {}
+    for module, targets in edges.items():
+        mine = found.setdefault(floor(module), set())
+        package = module.split(".")[0]
+        for target in targets & edges.keys():
+            if target.split(".")[0] == package and floor(target) != floor(module):
+                mine.add(floor(target))
     return found
+
+
+def stands_on(docstring: str) -> set[str] | None:
+    """Return the floors that a folder's docstring names, None where it says nothing of them."""
+    said = re.search(r"^Stands on(: | nothing)([^.]*)\.", docstring, re.MULTILINE)
+    if said is None:
+        return None
+    return set(re.findall(r"\w+", said[2])) if said[1] == ": " else set()
+
+
+def is_ground(name: str, below: Graph, folders: set[str]) -> bool:
+    """Tell whether a floor is a single module that stands on nothing but others of its kind."""
+    return name not in folders and all(
+        target.endswith(".base") or is_ground(target, below, folders) for target in below[name]
+    )
 
 
 def cycle(edges: Graph) -> list[str]:
@@ -224,16 +156,47 @@ def edges() -> Graph:
     return graph()
 
 
-def test_every_module_has_a_floor(edges: Graph) -> None:
-    assert [module for module in edges if floor(module) is None] == []
+def test_every_folder_says_which_floors_it_stands_on(edges: Graph) -> None:
+    """More than it says is an import upwards or sideways; what it only says is no longer true."""
+    below = floors(edges)
+    wrong = {}
+    for package in PACKAGES:
+        found = {path.parent.name for path in location(package).glob("*/__init__.py")}
+        folders = {f"{package}.{name}" for name in found}
+        for folder in sorted(folders):
+            source = location(package) / folder.split(".")[1] / "__init__.py"
+            said = stands_on(ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "")
+            real = {
+                name.split(".")[1]
+                for name in below[folder]
+                if name != package and not is_ground(name, below, folders)
+            }
+            if real != said:
+                wrong[folder] = {"says": said, "imports": real}
+    assert wrong == {}
 
 
-def test_nothing_imports_upwards(edges: Graph) -> None:
-    assert climbs(edges) == []
+def test_floors_import_nothing_in_a_circle(edges: Graph) -> None:
+    assert cycle(floors(edges)) == []
+
+
+def test_the_face_is_above_all(edges: Graph) -> None:
+    """What users import from imports from the floors, never they from it."""
+    faces = set(PACKAGES) | {f"{package}.api" for package in PACKAGES}
+    found = {
+        module: hit
+        for module, targets in edges.items()
+        if module not in faces
+        and (
+            hit := {each for each in targets & faces if each.split(".")[0] == module.split(".")[0]}
+        )
+    }
+    assert found == {}
 
 
 def test_nothing_imports_in_a_circle(edges: Graph) -> None:
-    assert cycle(edges) == []
+    """Of what runs: the modules of a floor may still name each other's types."""
+    assert cycle(graph(for_types=False)) == []
 
 
 def test_nothing_is_a_heap(edges: Graph) -> None:
@@ -250,24 +213,13 @@ def test_the_core_knows_neither_gevent_nor_the_async_package(edges: Graph) -> No
     } == {}
 
 
-def test_messages_are_pure(edges: Graph) -> None:
-    found = {}
-    for module, targets in edges.items():
-        package, _, rest = module.partition(".")
-        if package != "reqkit":
-            continue
-        if floor(module) == MESSAGE:
-            ours = {
-                target for target in targets & edges.keys() if floor(target) in (TRANSPORT, WIRE)
-            }
-            ours.discard("reqkit.wire.head")  # an answer has one; it is pure, as looked at below
-        elif rest in ("wire.head", "wire.framing"):
-            ours = set()
-        else:
-            continue
-        if bad := ours | (targets & SOCKETS):
-            found[module] = bad
-    assert found == {}
+def test_messages_and_the_wire_are_pure(edges: Graph) -> None:
+    pure = ("reqkit.message", "reqkit.cookies", "reqkit.auth", "reqkit.wire")
+    assert {
+        module: hit
+        for module, targets in edges.items()
+        if floor(module) in pure and (hit := targets & SOCKETS)
+    } == {}
 
 
 def test_importing_the_core_does_not_import_gevent() -> None:
@@ -293,8 +245,8 @@ def test_importing_the_core_does_not_import_gevent() -> None:
         ("from .urls import x", {"reqkit.urls"}),
         ("from reqkit import urls", {"reqkit.urls"}),
         ("def f():\n    from .urls import x", {"reqkit.urls"}),
-        ("if TYPE_CHECKING:\n    import a\nelse:\n    import b", {"b"}),
-        ("if typing.TYPE_CHECKING:\n    from .urls import x", set()),
+        ("if TYPE_CHECKING:\n    import a\nelse:\n    import b", {"a", "b"}),
+        ("if typing.TYPE_CHECKING:\n    from .urls import x", {"reqkit.urls"}),
         ("try:\n    import a\nexcept ImportError:\n    import b", {"a", "b"}),
         ("importlib.import_module('gevent')", {"gevent"}),
         ("__import__('gevent')", {"gevent"}),
@@ -318,14 +270,27 @@ def test_imports_of_a_package_are_relative_to_itself(source: str, expected: set[
     assert imports(source, "reqkit.auth", True, known) == expected
 
 
-def test_climbing_is_found() -> None:
+def test_a_circle_of_floors_is_found() -> None:
     edges: Graph = {
-        "reqkit.exceptions": {"reqkit.wire.head"},
-        "reqkit.wire.head": {"reqkit.exceptions", "socket"},
-        "reqkit": {"reqkit.exceptions"},
+        "reqkit.message.body": {"reqkit.wire.h1.head"},
+        "reqkit.wire.h1.head": {"reqkit.message.urls", "socket"},
+        "reqkit.message.urls": set(),
     }
-    assert climbs(edges) == ["reqkit.exceptions imports reqkit.wire.head"]
-    assert cycle(edges) == ["reqkit.exceptions", "reqkit.wire.head", "reqkit.exceptions"]
+    assert cycle(edges) == []
+    assert cycle(floors(edges)) == ["reqkit.message", "reqkit.wire", "reqkit.message"]
+
+
+@pytest.mark.parametrize(
+    ("docstring", "expected"),
+    [
+        ("One.\n\nStands on: wire, base.\nBegin here.", {"wire", "base"}),
+        ("One.\n\nStands on: wire,\nbase.", {"wire", "base"}),
+        ("One.\n\nStands on nothing of ours.", set()),
+        ("One.", None),
+    ],
+)
+def test_what_a_folder_stands_on_is_read(docstring: str, expected: set[str] | None) -> None:
+    assert stands_on(docstring) == expected
 
 
 def test_no_cycle_is_found_where_there_is_none() -> None:

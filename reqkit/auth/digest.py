@@ -13,6 +13,7 @@ import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ..base.locks import native_lock
 from ..exceptions import (
     ChunkedEncodingError,
     ConnectionError,
@@ -20,7 +21,6 @@ from ..exceptions import (
     ContentTooLarge,
     InvalidHeader,
 )
-from ..locks import native_lock
 from .base import Credentials, Message, MessageT
 from .challenges import parse_params, quote
 from .proof import Terms, authorization, fresh_cnonce, usable_terms

@@ -2,6 +2,9 @@
 
 Built on `http.cookiejar`: the cookies are its `Cookie` objects, and its jars can be given, merged
 and kept. No sockets, and nothing here blocks.
+
+Stands on: base.
+Begin with `jar.CookieJar`, then `policy` and `scope`.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _NUMBER_LAST: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 
 
 class Target(Protocol):
-    """What cookies need to know of a URL: `reqkit.urls.Target` has it."""
+    """What cookies need to know of a URL: `reqkit.message.urls.Target` has it."""
 
     @property
     def url(self) -> str:

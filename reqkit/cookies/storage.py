@@ -12,19 +12,11 @@ from http.cookiejar import Cookie, CookiePolicy
 from operator import itemgetter
 from typing import Any, Final
 
+from ..base.locks import native_rlock
 from ..exceptions import InvalidHeader
-from ..locks import native_rlock
 from .making import cookie_header
 from .policy import is_plain, may_return, may_set
-from .scope import (
-    SECURE_SCHEMES,
-    Origin,
-    Target,
-    domains_of,
-    path_matches,
-    place_of,
-    read_cookie,
-)
+from .scope import SECURE_SCHEMES, Origin, Target, domains_of, path_matches, place_of, read_cookie
 
 __all__ = ["MAX_IN_ALL", "MAX_PER_DOMAIN", "CookieStorage"]
 

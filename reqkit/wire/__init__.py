@@ -1,4 +1,5 @@
-"""HTTP/1.1 on the wire: heads, framing, and the connection that uses them.
+"""The wire: bytes in, facts out. One folder for each version of HTTP; `h1` is HTTP/1.1.
 
-`head` and `framing` are sans-IO: bytes in, facts out. They neither wait nor know of sockets.
+Stands on nothing of ours but the ground.
+Begin with `h1.head` and `h1.framing`.
 """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reqkit.content.charsets import (
+from reqkit.exceptions import ContentDecodingError, ContentTooLarge
+from reqkit.message.content.charsets import (
     apparent_encoding,
     decode_as,
     decode_text,
@@ -10,9 +11,8 @@ from reqkit.content.charsets import (
     json_encoding,
     text_codec,
 )
-from reqkit.content.decoders import decode_whole, make_decoder
-from reqkit.content.lines import LineCutter, decode_pieces, exact_pieces
-from reqkit.exceptions import ContentDecodingError, ContentTooLarge
+from reqkit.message.content.decoders import decode_whole, make_decoder
+from reqkit.message.content.lines import LineCutter, decode_pieces, exact_pieces
 
 from .feeding import choices, cut
 

@@ -11,8 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import reqkit
-from reqkit import network
-from reqkit.network import Address, SocketOptions
+from reqkit.network import Address, SocketOptions, network
 
 from .feeding import choices, cut
 

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from fuzz.session_targets import NEXT
 from fuzz.targets import TARGETS
 from reqkit.auth.challenges import Challenge, parse_challenges, quote
-from reqkit.content.charsets import decode_as, text_codec
-from reqkit.content.lines import LineCutter, decode_pieces
 from reqkit.cookies import CookieJar, parse_date
 from reqkit.cookies.parsing import parse_set_cookie
-from reqkit.links import parse_links
-from reqkit.urls import prepare_url
+from reqkit.message.content.charsets import decode_as, text_codec
+from reqkit.message.content.lines import LineCutter, decode_pieces
+from reqkit.message.links import parse_links
+from reqkit.message.urls import prepare_url
 
 steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 

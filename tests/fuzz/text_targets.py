@@ -6,12 +6,12 @@ import re
 
 from reqkit.auth.challenges import parse_challenges, parse_params, quote
 from reqkit.auth.proof import authorization, usable_terms
-from reqkit.content.charsets import parse_content_type
 from reqkit.cookies import CookieJar, parse_date
 from reqkit.cookies.parsing import parse_set_cookie
 from reqkit.exceptions import InvalidHeader, RequestException
-from reqkit.links import links_by_rel, parse_links
-from reqkit.urls import join, prepare_url, without_password
+from reqkit.message.content.charsets import parse_content_type
+from reqkit.message.links import links_by_rel, parse_links
+from reqkit.message.urls import join, prepare_url, without_password
 
 from .feeding import choices
 

@@ -7,9 +7,9 @@ import io
 import re
 
 from reqkit.exceptions import ChunkedEncodingError, ProtocolError
-from reqkit.wire.connection import Connection
-from reqkit.wire.framing import ChunkedReader, framing_of, keeps_alive
-from reqkit.wire.head import AnswerHead, find_end, parse_head
+from reqkit.wire.h1.connection import Connection
+from reqkit.wire.h1.framing import ChunkedReader, framing_of, keeps_alive
+from reqkit.wire.h1.head import AnswerHead, find_end, parse_head
 
 from .feeding import choices, cut, h11_answer
 

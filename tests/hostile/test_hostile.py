@@ -192,7 +192,8 @@ def test_case(name: str, way: Way) -> None:
         server.wait_until(lambda server: server.connections_open <= 1)
         session.close()
         server.wait_for_no_connections()
-    assert open_sockets() == sockets
+    # What earlier tests left for the collector may be closed meanwhile.
+    assert open_sockets() <= sockets
 
 
 def test_a_fault_that_came_with_the_head_is_for_who_reads_the_body() -> None:

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 import reqkit
-from reqkit import network
-from reqkit.network import Address, StdlibNetwork
+from reqkit.network import Address, StdlibNetwork, network
 from reqkit_async.network import GEVENT
 
 from .messages import Received, answer

@@ -1,0 +1,508 @@
+"""The prepared request: the exact thing that goes out, with method, URL, headers and body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..auth import HTTPBasicAuth
+from ..cookies import CookieJar, header_for, merge_cookies, store, to_jar
+from ..exceptions import InvalidHeader
+from ..hooks import Hook, Hooks
+from ..structures import CaseInsensitiveDict
+from . import bodies, urls
+from .settings import merge_headers
+from .urls import Target, without_password
+
+__all__ = ["Policy", "PreparedRequest", "auth_of"]
+
+Auth = Callable[[Any], Any]
+
+
+class Policy:
+    """What counts for one exchange beyond the message itself: set by the session that sends it.
+
+    Attributes:
+        deadline: the `reqkit.timeouts.Deadline` of the whole exchange, or None.
+        retries: how often a failed connection is tried again: an int or a urllib3 Retry.
+        max_content_size: bytes of the decoded body, or None.
+        timeouts: the `reqkit.timeouts.Timeouts` that count where a user's adapter sets none.
+        kept: how many hosts' connections, and how many of each, are kept when this one's comes
+            back; None leaves it to the session.
+        allow_address: the session's `reqkit.transport.addresses.AddressFilter`, or None.
+    """
+
+    __slots__ = (
+        "allow_address", "deadline", "kept", "max_content_size", "retries", "timeouts",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        deadline: Any = None,
+        retries: Any = None,
+        max_content_size: int | None = None,
+        timeouts: Any = None,
+        kept: tuple[int, int] | None = None,
+        allow_address: Any = None,
+    ) -> None:
+        self.deadline = deadline
+        self.kept = kept
+        self.retries = retries
+        self.max_content_size = max_content_size
+        self.timeouts = timeouts
+        self.allow_address = allow_address
+
+
+def auth_of(auth: Any) -> Auth | None:
+    """Return the callable that ``auth=`` stands for: a pair is Basic.
+
+    Raises:
+        TypeError: it is neither a pair nor callable.
+    """
+    if auth is None or auth is False:
+        return None
+    if isinstance(auth, (tuple, list)):
+        if len(auth) != 2:
+            raise TypeError(
+                f"auth is a {type(auth).__name__} of {len(auth)}: expected a (user, password) pair"
+            )
+        return HTTPBasicAuth(*auth)
+    if callable(auth):
+        return auth  # type: ignore[no-any-return]
+    raise TypeError(
+        f"auth is a {type(auth).__name__}: expected a (user, password) pair, or a callable that"
+        " takes the prepared request and returns it"
+    )
+
+
+class Credentials:
+    """A message's auth and cookies: what they were made of, and what was written of them.
+
+    Attributes:
+        auth: the auth object, which may go on to where a redirect leads.
+        auth_hooks: what auth objects registered: run for each answer, not once at the end.
+        in_auth: whether one is at work now.
+        bare: the headers before auth: what may follow a redirect.
+        jars: what the Cookie header was written from: the session's jar and the call's.
+        left_out: names of the session's cookies that the call leaves out.
+        own_jar: a jar of this message's own, that auth handlers may add to.
+        wrote_cookies: whether the Cookie header was written here, and not set by hand.
+        bound_to: the origin that cookies without a domain belong to.
+    """
+
+    __slots__ = (
+        "auth", "auth_hooks", "bare", "bound_to", "in_auth", "jars", "left_out", "own_jar",
+        "wrote_cookies",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.auth: Auth | None = None
+        self.auth_hooks: list[Hook] | None = None
+        self.in_auth = False
+        self.bare: CaseInsensitiveDict | None = None
+        self.jars: tuple[Any, CookieJar | None] | None = None
+        self.left_out: frozenset[str] = frozenset()
+        self.own_jar: CookieJar | None = None
+        self.wrote_cookies = False
+        self.bound_to: tuple[str, str, int] | None = None
+
+    def copy(self) -> Credentials:
+        """Return a copy whose headers, hooks and cookies are its own."""
+        copied = Credentials()
+        copied.auth = self.auth
+        copied.auth_hooks = None if self.auth_hooks is None else list(self.auth_hooks)
+        copied.bare = None if self.bare is None else self.bare.copy()
+        copied.jars = self.jars
+        copied.left_out = self.left_out
+        copied.own_jar = None if self.own_jar is None else self.own_jar.copy()
+        copied.wrote_cookies = self.wrote_cookies
+        copied.bound_to = self.bound_to
+        return copied
+
+
+class PreparedRequest:
+    """The exact message to be sent.
+
+    Made by `Request.prepare` or `Session.prepare_request`. Auth and ``pre_request`` hooks may
+    change it: ``method url headers body hooks`` are what goes out.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_body_position",
+        "_credentials",
+        "_encode",
+        "_headers",
+        "_hooks",
+        "_length",
+        "_pairs",
+        "_policy",
+        "_target",
+        "body",
+        "method",
+        "url",
+    )
+
+    method: str | None
+    url: str | None
+    body: Any
+
+    def __init__(self) -> None:
+        self.method = None
+        self.url = None
+        self._headers: CaseInsensitiveDict | None = None
+        #: The headers, until somebody looks at them: most messages have their session's.
+        self._pairs: tuple[tuple[str, str], ...] = ()
+        self.body = None
+        self._hooks: Hooks | None = None
+        #: Most messages have neither auth nor cookies: `_own_credentials` makes them.
+        self._credentials: Credentials | None = None
+        self._body_position: Any = None
+        self._length: int | None = None
+        self._target: Target | None = None
+        self._encode = True
+        self._policy: Policy | None = None
+
+    @property
+    def headers(self) -> CaseInsensitiveDict:
+        """The fields that go out, but for Host, unless it was set by hand."""
+        if self._headers is None:
+            self._headers = CaseInsensitiveDict.of_pairs(self._pairs)
+        return self._headers
+
+    @headers.setter
+    def headers(self, value: Any) -> None:
+        self._headers = value if type(value) is CaseInsensitiveDict else CaseInsensitiveDict(value)
+
+    @property
+    def _own_credentials(self) -> Credentials:
+        """The message's auth and cookies."""
+        if self._credentials is None:
+            self._credentials = Credentials()
+        return self._credentials
+
+    def prepare(
+        self,
+        method: str | None = None,
+        url: Any = None,
+        headers: Any = None,
+        files: Any = None,
+        data: Any = None,
+        params: Any = None,
+        auth: Any = None,
+        cookies: Any = None,
+        hooks: Any = None,
+        json: Any = None,
+        encode_uri: bool = True,
+    ) -> None:
+        """Fill in everything, in the order in which the parts need each other.
+
+        Raises:
+            RequestException: an argument cannot be sent; nothing was.
+        """
+        self._encode = encode_uri
+        self.prepare_method(method)
+        self.prepare_url(url, params)
+        self.prepare_headers(headers)
+        if cookies is not None:
+            self.prepare_cookies(cookies)
+        if data is not None or files or json is not None:
+            self.prepare_body(data, files, json)
+        elif self.method not in ("GET", "HEAD"):
+            self.prepare_content_length(None)
+        if hooks:
+            self.prepare_hooks(hooks)
+        # Last: it may sign all the rest.
+        self.prepare_auth(auth, url)
+
+    def prepare_method(self, method: str | bytes | None) -> None:
+        """Set the method, in upper case."""
+        if method is None:
+            self.method = None
+            return
+        if isinstance(method, bytes):
+            method = method.decode("latin-1")
+        if not isinstance(method, str):
+            raise InvalidHeader(f"the method is {method!r}: expected a name such as 'GET'")
+        if method not in _METHODS:
+            if not _is_token(method):
+                raise InvalidHeader(
+                    f"the method is {method[:60]!r}: expected a name such as 'GET',"
+                    " of letters, digits and !#$%&'*+-.^_`|~"
+                )
+            method = method.upper()
+        self.method = method
+
+    def prepare_url(self, url: Any, params: Any = None) -> None:
+        """Set the URL, with a query added.
+
+        Raises:
+            InvalidURL: or `MissingSchema`, `URLRequired`.
+        """
+        target = urls.prepare_url(url, params, self._encode)
+        self._target = target
+        self.url = target.url
+
+    def prepare_headers(self, headers: Any) -> None:
+        """Set the headers.
+
+        Raises:
+            InvalidHeader: a name or value cannot be sent.
+        """
+        self.headers = merge_headers(None, headers)
+
+    def prepare_body(self, data: Any, files: Any = None, json: Any = None) -> None:
+        """Set the body, and the headers that tell its type and length."""
+        encoded = bodies.encode_body(data, json, files)
+        self.body = encoded.body
+        self._length = encoded.length
+        self._body_position = bodies.position(encoded.body)
+        if encoded.content_type and "content-type" not in self.headers:
+            self.headers["Content-Type"] = encoded.content_type
+        if encoded.body is None:
+            self.prepare_content_length(None)
+        elif "transfer-encoding" in self.headers:
+            self._check_coding()
+            self._length = None
+            self.headers.pop("Content-Length", None)
+        elif encoded.length is not None:
+            self.headers["Content-Length"] = str(encoded.length)
+        elif "content-length" in self.headers:
+            self._length = self._given_length()
+        else:
+            self.headers["Transfer-Encoding"] = "chunked"
+
+    def _check_coding(self) -> None:
+        # RFC 9112 section 6.1: without chunked at the end, nothing tells where the body ends.
+        text = self.headers["Transfer-Encoding"]
+        if text.lower().rpartition(",")[2].strip() != "chunked":
+            raise InvalidHeader(f"Transfer-Encoding is {text[:60]!r}: expected 'chunked'")
+
+    def _given_length(self) -> int:
+        text = self.headers["Content-Length"].strip()
+        if not (text.isascii() and text.isdigit()):
+            raise InvalidHeader(f"Content-Length is {text[:60]!r}: expected a number of bytes")
+        return int(text)
+
+    def prepare_content_length(self, body: Any) -> None:
+        """Set Content-Length (or Transfer-Encoding) to fit a body."""
+        if body is not None:
+            length = bodies.content_length(body)
+            self._length = length
+            if length is not None:
+                self.headers["Content-Length"] = str(length)
+                self.headers.pop("Transfer-Encoding", None)
+        elif "transfer-encoding" in self.headers:
+            del self.headers["Transfer-Encoding"]  # there is nothing to be framed by it
+            self.prepare_content_length(None)
+        # RFC 9110 section 8.6: a method that anticipates content says that there is none.
+        elif self.method not in ("GET", "HEAD") and "content-length" not in self.headers:
+            self.headers["Content-Length"] = "0"
+
+    def prepare_cookies(self, cookies: Any) -> None:
+        """Set the Cookie header from a dictionary or a jar, unless it was set by hand."""
+        jar = cookies if isinstance(cookies, CookieJar) else to_jar(cookies)
+        self.write_cookies(jar, None, None)
+
+    def write_cookies(
+        self,
+        jar: Any,
+        given: CookieJar | None,
+        bound_to: tuple[str, str, int] | None,
+        removed: frozenset[str] = frozenset(),
+    ) -> None:
+        """Set the Cookie header, unless it was set by hand.
+
+        Args:
+            jar: the session's jar.
+            given: the call's, which goes first.
+            bound_to: the origin that cookies without a domain belong to.
+            removed: names that are left out.
+        """
+        credentials = self._own_credentials
+        credentials.jars = (jar, given)
+        credentials.left_out = removed
+        credentials.own_jar = None
+        credentials.bound_to = bound_to
+        if "cookie" not in self.headers:
+            value = header_for(jar, self.target, bound_to=bound_to, over=given, without=removed)
+            if value is not None:
+                self.headers["Cookie"] = value
+                credentials.wrote_cookies = True
+
+    @property
+    def _cookies(self) -> CookieJar:
+        """A jar of this message's own, that auth handlers may add to."""
+        credentials = self._own_credentials
+        own = credentials.own_jar
+        if own is None:
+            jar, given = credentials.jars or (None, None)
+            own = (
+                CookieJar()
+                if jar is None
+                else jar.copy()
+                if type(jar) is CookieJar
+                else to_jar(jar)
+            )
+            if given is not None:
+                own = merge_cookies(own, given)
+            credentials.own_jar = own
+        return own
+
+    @_cookies.setter
+    def _cookies(self, value: CookieJar) -> None:
+        self._own_credentials.own_jar = value
+
+    def take_cookies_of(self, response: Any) -> None:
+        """Send the cookies that an answer set along with this message, which answers it."""
+        values = response.set_cookies()
+        if values:
+            jar = self._cookies
+            store(jar, values, response.request.target)
+            credentials = self._own_credentials
+            if credentials.wrote_cookies:
+                self.headers.pop("Cookie", None)
+                credentials.wrote_cookies = False
+            self.write_cookies(jar, None, credentials.bound_to)
+
+    def prepare_auth(self, auth: Any, url: Any = "") -> None:
+        """Let an auth object, or else the URL's credentials, change the message."""
+        if auth is None and self.target.userinfo is not None:
+            auth = self.target.userinfo
+        called = auth_of(auth)
+        if called is not None:
+            self.apply_auth(called)
+
+    def apply_auth(self, auth: Auth) -> None:
+        """Have an auth object change the message.
+
+        Raises:
+            TypeError: it does not return the prepared request.
+        """
+        credentials = self._own_credentials
+        credentials.auth = auth
+        credentials.bare = self.headers.copy()
+        credentials.in_auth = True
+        try:
+            result = auth(self)
+        finally:
+            credentials.in_auth = False
+        if not isinstance(result, PreparedRequest):
+            raise TypeError(
+                f"auth {type(auth).__name__} returned {type(result).__name__}:"
+                " expected the prepared request that it got (return r)"
+            )
+        if result is not self:
+            for name in PreparedRequest.__slots__:
+                if name not in ("__dict__", "__weakref__", "_credentials"):
+                    setattr(self, name, getattr(result, name))
+            # Its cookies, too; not its auth, which is this one.
+            others = result._own_credentials
+            for name in ("in_auth", "jars", "left_out", "own_jar", "wrote_cookies", "bound_to"):
+                setattr(credentials, name, getattr(others, name))
+        if self.body is not None and "transfer-encoding" not in self.headers:
+            self.prepare_content_length(self.body)
+
+    def prepare_hooks(self, hooks: Mapping[str, Any] | None) -> None:
+        """Set the hooks."""
+        self._hooks = Hooks(hooks) if hooks else None
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks: a list for each name."""
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
+
+    @hooks.setter
+    def hooks(self, value: Any) -> None:
+        self._hooks = Hooks(value) if value else None
+
+    def register_hook(self, event: str, hook: Any) -> None:
+        """Add a hook, or several. Those of an auth object run for each answer to this message."""
+        self.hooks.register(event, hook)
+        credentials = self._credentials
+        if credentials is not None and credentials.in_auth and event == "response":
+            if credentials.auth_hooks is None:
+                credentials.auth_hooks = []
+            credentials.auth_hooks.extend([hook] if callable(hook) else hook)
+
+    def deregister_hook(self, event: str, hook: Hook) -> bool:
+        """Remove a hook; tell whether it was there."""
+        auth_hooks = None if self._credentials is None else self._credentials.auth_hooks
+        if event == "response" and auth_hooks and hook in auth_hooks:
+            auth_hooks.remove(hook)
+        return self.hooks.deregister(event, hook)
+
+    @property
+    def target(self) -> Target:
+        """The parts of the URL, as it is now."""
+        target = self._target
+        if target is None or target.url is not self.url:
+            target = self._target = urls.prepare_url(self.url, None, self._encode)
+            self.url = target.url
+        return target
+
+    @property
+    def path_url(self) -> str:
+        """The path and the query, as they go out."""
+        return self.target.path
+
+    def rewind(self) -> None:
+        """Make the body ready to be sent again.
+
+        Raises:
+            UnrewindableBodyError: it cannot be; the text says why.
+        """
+        if self.body is not None:
+            bodies.rewind(self.body, self._body_position)
+
+    def copy(self) -> PreparedRequest:
+        """Return a copy whose headers, hooks and cookies are its own."""
+        copied = PreparedRequest()
+        for name in _COPIED:
+            setattr(copied, name, getattr(self, name))
+        copied.headers = self.headers.copy()
+        copied._hooks = None if self._hooks is None else self._hooks.copy()
+        if self._credentials is not None:
+            copied._credentials = self._credentials.copy()
+        return copied
+
+    def __repr__(self) -> str:
+        return f"<PreparedRequest [{self.method}]>"
+
+    def describe(self) -> str:
+        """Return method and URL, without a password, for messages."""
+        return f"{self.method} {without_password(self.url or '')}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {
+            "method": self.method,
+            "url": self.url,
+            "headers": self.headers,
+            "body": self.body if isinstance(self.body, (bytes, str)) else None,
+            "_encode": self._encode,
+            "_length": self._length,
+            **self.__dict__,
+        }
+        return _rebuild, (state,)
+
+
+def _rebuild(state: dict[str, Any]) -> PreparedRequest:
+    prepared = PreparedRequest()
+    for name, value in state.items():
+        setattr(prepared, name, value)
+    return prepared
+
+
+_COPIED = (
+    "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_policy",
+)  # fmt: skip
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"))
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def _is_token(text: str) -> bool:
+    """Tell whether it is a token (RFC 9110 section 5.6.2)."""
+    return bool(text) and _TOKEN.issuperset(text)

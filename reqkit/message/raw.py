@@ -1,0 +1,269 @@
+"""Where a body comes from, and a body as a file: `Response.raw`, as users of urllib3 know it."""
+
+from __future__ import annotations
+
+import builtins
+import io
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+import urllib3.exceptions
+from urllib3 import HTTPHeaderDict
+
+from ..exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,
+    ContentDecodingError,
+    RequestException,
+    SSLError,
+)
+from .content.decoders import make_decoder
+
+__all__ = ["AnswerFacts", "BodySource", "ForeignBody", "RawBody", "WholeBody"]
+
+_STEP = 64 * 1024
+
+#: What a foreign body's own errors are here, as in requests. Subclasses come first.
+_FOREIGN_FAULTS: Final[tuple[tuple[type[Exception], type[RequestException], str], ...]] = (
+    (urllib3.exceptions.DecodeError, ContentDecodingError, "is not what its Content-Encoding says"),
+    (urllib3.exceptions.SSLError, SSLError, "broke off: TLS failed"),
+    (urllib3.exceptions.TimeoutError, ConnectionError, "stopped coming"),
+    (urllib3.exceptions.HTTPError, ChunkedEncodingError, "broke off before its end"),
+    (TimeoutError, ConnectionError, "stopped coming"),
+    (builtins.ConnectionError, ChunkedEncodingError, "broke off before its end"),
+)
+
+
+class AnswerFacts(Protocol):
+    """The head of an answer, as the wire read it."""
+
+    version: int
+    status: int
+    reason: str
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The fields as they were received."""
+
+    def get(self, lower_name: str) -> str | None:
+        """A field's value, joined where it came more than once."""
+
+    def get_all(self, lower_name: str) -> list[str]:
+        """A field's values."""
+
+
+class BodySource(Protocol):
+    """Where a body comes from, without its framing but still encoded.
+
+    Its errors are reqkit's own.
+    """
+
+    def read(self, most: int) -> bytes:
+        """Wait for some bytes; none mean that the body has ended."""
+
+    def close(self) -> None:
+        """Let go of the connection. Never raises and may be called again."""
+
+
+class RawBody(io.RawIOBase):
+    """A file that reads a body from its connection, still encoded unless asked otherwise.
+
+    Attributes:
+        status, reason, version: the answer's.
+        ended: whether the last byte was read.
+    """
+
+    def __init__(self, source: Any, head: Any, encoding: str | None) -> None:
+        super().__init__()
+        self._source = source
+        self._head = head
+        self._encoding = encoding
+        self._decoder: Any = None
+        self._rest = b""
+        self.ended = False
+        self.decode_content = False
+        self.status: int | None = None if head is None else head.status
+        self.reason: str | None = None if head is None else head.reason
+        self.version: int | None = None if head is None else head.version
+
+    @property
+    def headers(self) -> HTTPHeaderDict:
+        """The answer's fields, as urllib3 gives them."""
+        return HTTPHeaderDict(self._head.fields if self._head is not None else ())
+
+    def getheader(self, name: str, default: str | None = None) -> str | None:
+        """Return one field's value."""
+        value: str | None = self.headers.get(name, default)
+        return value
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def _more(self, decode: bool) -> bytes:
+        if self.ended:
+            return b""
+        data: bytes = self._source.read(_STEP)
+        self.ended = not data
+        if not decode or self._encoding is None:
+            return data
+        if self._decoder is None:
+            self._decoder = make_decoder(self._encoding)
+            if self._decoder is None:
+                self._encoding = None
+                return data
+        if self.ended:
+            finished: bytes = self._decoder.finish()
+            return finished
+        decoded: bytes = self._decoder.decode(data, _STEP)
+        while not decoded and not self.ended:
+            data = self._source.read(_STEP)
+            self.ended = not data
+            decoded = self._decoder.decode(data, _STEP) if data else self._decoder.finish()
+        return decoded
+
+    def read(self, amt: int | None = -1, decode_content: bool | None = None) -> bytes:
+        """Read up to ``amt`` bytes, or all. Blocks.
+
+        Args:
+            amt: bytes; None or a negative number reads to the end.
+            decode_content: undo the Content-Encoding; None takes the attribute's value.
+
+        Raises:
+            RequestException: as `Response.content`.
+        """
+        decode = self.decode_content if decode_content is None else decode_content
+        everything = amt is None or amt < 0
+        parts = [self._rest]
+        size = len(self._rest)
+        while everything or (amt is not None and size < amt):
+            if self._decoder is not None and self._decoder.pending:
+                piece = self._decoder.decode(b"", _STEP)
+            else:
+                piece = self._more(decode)
+            if not piece:
+                if self.ended:
+                    break
+                continue
+            parts.append(piece)
+            size += len(piece)
+        data = b"".join(parts)
+        if everything or amt is None:
+            self._rest = b""
+            return data
+        self._rest = data[amt:]
+        return data[:amt]
+
+    def read1(self, amt: int = -1) -> bytes:
+        """Read what comes next, still encoded: up to ``amt`` bytes, without waiting for more."""
+        data = self._rest or self._more(self.decode_content)
+        if 0 <= amt < len(data):
+            data, self._rest = data[:amt], data[amt:]
+        else:
+            self._rest = b""
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; return how many bytes."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        """Read to the end."""
+        return self.read()
+
+    def stream(self, amt: int = _STEP, decode_content: bool | None = None) -> Iterator[bytes]:
+        """Yield the body in pieces of up to ``amt`` bytes."""
+        while True:
+            piece = self.read(amt, decode_content)
+            if not piece:
+                return
+            yield piece
+
+    def isclosed(self) -> bool:
+        """Tell whether nothing is left to read."""
+        return self.closed or self.ended
+
+    def release_conn(self) -> None:
+        """Give the connection back: it was at the body's end; before that it is closed."""
+        if not self.ended:
+            self._source.close()
+
+    def drain_conn(self) -> None:
+        """Read what is left, so that the connection can be used again."""
+        self.read()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if not self.closed:
+            self._source.close()
+        super().close()
+
+
+class WholeBody:
+    """A body that is there already."""
+
+    __slots__ = ("_at", "_data")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def read(self, most: int) -> bytes:
+        """Return the next bytes."""
+        piece = self._data[self._at : self._at + most]
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Let go of them."""
+        self._data = b""
+
+
+class ForeignBody:
+    """A body that somebody put in ``raw``: any file, urllib3's response among them."""
+
+    __slots__ = ("_file", "_generator", "_live")
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._live = isinstance(file, RawBody)
+        self._generator: Any = None
+
+    def read(self, most: int) -> bytes:
+        """Read on; blocks as the file does.
+
+        Raises:
+            RequestException: in place of an error of urllib3's or a socket's.
+        """
+        try:
+            return self._next(most)
+        except RequestException:
+            raise
+        except Exception as error:
+            for kind, ours, said in _FOREIGN_FAULTS:
+                if isinstance(error, kind):
+                    raise ours(f"the body {said}: {error}") from error
+            raise
+
+    def _next(self, most: int) -> bytes:
+        if self._live:
+            # Of a live stream what is there, not what would fill the buffer.
+            data: bytes = self._file.read1(most)
+            return data
+        if self._generator is None:
+            # urllib3's: its read() would decode, and so be decoded twice.
+            stream = getattr(self._file, "stream", None)
+            if stream is None:
+                given: Any = self._file.read(most)
+                if isinstance(given, bytes):
+                    return given
+                return given.encode() if isinstance(given, str) else bytes(given or b"")
+            self._generator = iter(stream(_STEP, decode_content=False))
+        return next(self._generator, b"")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,379 @@
+"""The unsent request: what the user wants, still to be changed, sent once or many times."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from ..hooks import Hook, Hooks
+from .settings import UNSET, unknown
+from .urls import without_password
+
+if TYPE_CHECKING:
+    from .prepare import PreparedRequest
+    from .response import Response
+
+__all__ = ["NOTHING_SAID", "Request", "Said", "plain_request"]
+
+#: What is asked of a request by who forgot to send it.
+_OF_ANSWERS: Final = (
+    "content", "history", "iter_content", "iter_lines", "ok", "raise_for_status", "reason",
+    "status_code", "text",
+)  # fmt: skip
+
+
+class _OfAnswers:
+    """Says of what an answer has, that a request has none of it: it was not sent yet.
+
+    A ``__getattr__`` would do the same, and make each look-up of what is there several times
+    slower.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, request: Any, kind: type[Request]) -> Any:
+        raise AttributeError(
+            f"{kind.__name__!r} object has no attribute {self.name!r}: it is an unsent request."
+            " Send it, with send() or reqkit_async.map(), and ask the response",
+            name=self.name,
+            obj=request,
+        )
+
+
+class Said:
+    """What a request says beside its method and URL, by the names of its attributes.
+
+    Most requests of a batch say nothing: they share `NOTHING_SAID`, so that they are light and
+    are told from others at one look.
+    """
+
+    __slots__ = (
+        "allow_redirects", "auth", "callback", "cert", "config", "cookies", "data", "files",
+        "headers", "hook_errors", "hooks", "json", "params", "prefetch", "proxies", "timeout",
+        "verify",
+    )  # fmt: skip
+
+    allow_redirects: bool | None
+    auth: Any
+    callback: Hook | None
+    cert: Any
+    config: Mapping[str, Any] | None
+    cookies: Any
+    data: Any
+    files: Any
+    headers: Any
+    #: What ``args`` hooks raised when the arguments were taken.
+    hook_errors: list[Exception] | None
+    hooks: Hooks | None
+    json: Any
+    params: Any
+    prefetch: bool | None
+    proxies: Mapping[str, str | None] | None
+    timeout: Any
+    verify: Any
+
+    def copy(self) -> Said:
+        """Return a copy, to be changed."""
+        copied = Said()
+        for name in Said.__slots__:
+            setattr(copied, name, getattr(self, name))
+        return copied
+
+
+def _nothing_said() -> Said:
+    nothing = Said()
+    for name in Said.__slots__:
+        setattr(nothing, name, None)
+    nothing.timeout = UNSET
+    return nothing
+
+
+#: Never changed.
+NOTHING_SAID: Final = _nothing_said()
+
+
+class _Setting:
+    """An attribute of a request that is a part of what it says."""
+
+    __slots__ = ("name",)
+
+    def __set_name__(self, kind: type[Request], name: str) -> None:
+        self.name = name
+
+    def __get__(self, request: Request | None, kind: type[Request]) -> Any:
+        return self if request is None else getattr(request._said, self.name)
+
+    def __set__(self, request: Request, value: Any) -> None:
+        setattr(request._say(), self.name, value)
+
+
+class Request:
+    """A request that was not sent yet.
+
+    Every argument is an attribute that can be read and set until it is sent; nothing is looked
+    at, and nothing costs more than keeping it, before then.
+
+    Args:
+        method: ``GET``, ``POST``, …; written in upper case when it is sent.
+        url: where to, with its scheme.
+        headers, files, data, params, auth, cookies, hooks, json: as in `reqkit.request`.
+        session: whose defaults, cookies and connections count; None for those of a one-shot call.
+        callback: one more ``response`` hook, after the request's and the session's.
+        **settings: ``timeout allow_redirects proxies verify cert config prefetch stream``, as in
+            `reqkit.request`.
+
+    Raises:
+        TypeError: an argument that does not exist; the text has the nearest one.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_said", "method", "response", "session", "url")
+
+    #: The `Response` of the last time that it was sent, or None.
+    response: Response | None
+    #: Shared by many: `_say` returns one to be changed.
+    _said: Said
+
+    allow_redirects = _Setting()
+    auth = _Setting()
+    callback = _Setting()
+    cert = _Setting()
+    config = _Setting()
+    #: The request's own cookies: a dictionary or a jar, or None.
+    cookies = _Setting()
+    data = _Setting()
+    files = _Setting()
+    json = _Setting()
+    prefetch = _Setting()
+    proxies = _Setting()
+    timeout = _Setting()
+    verify = _Setting()
+
+    def __init__(
+        self,
+        method: str | None = None,
+        url: Any = None,
+        headers: Any = None,
+        files: Any = None,
+        data: Any = None,
+        params: Any = None,
+        auth: Any = None,
+        cookies: Any = None,
+        hooks: Any = None,
+        json: Any = None,
+        *,
+        timeout: Any = UNSET,
+        allow_redirects: bool | None = None,
+        proxies: Mapping[str, str | None] | None = None,
+        verify: Any = None,
+        cert: Any = None,
+        config: Mapping[str, Any] | None = None,
+        prefetch: bool | None = None,
+        stream: bool | None = None,
+        session: Any = None,
+        callback: Hook | None = None,
+        **others: Any,
+    ) -> None:
+        if others:
+            raise unknown("Request", others)
+        self.method = method
+        self.url = url
+        self.session = session
+        self.response = None
+        if (
+            headers is None and files is None and data is None and params is None and auth is None
+            and cookies is None and hooks is None and json is None and timeout is UNSET
+            and allow_redirects is None and proxies is None and verify is None and cert is None
+            and config is None and prefetch is None and stream is None and callback is None
+        ):  # fmt: skip
+            self._said = NOTHING_SAID
+            return
+        said = self._said = Said()
+        # What is changed here later is no business of the caller's dictionaries.
+        said.headers = headers if headers is None else _own(headers)
+        said.files = files if files is None else _own(files)
+        said.data = data if data is None else _own(data)
+        said.params = params if params is None else _own(params)
+        said.auth = auth
+        said.cookies = cookies if cookies is None else _own(cookies)
+        said.hooks = None if hooks is None else Hooks(hooks)
+        said.hook_errors = None
+        said.json = json
+        said.timeout = timeout
+        said.allow_redirects = allow_redirects
+        said.proxies = proxies if proxies is None else _own(proxies)
+        said.verify = verify
+        said.cert = cert
+        said.config = config if config is None else _own(config)
+        if stream is not None:  # what is neither True nor False is refused when it is sent
+            prefetch = not stream if stream in (True, False) else stream
+        said.prefetch = prefetch
+        said.callback = callback
+
+    def _say(self) -> Said:
+        """Return what the request says, to be changed."""
+        said = self._said
+        if said is NOTHING_SAID:
+            said = self._said = said.copy()
+        return said
+
+    # Dictionaries are made when they are asked for: a hundred thousand unsent requests are light.
+
+    @property
+    def headers(self) -> Any:
+        """The request's own headers, a dictionary."""
+        if self._said.headers is None:
+            self._say().headers = {}
+        return self._said.headers
+
+    @headers.setter
+    def headers(self, value: Any) -> None:
+        self._say().headers = value
+
+    @property
+    def params(self) -> Any:
+        """The query: a dictionary, a list of pairs, or a str."""
+        if self._said.params is None:
+            self._say().params = {}
+        return self._said.params
+
+    @params.setter
+    def params(self, value: Any) -> None:
+        self._say().params = value
+
+    @property
+    def hooks(self) -> Hooks:
+        """The request's own hooks: a list for each name."""
+        hooks = self._said.hooks
+        if hooks is None:
+            hooks = self._say().hooks = Hooks()
+        return hooks
+
+    @hooks.setter
+    def hooks(self, value: Any) -> None:
+        self._say().hooks = None if value is None else Hooks(value)
+
+    @property
+    def stream(self) -> bool | None:
+        """Whether the body is left unread: the contrary of ``prefetch``."""
+        return None if self.prefetch is None else not self.prefetch
+
+    @stream.setter
+    def stream(self, value: bool | None) -> None:
+        self.prefetch = None if value is None else not value
+
+    def register_hook(self, event: str, hook: Any) -> None:
+        """Add a hook, or several.
+
+        Raises:
+            ValueError: there is no hook of that name, or it cannot be called.
+        """
+        self.hooks.register(event, hook)
+
+    def deregister_hook(self, event: str, hook: Hook) -> bool:
+        """Remove a hook; tell whether it was there."""
+        return self.hooks.deregister(event, hook)
+
+    #: Makes the session of a request that has none; the session floor puts it here.
+    fresh_session: ClassVar[Callable[[], Any]]
+
+    def _session(self) -> Any:
+        return self.session if self.session is not None else Request.fresh_session()
+
+    def prepare(self) -> PreparedRequest:
+        """Return the exact thing that would be sent. Sends nothing.
+
+        Raises:
+            RequestException: the URL, a header or another argument is wrong.
+        """
+        prepared: PreparedRequest = self._session().prepare_request(self)
+        return prepared
+
+    @property
+    def exception(self) -> Exception | None:
+        """Why it failed when it was last sent: the ``error`` of its response, or None."""
+        error: Exception | None = getattr(self.response, "error", None)
+        return error
+
+    @property
+    def traceback(self) -> str | None:
+        """The traceback of ``exception``, as text."""
+        error = self.exception
+        if error is None:
+            return None
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+    def send(self, prefetch: bool | None = None, *, stream: bool | None = None) -> Response:
+        """Send it through its session, and keep the answer as ``response``. Blocks.
+
+        Args:
+            prefetch: True reads the body before this returns; None leaves it to the request.
+            stream: the contrary of ``prefetch``.
+
+        Returns:
+            the `Response`; whoever gets it reads or closes it.
+
+        Raises:
+            RequestException: as `reqkit.request` does.
+        """
+        if stream is not None:
+            prefetch = not stream
+        response: Response = self._session().perform(self, prefetch=prefetch)
+        return response
+
+    def __repr__(self) -> str:
+        return f"<Request [{self.method}]>"
+
+    def describe(self) -> str:
+        """Return method and URL, without a password, for messages."""
+        return f"{self.method} {without_password(str(self.url))}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The answer stays behind: it may hold a connection.
+        said = {
+            name: value
+            for name in Said.__slots__
+            if (value := getattr(self._said, name)) is not getattr(NOTHING_SAID, name)
+            and name != "hook_errors"
+        }
+        state = {"method": self.method, "url": self.url, "session": self.session, **self.__dict__}
+        return _rebuild, (type(self), state, said)
+
+
+def plain_request(method: str, url: Any, session: Any) -> Request:
+    """Make a request that says nothing beside its method and URL: as the class does, but sooner.
+
+    Batches have them by the hundred thousand.
+    """
+    request = _new(Request)
+    request.method = method
+    request.url = url
+    request.session = session
+    request.response = None
+    request._said = NOTHING_SAID
+    return request
+
+
+_new: Final = object.__new__
+
+for _name in _OF_ANSWERS:
+    setattr(Request, _name, _OfAnswers(_name))
+
+
+def _own(given: Any) -> Any:
+    """Return a copy of a plain dictionary; anything else as it is."""
+    return given.copy() if type(given) is dict else given
+
+
+def _rebuild(kind: type[Request], state: dict[str, Any], said: dict[str, Any]) -> Request:
+    request = kind.__new__(kind)
+    request.response = None
+    request._said = NOTHING_SAID
+    for name, value in state.items():
+        setattr(request, name, value)
+    for name, value in said.items():
+        setattr(request._say(), name, value)
+    return request

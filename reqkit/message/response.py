@@ -1,0 +1,370 @@
+"""The answer: its head at once, its body when it is asked for."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base.locks import IMPORTING
+from ..cookies import CookieJar, store
+from ..exceptions import HTTPError
+from ..status_codes import reason_phrase
+from ..structures import CaseInsensitiveDict
+from ..wire.h1.head import AnswerHead, field_of, fields_of
+from .body import ReadableBody
+from .links import links_by_rel
+from .urls import without_password
+
+if TYPE_CHECKING:
+    from .prepare import PreparedRequest
+
+__all__ = ["Response"]
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+class Times:
+    """Moments and spans of an exchange, in seconds of the monotonic clock."""
+
+    __slots__ = ("connect", "dns", "headed", "received", "sent", "started", "tls")
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.sent: float | None = None
+        self.headed: float | None = None
+        self.received: float | None = None
+        self.dns: float | None = None
+        self.connect: float | None = None
+        self.tls: float | None = None
+
+
+class Response(ReadableBody):
+    """An answer, or, where ``error`` is set, the lack of one.
+
+    The head is there; the body is read when ``content``, ``text``, ``json()`` or an iterator
+    asks for it (unless it was prefetched), once, and kept. True in a condition where ``ok`` is.
+
+    Attributes:
+        status_code: the status, or None where the request failed.
+        reason: the reason phrase.
+        url: where the answer came from, after redirects.
+        request: the `PreparedRequest` that it answers.
+        history: the redirects and auth challenges on the way, oldest first.
+        error: why the request failed (in safe mode, or in a batch), or None.
+        connection: sends a prepared request the way that this one went, for auth handlers.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_cookies",
+        "_head_text",
+        "_headed",
+        "_headers",
+        "_history",
+        "_hook_errors",
+        "_live_times",
+        "_next",
+        "_sent",
+        "_started",
+        "_version",
+        "connection",
+        "error",
+        "reason",
+        "status_code",
+    )
+
+    status_code: int | None
+    reason: str | None
+    error: Exception | None
+    connection: Any
+
+    def __init__(
+        self,
+        # What `reqkit.transport.exchange` gives, of an answer that has come.
+        status: int | None = None,
+        reason: str | None = None,
+        url: str | None = None,
+        request: Any = None,
+        version: int = 11,
+        text: str = "",
+        said: dict[str, str] | None = None,
+        whole: bytes | None = None,
+        started: float = 0.0,
+        sent: float = 0.0,
+        headed: float | None = None,
+    ) -> None:
+        self.status_code = status
+        self.reason = reason
+        self.url = url
+        self.request = request
+        self._history: list[Response] | None = None
+        self.error = None
+        self.connection = None
+        self.max_content_size = None
+        self._version = version
+        self._head_text = text
+        self._said = said
+        self._headers: CaseInsensitiveDict | None = None
+        self._cookies: Any = None
+        self._encoding = None
+        self._found_encoding = False
+        self._text = None
+        self._content = False
+        self._whole = whole
+        self._source = None
+        self._raw = None
+        self._streamed = False
+        self._received = 0
+        # The times of most answers, which came whole over a connection that was there: they
+        # do without an object of their own. All others have theirs in `_live_times`.
+        self._started = started
+        self._sent = sent
+        self._headed = headed
+        self._live_times: Times | None = None
+        self._next: Callable[[Response], Any] | None = None
+        self._hook_errors: list[Exception] | None = None
+
+    @property
+    def _times(self) -> Times | None:
+        """The moments and spans of the exchange, as far as it has come."""
+        if self._headed is None:
+            return self._live_times
+        times = Times(self._started)
+        times.sent = self._sent
+        times.headed = times.received = self._headed
+        return times
+
+    @_times.setter
+    def _times(self, times: Times | None) -> None:
+        self._headed = None
+        self._live_times = times
+
+    # -- the head ---------------------------------------------------------------------------
+
+    @property
+    def headers(self) -> CaseInsensitiveDict:
+        """The answer's fields; one that came more than once has its values joined by ', '."""
+        if self._headers is None:
+            headers = CaseInsensitiveDict()
+            if self._said is not None:
+                for name, value in fields_of(self._head_text):
+                    before = headers.get(name)
+                    headers[name] = value if before is None else f"{before}, {value}"
+            self._headers = headers
+        return self._headers
+
+    @headers.setter
+    def headers(self, value: Any) -> None:
+        if not isinstance(value, CaseInsensitiveDict):
+            value = CaseInsensitiveDict(value)
+        self._headers = value
+
+    def _field(self, lower_name: str) -> str | None:
+        if self._headers is not None:
+            given: str | None = self._headers.get(lower_name)
+            return given
+        said = self._said
+        return None if said is None else field_of(self._head_text, said, lower_name)
+
+    def _facts(self) -> AnswerHead | None:
+        # Made anew where somebody asks: a small object for each answer that is kept is dear.
+        if self._said is None:
+            return None
+        return AnswerHead(
+            self._version, self.status_code or 0, self.reason or "", self._head_text, self._said
+        )
+
+    def set_cookies(self) -> list[str]:
+        """Return the values of the answer's Set-Cookie fields."""
+        head = self._facts()
+        if head is not None:
+            return head.get_all("set-cookie")
+        several = getattr(getattr(self._raw, "headers", None), "getlist", None)
+        if several is not None:  # urllib3's, in the hands of who made this response
+            values: list[str] = several("set-cookie")
+            return values
+        value = self._field("set-cookie")
+        return [] if value is None else [value]
+
+    @property
+    def cookies(self) -> Any:
+        """The cookies that this answer set, a jar."""
+        if self._cookies is None:
+            jar = CookieJar()
+            values = self.set_cookies()
+            if values and self.request is not None:
+                store(jar, values, self.request.target)
+            self._cookies = jar
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, value: Any) -> None:
+        self._cookies = value
+
+    @property
+    def history(self) -> list[Response]:
+        """The redirects and auth challenges on the way, oldest first."""
+        if self._history is None:
+            self._history = []
+        return self._history
+
+    @history.setter
+    def history(self, value: list[Response]) -> None:
+        self._history = value
+
+    @property
+    def hook_errors(self) -> list[Exception]:
+        """What hooks raised, in the order in which they did."""
+        if self._hook_errors is None:
+            self._hook_errors = []
+        return self._hook_errors
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is an answer, and its status is below 400."""
+        return self.error is None and self.status_code is not None and self.status_code < 400
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether this is a redirect that can be followed."""
+        return self.status_code in _REDIRECTS and self._field("location") is not None
+
+    @property
+    def is_permanent_redirect(self) -> bool:
+        """Whether this is a redirect that holds for good (301 or 308)."""
+        return self.status_code in (301, 308) and self._field("location") is not None
+
+    @property
+    def next(self) -> PreparedRequest | None:
+        """The next message of a chain that was not followed, or None."""
+        if self._next is None or not self.is_redirect:
+            return None
+        prepared: PreparedRequest = self._next(self)
+        return prepared
+
+    @property
+    def links(self) -> dict[str, dict[str, str]]:
+        """The Link field's links, by ``rel`` or else by URL (RFC 8288)."""
+        value = self._field("link")
+        return links_by_rel(value) if value else {}
+
+    @property
+    def elapsed(self) -> datetime.timedelta:
+        """The time from the start of sending the last message to the end of its answer's head."""
+        given = self.__dict__.get("_elapsed")
+        if given is not None:
+            return given  # type: ignore[no-any-return]
+        times = self._times
+        if times is None or times.headed is None:
+            return datetime.timedelta(0)
+        return datetime.timedelta(seconds=times.headed - times.started)
+
+    @elapsed.setter
+    def elapsed(self, value: datetime.timedelta) -> None:
+        self.__dict__["_elapsed"] = value
+
+    @property
+    def timings(self) -> dict[str, float | None]:
+        """Seconds spent on each phase of the last message: ``dns connect tls send wait receive``.
+
+        ``wait`` ends with the head. None is for what did not happen: a connection that was there
+        already, a body that was not read yet.
+        """
+        spans: dict[str, float | None] = dict.fromkeys(
+            ("dns", "connect", "tls", "send", "wait", "receive")
+        )
+        times = self._times
+        if times is not None:
+            spans.update(dns=times.dns, connect=times.connect, tls=times.tls)
+            if times.sent is not None:
+                opened = (times.dns or 0.0) + (times.connect or 0.0) + (times.tls or 0.0)
+                spans["send"] = max(times.sent - times.started - opened, 0.0)
+                if times.headed is not None:
+                    spans["wait"] = times.headed - times.sent
+                    if times.received is not None:
+                        spans["receive"] = times.received - times.headed
+        return spans
+
+    def download(
+        self,
+        path: Any,
+        *,
+        resume: bool = False,
+        progress: Callable[[int, int | None], Any] | None = None,
+    ) -> Path:
+        """Write the body to a file, with constant memory; see `reqkit.message.download`."""
+        with IMPORTING:
+            from .download import download
+
+        return download(self, path, resume=resume, progress=progress)
+
+    def raise_for_status(self) -> None:
+        """Raise where the request failed or the status is an error.
+
+        Raises:
+            HTTPError: the status is 4xx or 5xx.
+            RequestException: the request failed: its ``error``.
+        """
+        if self.error is not None:
+            raise self.error
+        status = self.status_code
+        if status is not None and 400 <= status < 600:
+            side = "Client" if status < 500 else "Server"
+            reason: Any = self.reason or reason_phrase(status)
+            if isinstance(reason, bytes):
+                try:
+                    reason = reason.decode("utf-8")
+                except UnicodeDecodeError:
+                    reason = reason.decode("latin-1")
+            raise HTTPError(
+                f"{status} {side} Error: {reason} for url: {without_password(self.url or '')}",
+                response=self,
+            )
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"<Response [{type(self.error).__name__}]>"
+        return f"<Response [{self.status_code}]>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        content = self._content if self._streamed and self._content is False else self.content
+        return {
+            "_content": content,
+            "status_code": self.status_code,
+            "reason": self.reason,
+            "url": self.url,
+            "headers": self.headers,
+            "history": self.history,
+            "encoding": self.encoding,
+            "elapsed": self.elapsed,
+            "request": self.request,
+            "cookies": self.cookies,
+            "error": self.error,
+            "hook_errors": [repr(error) for error in self.hook_errors],
+            "_times": self._times,
+            "extra": self.__dict__,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Response.__init__(self)
+        self.__dict__.update(state.pop("extra", {}))
+        errors = state.pop("hook_errors", [])
+        self._hook_errors = [RuntimeError(text) for text in errors] or None
+        times = state.pop("_times", None)
+        for name, value in state.items():
+            setattr(self, name, value)
+        self._times = times
+        self._streamed = self._content is False
+        self._received = len(self._content) if self._content else 0

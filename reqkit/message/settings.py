@@ -1,0 +1,366 @@
+"""What a session and a call may set, and how the two are merged."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from .._version import __version__
+from ..base.redact import told
+from ..exceptions import ConfigError, InvalidHeader
+from ..structures import CaseInsensitiveDict
+from .content.decoders import accepted_encodings
+
+__all__ = [
+    "KEYWORDS",
+    "METHOD_KEYWORDS",
+    "UNSET",
+    "Config",
+    "Settings",
+    "base_headers",
+    "merge",
+    "merge_headers",
+    "unknown",
+]
+
+
+class _Unset:
+    """Nothing given: not even None."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final[Any] = _Unset()
+
+#: The keywords of every call.
+KEYWORDS: Final = (
+    "params",
+    "data",
+    "json",
+    "headers",
+    "cookies",
+    "files",
+    "auth",
+    "timeout",
+    "allow_redirects",
+    "proxies",
+    "hooks",
+    "verify",
+    "cert",
+    "config",
+    "prefetch",
+    "stream",
+    "return_response",
+    "session",
+)
+
+
+#: The same for a session's methods.
+METHOD_KEYWORDS: Final = KEYWORDS[:-1]
+
+
+def unknown(function: str, names: Iterable[str], known: Iterable[str] = KEYWORDS) -> TypeError:
+    """Return the error for keywords that a function does not take."""
+    known = tuple(known)
+    texts = []
+    for name in names:
+        near = difflib.get_close_matches(name, known, 1)
+        texts.append(repr(name) + (f" (did you mean {near[0]!r}?)" if near else ""))
+    return TypeError(
+        f"{function}() got an unexpected keyword argument: {', '.join(texts)};"
+        f" the keywords are {', '.join(known)}"
+    )
+
+
+def base_headers() -> CaseInsensitiveDict:
+    """Return the headers that are sent unless overridden."""
+    return CaseInsensitiveDict(
+        {
+            "User-Agent": f"reqkit/{__version__}",
+            "Accept-Encoding": accepted_encodings(),
+            "Accept": "*/*",
+        }
+    )
+
+
+_FLAGS: Final = (
+    "keep_alive",
+    "danger_mode",
+    "safe_mode",
+    "encode_uri",
+    "store_cookies",
+    "trust_env",
+)
+_DEFAULTS: Final[dict[str, Any]] = {
+    "base_headers": None,
+    "verbose": None,
+    "max_redirects": 30,
+    "keep_alive": True,
+    "max_retries": 0,
+    "danger_mode": False,
+    "safe_mode": False,
+    "pool_connections": 100,
+    "pool_maxsize": 10,
+    "encode_uri": True,
+    "store_cookies": True,
+    "trust_env": True,
+    "max_content_size": None,
+}
+
+
+def _whole(name: str, value: Any, least: int, or_none: bool = False) -> Any:
+    if or_none and value is None:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(
+            f"config[{name!r}] is {told(value)}: expected a whole number of {least} or more"
+            + (", or None" if or_none else "")
+        )
+    return value
+
+
+def _check(name: Any, value: Any) -> Any:
+    """Return the value that a key takes.
+
+    Raises:
+        ConfigError: the key is not known, or cannot take the value.
+    """
+    if name in _FLAGS:
+        if value not in (True, False):
+            raise ConfigError(f"config[{name!r}] is {told(value)}: expected True or False")
+        return bool(value)
+    if name == "base_headers":
+        if value is not None and not isinstance(value, Mapping):
+            raise ConfigError(f"config['base_headers'] is {told(value)}: expected a dictionary")
+        return merge_headers(base_headers(), value)
+    if name == "verbose":
+        if value is not None and not hasattr(value, "write"):
+            raise ConfigError(
+                f"config['verbose'] is {told(value)}: expected a stream with a write method, or"
+                " None"
+            )
+        return value
+    if name == "max_retries":
+        if value is False:  # as requests' adapters take it
+            return 0
+        if hasattr(value, "increment"):  # a urllib3 Retry
+            return value
+        return _whole(name, value, 0)
+    if name in ("max_redirects", "pool_maxsize", "pool_connections"):
+        return _whole(name, value, 0 if name == "max_redirects" else 1)
+    if name == "max_content_size":
+        return _whole(name, value, 0, or_none=True)
+    near = difflib.get_close_matches(str(name), list(_DEFAULTS), 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(_DEFAULTS)}"
+    raise ConfigError(f"there is no config key {name!r}: {hint}")
+
+
+class Settings:
+    """A `Config` to be read: an item of a dictionary's subclass costs many times an attribute."""
+
+    __slots__ = tuple(_DEFAULTS)
+
+    base_headers: CaseInsensitiveDict
+    verbose: Any
+    max_redirects: int
+    keep_alive: bool
+    max_retries: Any
+    danger_mode: bool
+    safe_mode: bool
+    pool_connections: int
+    pool_maxsize: int
+    encode_uri: bool
+    store_cookies: bool
+    trust_env: bool
+    max_content_size: int | None
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+class Config(dict[str, Any]):
+    """The settings of a session or a call; a wrong key or value is a `ConfigError` at once.
+
+    ``base_headers`` given are merged with the defaults; None as a value removes one.
+    """
+
+    __slots__ = ("_settings",)
+
+    _settings: Settings | None
+
+    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        self._settings = None
+        super().__init__(_DEFAULTS)
+        dict.__setitem__(self, "base_headers", base_headers())
+        if given:
+            if not isinstance(given, Mapping):
+                raise ConfigError(f"config is {told(given)}: expected a dictionary")
+            self.update(given)
+
+    def settings(self) -> Settings:
+        """Return what counts now, to be read and not to be kept: the same until a change."""
+        settings = self._settings
+        if settings is None:
+            settings = self._settings = Settings(self)
+        return settings
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        dict.__setitem__(self, name, _check(name, value))
+        self._settings = None
+
+    def __delitem__(self, name: str) -> None:
+        """Set a key back to its default."""
+        self[name] = _DEFAULTS.get(name)
+
+    def update(self, *others: Any, **named: Any) -> None:
+        """Set several at once, with the checks of setting one."""
+        for name, value in dict(*others, **named).items():
+            self[name] = value
+
+    def __ior__(self, other: Any) -> Config:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def clear(self) -> None:
+        """Set all keys back to their defaults."""
+        for name in _DEFAULTS:
+            del self[name]
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Return the value of a key: each has one."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Return a key's value and set it back to its default."""
+        value = self[name]
+        del self[name]
+        return value
+
+    def copy(self) -> Config:
+        """Return a copy."""
+        copied = _rebuild_config(self)
+        dict.__setitem__(copied, "base_headers", self["base_headers"].copy())
+        return copied
+
+    def merged(self, given: Mapping[str, Any] | None) -> Config:
+        """Return these settings with a call's on top; a None value sets a key's default."""
+        if not given:
+            return self
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"config is {told(given)}: expected a dictionary")
+        merged = self.copy()
+        for name, value in given.items():
+            if name == "base_headers" and isinstance(value, Mapping):
+                headers = merge_headers(merged["base_headers"], value)
+                dict.__setitem__(merged, name, headers)
+                merged._settings = None
+            elif value is None and name in _DEFAULTS:
+                del merged[name]
+            else:
+                merged[name] = value
+        return merged
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_config, (dict(self),)
+
+
+def _rebuild_config(values: dict[str, Any]) -> Config:
+    config = Config.__new__(Config)
+    config._settings = None
+    dict.update(config, values)
+    return config
+
+
+def header_text(name: Any, what: str = "name", owner: Any = None) -> str:
+    """Return a header's name or value as a str.
+
+    Raises:
+        InvalidHeader: it is neither str nor bytes.
+    """
+    if isinstance(name, str):
+        return name
+    if isinstance(name, bytes):
+        return name.decode("latin-1")
+    # A value is not shown: it may be a secret.
+    of = f" of {owner!r}" if owner is not None else f" {name!r}"
+    raise InvalidHeader(
+        f"the header {what}{of} is a {type(name).__name__}: expected str or bytes; write it as a"
+        " str"
+    )
+
+
+def merge_headers(
+    own: Mapping[str, Any] | None, given: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
+) -> CaseInsensitiveDict:
+    """Merge headers without regard to case; None as a value leaves one out.
+
+    Raises:
+        InvalidHeader: a name or a value is neither str nor bytes.
+    """
+    merged = CaseInsensitiveDict()
+    if isinstance(own, CaseInsensitiveDict):
+        merged = own.copy()
+    elif own:
+        _put(merged, own)
+    if given:
+        _put(merged, given)
+    for name in [name for name, value in merged.items() if value is None]:
+        del merged[name]
+    return merged
+
+
+def _put(merged: CaseInsensitiveDict, given: Any) -> None:
+    pairs: Any = given.items() if isinstance(given, Mapping) else given
+    try:
+        for name, value in pairs:
+            name = header_text(name)
+            if value is None:
+                merged.pop(name, None)
+            else:
+                merged[name] = header_text(value, "value", name)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidHeader):
+            raise
+        raise InvalidHeader(
+            f"headers is a {type(given).__name__}: expected a dictionary of names and values"
+        ) from error
+
+
+_M = TypeVar("_M")
+
+
+def merge(own: Any, given: Any) -> Any:
+    """Merge a session's dictionary with a call's: the call's value wins, None leaves a key out.
+
+    What is no mapping (a query as a str, say) takes the session's place. Neither is changed.
+    """
+    if not own:
+        if isinstance(given, Mapping) and None in given.values():
+            return {key: value for key, value in given.items() if value is not None}
+        return given
+    if given is None:
+        return {k: v for k, v in own.items() if v is not None} if isinstance(own, Mapping) else own
+    if not isinstance(own, Mapping):
+        return given
+    if isinstance(given, (str, bytes)):
+        return given
+    if not isinstance(given, Mapping):
+        pairs = list(given)
+        names = {pair[0] for pair in pairs}
+        kept = [(k, v) for k, v in own.items() if k not in names and v is not None]
+        return kept + [pair for pair in pairs if pair[1] is not None]
+    merged = {**own, **given}
+    return {key: value for key, value in merged.items() if value is not None}

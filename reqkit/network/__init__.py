@@ -1,0 +1,40 @@
+"""The seam that makes reqkit cooperative: where sockets, names, sleeping and waiting come from.
+
+Whatever can wait goes through a `Network`. The one here is the standard library's; another package
+may bring its own, and have it used by all that runs in its context with `use`.
+
+Stands on nothing of ours but the ground.
+Begin with `network.Network`.
+"""
+
+from __future__ import annotations
+
+from .network import (
+    ATTEMPT_DELAY,
+    Address,
+    Network,
+    Semaphore,
+    SocketOptions,
+    StdlibNetwork,
+    Stream,
+    current,
+    forks,
+    interleave,
+    numeric_address,
+    use,
+)
+
+__all__ = [
+    "ATTEMPT_DELAY",
+    "Address",
+    "Network",
+    "Semaphore",
+    "SocketOptions",
+    "StdlibNetwork",
+    "Stream",
+    "current",
+    "forks",
+    "interleave",
+    "numeric_address",
+    "use",
+]

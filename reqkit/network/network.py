@@ -1,0 +1,348 @@
+"""Where sockets, names, sleeping and waiting come from: the seam that makes reqkit cooperative.
+
+Whatever can wait goes through a `Network`. The one here is the standard library's, looked up when
+called (``socket.socket``, never ``from socket import socket``), so that a later
+``gevent.monkey.patch_all()`` takes effect. Another package may bring its own, and have it used by
+all that runs in its context with `use`.
+
+TLS needs nothing of a network: it is spoken over any `Stream` (see `reqkit.transport.tls`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import errno
+import os
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from .._types import Stream
+from .streams import PLAIN, bounded, stream_on
+
+__all__ = [
+    "ATTEMPT_DELAY",
+    "Address",
+    "Network",
+    "Semaphore",
+    "StdlibNetwork",
+    "Stream",
+    "current",
+    "interleave",
+    "numeric_address",
+    "use",
+]
+
+#: Seconds between the starts of two connection attempts (RFC 8305 section 5).
+ATTEMPT_DELAY: Final = 0.25
+
+#: ``(level, option, value)`` triples for ``setsockopt``.
+SocketOptions = Sequence[tuple[int, int, Any]]
+
+
+class Address(NamedTuple):
+    """One address of a host, as a socket takes it."""
+
+    family: int
+    sockaddr: Any
+
+
+class Semaphore(Protocol):
+    """A number of places that can be waited for."""
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take a place; False where none came free in time."""
+
+    def release(self) -> None:
+        """Give the place back."""
+
+
+class Network(Protocol):
+    """The way to the network, and all else that waits.
+
+    Attributes:
+        most_idle: how many idle connections a pool keeps in all, whatever adapters say; None
+            leaves it to them.
+    """
+
+    most_idle: int | None
+
+    def scope(self) -> Hashable:
+        """Name the part of the process whose code may use a connection made now.
+
+        A connection made under one scope never serves another: a gevent socket belongs to its
+        hub, and a forked process must not write to its parent's sockets.
+        """
+
+    def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
+        """Look a name up.
+
+        Raises:
+            socket.gaierror: there is no such name.
+            TimeoutError: the look-up took longer than ``timeout`` seconds.
+        """
+
+    def connect(
+        self,
+        addresses: Sequence[Address],
+        timeout: float | None,
+        options: SocketOptions,
+        source: tuple[str, int] | None,
+    ) -> Stream:
+        """Connect to the first address that answers (RFC 8305 section 5).
+
+        Raises:
+            TimeoutError: none answered within ``timeout`` seconds.
+            OSError: all failed; the last one's error.
+        """
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def semaphore(self, places: int) -> Semaphore:
+        """Make a semaphore whose waiters let others run."""
+
+    def clock(self) -> float:
+        """Return monotonic seconds."""
+
+    def later(self, seconds: float, call: Callable[[], Any]) -> bool:
+        """Have something called later by the scope's scheduler; False where there is none."""
+
+
+def numeric_address(host: str, port: int) -> Address | None:
+    """Return the address that a host written in numbers is, or None for a name."""
+    if ":" in host:
+        bare, _, zone = host.partition("%")
+        try:
+            socket.inet_pton(socket.AF_INET6, bare)
+        except OSError:
+            return None
+        if not zone:
+            return Address(socket.AF_INET6, (host, port, 0, 0))
+        return None  # a zone has to be turned into an index by the resolver
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        return None
+    return Address(socket.AF_INET, (host, port))
+
+
+def interleave(addresses: Sequence[Address]) -> list[Address]:
+    """Order addresses so that the families alternate (RFC 8305 section 4)."""
+    families: dict[int, list[Address]] = {}
+    for address in addresses:
+        rows = families.setdefault(address.family, [])
+        if address not in rows:
+            rows.append(address)
+    ordered: list[Address] = []
+    while families:
+        for family in list(families):
+            ordered.append(families[family].pop(0))
+            if not families[family]:
+                del families[family]
+    return ordered
+
+
+class _Forks:
+    """Counts the forks between this process and the first one."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+#: Counted in a child process, so that no connection of its parent's is used there.
+forks: Final = _Forks()
+
+
+def _forked() -> None:
+    forks.count += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+class StdlibNetwork:
+    """The standard library's sockets; in threads, or patched by gevent."""
+
+    most_idle: int | None = None
+
+    def scope(self) -> Hashable:
+        """Return the fork generation: threads of one process share connections.
+
+        But not once gevent has patched sockets: what was made before would block all greenlets,
+        and what is made from then on belongs to the native thread whose hub it waits in.
+        """
+        kind = socket.socket
+        if kind is PLAIN:
+            return forks.count
+        return forks.count, kind, threading.get_native_id()
+
+    def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
+        """Look a name up, in a thread of its own where a limit is set (getaddrinfo has none)."""
+        address = numeric_address(host, port)
+        if address is not None:
+            return [address]
+        if timeout is None:
+            return _getaddrinfo(host, port)
+        outcome: list[Any] = []
+        done = threading.Event()
+
+        def look_up() -> None:
+            try:
+                outcome.append(_getaddrinfo(host, port))
+            except BaseException as error:  # handed to the caller below
+                outcome.append(error)
+            finally:
+                done.set()
+
+        # Daemonic: a look-up that outlives its limit must not hold up the process's end.
+        threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
+        if not done.wait(timeout):
+            raise TimeoutError(errno.ETIMEDOUT, f"looking up {host!r} took too long")
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        result: list[Address] = outcome[0]
+        return result
+
+    def connect(
+        self,
+        addresses: Sequence[Address],
+        timeout: float | None,
+        options: SocketOptions,
+        source: tuple[str, int] | None,
+    ) -> Stream:
+        """Connect to the first address that answers."""
+        if len(addresses) == 1:
+            sock = _new_socket(addresses[0], options, source)
+            try:
+                sock.settimeout(None if timeout is None else bounded(timeout))
+                sock.connect(addresses[0].sockaddr)
+            except BaseException:
+                sock.close()
+                raise
+            return stream_on(sock)
+        return stream_on(_race(interleave(addresses), timeout, options, source))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def semaphore(self, places: int) -> Semaphore:
+        """Make a semaphore."""
+        return threading.BoundedSemaphore(places)
+
+    def clock(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def later(self, seconds: float, call: Callable[[], Any]) -> bool:
+        """Return False: threads have no scheduler."""
+        return False
+
+
+def _getaddrinfo(host: str, port: int) -> list[Address]:
+    found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
+
+
+def _new_socket(
+    address: Address, options: SocketOptions, source: tuple[str, int] | None
+) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        for option in options:
+            sock.setsockopt(*option)
+        if source is not None:
+            sock.bind(source)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _race(
+    addresses: list[Address],
+    timeout: float | None,
+    options: SocketOptions,
+    source: tuple[str, int] | None,
+) -> socket.socket:
+    """Start one attempt after the other, a quarter of a second apart; the first to connect wins."""
+    ends = None if timeout is None else time.monotonic() + timeout
+    selector = selectors.DefaultSelector()
+    running: list[socket.socket] = []
+    waiting = list(addresses)
+    failure: OSError | None = None
+    won: socket.socket | None = None
+    try:
+        next_start = time.monotonic()
+        while won is None:
+            now = time.monotonic()
+            if ends is not None and now >= ends:
+                raise TimeoutError(errno.ETIMEDOUT, "connecting took too long")
+            if waiting and (now >= next_start or not running):
+                try:
+                    sock = _new_socket(waiting[0], options, source)
+                    running.append(sock)
+                    sock.setblocking(False)
+                    code = sock.connect_ex(waiting[0].sockaddr)
+                    if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+                        raise OSError(code, os.strerror(code))
+                    selector.register(sock, selectors.EVENT_WRITE)
+                except OSError as error:
+                    failure = error
+                    if running and running[-1] is sock:
+                        running.pop().close()
+                    next_start = now
+                else:
+                    next_start = now + ATTEMPT_DELAY
+                del waiting[0]
+                continue
+            if not running:
+                raise failure or OSError(errno.EHOSTUNREACH, "no address to connect to")
+            pause = None if ends is None else ends - now
+            if waiting:
+                pause = min(next_start - now, pause) if pause is not None else next_start - now
+            for key, _ in selector.select(pause):
+                tried: Any = key.fileobj
+                selector.unregister(tried)
+                code = tried.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code == 0:
+                    won = tried
+                    break
+                failure = OSError(code, os.strerror(code))
+                running.remove(tried)
+                tried.close()
+                next_start = now  # a failed attempt makes way for the next one at once
+        won.settimeout(None if timeout is None else bounded(timeout))
+        return won
+    finally:
+        selector.close()
+        for sock in running:
+            if sock is not won:
+                sock.close()
+
+
+STDLIB: Final = StdlibNetwork()
+
+_current: contextvars.ContextVar[Network] = contextvars.ContextVar("reqkit_network", default=STDLIB)
+
+
+#: Return the network of the code that runs now.
+current: Final[Callable[[], Network]] = _current.get
+
+
+@contextlib.contextmanager
+def use(network: Network) -> Iterator[Network]:
+    """Send all that runs in this context (this thread, task or greenlet) over another network."""
+    token = _current.set(network)
+    try:
+        yield network
+    finally:
+        _current.reset(token)

@@ -1,0 +1,406 @@
+"""One request on its way: its messages, from the first to the last answer.
+
+What counts for the request (the call's settings on top of the session's) is put together and
+checked before anything is sent; redirects and auth challenges then make further messages of the
+first, with the cookies, the auth and the proxy that may go where each one goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ..adapters import HTTPAdapter
+from ..base.redact import told
+from ..cookies import store
+from ..exceptions import (
+    ConnectionError,
+    RequestException,
+    Timeout,
+    TooManyRedirects,
+    TotalTimeout,
+)
+from ..hooks import Hooks, dispatch_hook, takes_keywords
+from ..message import environment
+from ..message.conversion import taken
+from ..message.prepare import Policy, PreparedRequest, auth_of
+from ..message.request import Request
+from ..message.response import Response
+from ..message.urls import Target, without_password
+from ..network import use
+from ..timeouts import Deadline, clock
+from .options import Terms, timeouts_to_tell
+from .redirects import may_keep_auth, next_message
+
+if TYPE_CHECKING:
+    from ..cookies import CookieJar
+
+__all__ = ["Chain"]
+
+#: Bytes of a redirect's body that are read so that its connection can be kept.
+_MOST_DRAINED: Final = 256 * 1024
+#: Seconds after which that is given up: a new connection is made sooner.
+_LONGEST_DRAIN: Final = 1.0
+
+
+class Chain:
+    """One request on its way.
+
+    While its messages are sent it is the ``connection`` of their responses, so that what an auth
+    handler sends is a part of it.
+
+    Args:
+        terms: what counts for it.
+        request: the request.
+        prefetch: read the body, whatever the request says.
+        deadline: of an exchange that this is a part of.
+
+    Raises:
+        TypeError: a setting is wrong.
+    """
+
+    __slots__ = (
+        "_auth", "_bound_to", "_first", "allow_redirects", "cookies", "errors", "policy",
+        "prefetch", "prepared", "removed", "terms",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        terms: Terms,
+        request: Request,
+        prefetch: bool | None = None,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self.terms = terms
+        #: The message that the user made, once it is prepared.
+        self.prepared: PreparedRequest | None = None
+        #: The cookies of this call alone.
+        self.cookies: CookieJar | None = None
+        #: The names of the session's cookies that this call leaves out.
+        self.removed: frozenset[str] = frozenset()
+        #: What hooks raised before there was a response to keep it.
+        self.errors: list[Exception] | None = None
+        if deadline is None and terms.timeouts.total is not None:
+            deadline = Deadline(terms.timeouts.total, terms.network.clock)
+        said = request._said
+        if prefetch is None:
+            prefetch = said.prefetch
+            if prefetch is None:
+                prefetch = terms.session.prefetch
+        if prefetch is not False and prefetch not in (True, False):
+            raise TypeError(f"prefetch (or stream) is {told(prefetch)}: expected True or False")
+        self.prefetch = prefetch
+        follow = said.allow_redirects
+        if follow is None:
+            follow = request.method not in ("HEAD", "head", "Head")
+        elif follow not in (True, False):
+            raise TypeError(f"allow_redirects is {told(follow)}: expected True or False")
+        self.allow_redirects = follow
+        self.policy: Policy | None = None
+        if deadline is not None or terms.has_policy:
+            self.policy = terms.policy(deadline)
+        #: What belongs to the origin of the first message, and which one that is.
+        self._auth: Any = None
+        self._first: Target | None = None
+        #: The origin that cookies without a domain belong to, where it is not the first message's:
+        #: one that goes on with another chain, step by step, is not the first.
+        self._bound_to: tuple[str, str, int] | None = None
+
+    @classmethod
+    def further(cls, terms: Terms, prepared: PreparedRequest) -> Chain:
+        """Make what sends a further message after a request has been answered."""
+        chain = cls(terms, Request(prepared.method, prepared.url))
+        chain.policy = prepared._policy
+        credentials = prepared._credentials
+        if credentials is not None and credentials.jars is not None:
+            chain.cookies = credentials.jars[1]
+            chain.removed = credentials.left_out
+        return chain
+
+    def keywords(self) -> dict[str, Any]:
+        """Return what hooks that take keywords, and auth handlers, are told."""
+        return self.terms.keywords(self.prefetch)
+
+    def run(self, prepared: PreparedRequest) -> Response:
+        """Send a message and those that its answers ask for. Blocks. Runs no response hook.
+
+        Raises:
+            RequestException: the request failed.
+        """
+        self._begin(prepared)
+        if prepared._credentials is None:
+            response = self._send_one(prepared, None)
+        else:
+            response = self._answered(prepared)
+        status = response.status_code
+        if (status is not None and 300 <= status < 400 and response.is_redirect) or (
+            self.terms.own_steps and self._points_on(response)
+        ):
+            if self.allow_redirects:
+                response = self._follow(response)
+            else:
+                response._next = self.next_message
+        if self.prefetch:
+            response._load()
+        return response
+
+    def _begin(self, prepared: PreparedRequest) -> None:
+        self._first = prepared._target or prepared.target
+        credentials = prepared._credentials
+        if credentials is not None:
+            self._auth = credentials.auth
+            self._bound_to = credentials.bound_to
+            if self.cookies is None and credentials.jars is not None:
+                self.cookies = credentials.jars[1]
+                self.removed = credentials.left_out
+
+    def _follow(self, response: Response) -> Response:
+        history: list[Response] = []
+        most = self.terms.config.max_redirects
+        followed = 0
+        while True:
+            history.extend(response.history)
+            message = self.next_message(response)
+            if message is None:
+                response.history = history
+                return response
+            self.drain(response)
+            followed += 1
+            if followed > most:
+                response.history = history
+                assert self._first is not None
+                raise TooManyRedirects(
+                    f"{without_password(self._first.url)}: more than {most} redirects; raise"
+                    " config['max_redirects'] if that is right",
+                    response=response,
+                )
+            response.history = list(history)
+            history.append(response)
+            response = self._answered(message)
+
+    def steps(
+        self, response: Response, request: PreparedRequest, unsent: bool = False
+    ) -> Iterator[Any]:
+        """Follow the redirects of an answer one by one. Blocks for each.
+
+        Args:
+            response: the answer.
+            request: the chain's first message.
+            unsent: yield the next message alone, without sending it.
+
+        Yields:
+            each answer.
+        """
+        self._begin(request)
+        history: list[Response] = []
+        most = self.terms.config.max_redirects
+        while (message := self.next_message(response)) is not None:
+            if unsent:
+                yield message
+                return
+            self.drain(response)
+            history.append(response)
+            if len(history) > most:
+                raise TooManyRedirects(
+                    f"{without_password(request.url or '')}: more than {most} redirects; raise"
+                    " config['max_redirects'] if that is right",
+                    response=response,
+                )
+            response = self._answered(message)
+            response.history = list(history)
+            if self.prefetch:
+                response.content  # noqa: B018 reads it
+            yield response
+
+    def next_message(self, response: Response) -> PreparedRequest | None:
+        """Make the message that an answer asks for, with the cookies and auth that may go there.
+
+        Raises:
+            InvalidURL, InvalidSchema: it points to what is no http(s) URL.
+            UnrewindableBodyError: the body must be sent again and cannot be.
+        """
+        sent = response.request
+        steps = self.terms.own_steps
+        location: str | None = None
+        if "get_redirect_target" in steps:
+            location = self.terms.session.get_redirect_target(response)
+            if not location:
+                return None
+        message = next_message(response, sent, location)
+        if message is None:
+            return None
+        if "rebuild_method" in steps:
+            message.method = sent.method
+            self.terms.session.rebuild_method(message, response)
+            if message.body is None:
+                message.prepare_content_length(None)
+        first = self._first if self._first is not None else sent.target
+        after = message.target
+        bound_to = self._bound_to or first.origin
+        message._own_credentials.bound_to = bound_to
+        self.terms.session._write_cookies(message, self.cookies, bound_to, self.removed)
+        at_home = may_keep_auth(first, after)
+        if not at_home and not steps.isdisjoint(("rebuild_auth", "should_strip_auth")):
+            self._rebuild_auth(message, response)
+            return message
+        auth = self._auth if at_home else None
+        # What was set by hand, and may go there, comes before what the server says.
+        if auth is None and not self.terms.asked and "authorization" not in message.headers:
+            auth = self._auth_found(sent.target, after, first)
+            if not at_home and auth is not None and auth == self._auth:
+                auth = None  # netrc's default entry: the first origin had it already
+        if auth is not None:
+            message.apply_auth(auth)
+        return message
+
+    def _auth_found(self, before: Target, after: Target, first: Target) -> Any:
+        """Return the auth that nobody gave: the Location's own, or that of netrc."""
+        found = after.userinfo
+        # netrc knows no schemes and ports: a host's entry counts where other auth would go on.
+        if (
+            found is None
+            and self.terms.config.trust_env
+            and after.host != first.host
+            and (after.host != before.host or may_keep_auth(before, after))
+        ):
+            found = environment.netrc_credentials(after.host)
+        return auth_of(found)
+
+    def _points_on(self, response: Response) -> bool:
+        return "get_redirect_target" in self.terms.own_steps and bool(
+            self.terms.session.get_redirect_target(response)
+        )
+
+    def _rebuild_auth(self, message: PreparedRequest, response: Response) -> None:
+        """Leave it to a subclass of the session whether auth goes on to another origin."""
+        sent = response.request
+        value = sent.headers.get("authorization")
+        if value is not None:
+            message.headers["Authorization"] = value
+        self.terms.session.rebuild_auth(message, response)
+
+    def drain(self, response: Response) -> None:
+        """Read the body of a redirect or a challenge, so that the connection is kept. Blocks.
+
+        It is not decoded, and a large or slow one is not worth it: its connection is closed.
+        """
+        source = response._source
+        if response._whole is not None or source is None:
+            return
+        parts: list[bytes] = []
+        size = 0
+        ends = clock() + _LONGEST_DRAIN
+        try:
+            while size <= _MOST_DRAINED and clock() < ends:
+                data = source.read(65536)
+                if not data:
+                    response._whole = b"".join(parts)
+                    response._source = None
+                    return
+                parts.append(data)
+                size += len(data)
+        except TotalTimeout:
+            raise  # the next message would have no time either
+        except RequestException:
+            pass  # its head has said where to go
+        response.close()
+        response._streamed = True
+
+    def _answered(self, prepared: PreparedRequest) -> Response:
+        """Send one message, and have its auth object answer the server's challenge."""
+        response = self._send_one(prepared, None)
+        auths = prepared._own_credentials.auth_hooks
+        if auths:
+            response.connection = self  # what they send is a part of this
+            keywords = self.keywords()
+            keywords["stream"] = True
+            for hook in tuple(auths):
+                # An auth that fails is the request's failure, not a warning: it is no observer.
+                told = keywords if takes_keywords(hook) else {}
+                result = hook(response, **told)
+                if result is not None and result is not response:
+                    response = result
+        return response
+
+    def send(self, request: PreparedRequest, **keywords: Any) -> Response:
+        """Send a further message the way that the first went, over its network too. Blocks.
+
+        Args:
+            request: the message.
+            **keywords: ``timeout verify cert proxies stream``; ``timeout``, ``verify`` and
+                ``cert`` count in place of the first's; ``stream=False`` reads the body.
+
+        Raises:
+            RequestException: it failed.
+        """
+        with use(self.terms.network):  # who resumes a download may be in a greenlet of their own
+            response = self._send_one(request, keywords)
+            if not keywords.get("stream", True):
+                response.content  # noqa: B018 reads it
+            return response
+
+    def close(self) -> None:
+        """Do nothing: connections are the session's."""
+
+    def _send_one(self, prepared: PreparedRequest, keywords: Mapping[str, Any] | None) -> Response:
+        """Send one message through its adapter: hooks before and after, cookies taken."""
+        hooks = prepared._hooks
+        if hooks is not None and hooks["pre_request"]:
+            prepared = self._hooked("pre_request", hooks, prepared)
+        terms = self.terms
+        config = terms.config
+        target = prepared._target
+        if target is None or target.url is not prepared.url:
+            target = prepared.target  # a hook or an auth has changed the URL
+        if config.verbose is not None:
+            terms.tell(prepared)
+        prepared._policy = self.policy
+        verify, cert, timeouts = terms.verify, terms.cert, terms.timeouts
+        proxies = terms.proxies_for(target)
+        session = terms.session
+        if terms.own_steps and "get_adapter" in terms.own_steps:
+            adapter = session.get_adapter(url=target.url)
+        else:
+            adapter = session._adapter_for(target)
+        usual = type(adapter) is HTTPAdapter
+        if keywords:
+            verify = keywords.get("verify", verify)
+            cert = keywords.get("cert", cert)
+            timeouts = keywords.get("timeout", timeouts)
+        if not usual:
+            timeouts = timeouts_to_tell(prepared, timeouts, self.policy)
+        if verify is None or verify is True:
+            # True says that it is to be verified; by which bundle, the environment may.
+            verify = True
+            if config.trust_env and (target.scheme == "https" or proxies):
+                verify = environment.ca_bundle() or True
+        try:
+            response = adapter.send(
+                prepared, stream=True, timeout=timeouts, verify=verify, cert=cert, proxies=proxies
+            )
+        except (ConnectionError, Timeout) as error:
+            if hooks is not None and hooks["post_request"] and not error.before_sending:
+                self._hooked("post_request", hooks, prepared)  # it was sent, for all that
+            raise
+        if not usual:
+            response = taken(response, prepared, adapter)
+        response.connection = terms
+        response.max_content_size = config.max_content_size
+        if hooks is not None and hooks["post_request"]:
+            response.request = self._hooked("post_request", hooks, prepared)
+        if config.store_cookies:
+            said = response._said
+            if said is None or "set-cookie" in said:
+                values = response.set_cookies()
+                if values:
+                    store(session.cookies, values, target, over=self.cookies)
+        return response
+
+    def _hooked(self, name: str, hooks: Hooks, prepared: PreparedRequest) -> PreparedRequest:
+        if self.errors is None:
+            self.errors = []
+        result = dispatch_hook(name, hooks[name], prepared, self.errors, **self.keywords())
+        return result if isinstance(result, PreparedRequest) else prepared
+
+
+Terms.sender = Chain.further

@@ -1,0 +1,186 @@
+"""A session's defaults: attributes that can be read and set at any time, and are checked then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..base.redact import told
+from ..cookies import CookieJar, cookiejar_from_dict, to_jar
+from ..hooks import Hooks
+from ..message.settings import UNSET, Config, header_text, merge_headers
+from ..structures import CaseInsensitiveDict
+from ..timeouts import DEFAULT_TIMEOUTS, Timeouts
+from ..transport.addresses import AddressFilter
+from ..transport.tls.contexts import check_cert, check_verify
+
+__all__ = ["Defaults", "is_jar"]
+
+
+class Defaults:
+    """What counts for each request of a session that does not say otherwise.
+
+    Attributes:
+        auth: a ``(user, password)`` pair (Basic), or a callable.
+        params: added to each URL's query.
+        proxies: scheme, ``scheme://host`` or ``all`` to a proxy's URL.
+        prefetch: whether each body is read before the call returns.
+    """
+
+    auth: Any
+    params: Any
+    proxies: Any
+    prefetch: bool
+    _headers: CaseInsensitiveDict | None
+    _cookies: Any
+    _hooks: Hooks | None
+    _config: Config | None
+    _timeout: Any
+    _timeouts: Timeouts
+    _verify: Any
+    _cert: Any
+    _allow_address: AddressFilter | None = None
+
+    @property
+    def headers(self) -> CaseInsensitiveDict:
+        """The headers sent with each request, on top of ``config['base_headers']``."""
+        if self._headers is None:
+            self._headers = CaseInsensitiveDict()
+        headers: CaseInsensitiveDict = self._headers
+        return headers
+
+    @headers.setter
+    def headers(self, value: Any) -> None:
+        if value is not None and not isinstance(value, Mapping):
+            value = merge_headers(None, value)
+        kept = CaseInsensitiveDict()
+        for name, text in (value or {}).items():
+            # None is kept: it leaves a base header out.
+            if text is not None:
+                text = header_text(text, "value", name)
+            kept[header_text(name)] = text
+        self._headers = kept
+
+    @property
+    def cookies(self) -> Any:
+        """The jar of all cookies that answers have set, and those that were put in by hand."""
+        if self._cookies is None:
+            self._cookies = CookieJar()
+        return self._cookies
+
+    @cookies.setter
+    def cookies(self, value: Any) -> None:
+        if value is None or isinstance(value, Mapping):
+            value = cookiejar_from_dict(dict(value or {})) if not is_jar(value) else value
+        elif not is_jar(value):
+            value = to_jar(value)
+        self._cookies = value
+
+    @property
+    def timeout(self) -> Any:
+        """The time limits, as they were given."""
+        return DEFAULT_TIMEOUTS if self._timeout is UNSET else self._timeout
+
+    @timeout.setter
+    def timeout(self, value: Any) -> None:
+        self._timeouts = Timeouts.of(value)
+        self._timeout = value
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks: a list for each name."""
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks
+
+    @hooks.setter
+    def hooks(self, value: Any) -> None:
+        self._hooks = Hooks(value)
+
+    @property
+    def config(self) -> Config:
+        """The settings; see the documentation's table."""
+        if self._config is None:
+            self._config = Config()
+        return self._config
+
+    @config.setter
+    def config(self, value: Any) -> None:
+        self._config = value if type(value) is Config else Config(value)
+
+    @property
+    def verify(self) -> Any:
+        """What certificates are verified with: True, False, a CA file or a folder."""
+        return True if self._verify is None else self._verify
+
+    @verify.setter
+    def verify(self, value: Any) -> None:
+        if value is not None:
+            check_verify(value)
+        self._verify = value
+
+    @property
+    def cert(self) -> Any:
+        """The client certificate: a file, ``(cert, key)``, or None."""
+        return self._cert
+
+    @cert.setter
+    def cert(self, value: Any) -> None:
+        check_cert(value)
+        self._cert = value
+
+    @property
+    def allow_address(self) -> Callable[..., bool] | None:
+        """What says which addresses may be connected to; None: all.
+
+        Called with an `ipaddress.IPv4Address` or ``IPv6Address`` for each address of a host, once
+        the name is looked up and before anything is sent there; on each redirect, retry and auth
+        answer too. True allows it. One that takes ``**kwargs`` also gets ``host``, ``port`` and
+        ``proxy`` (its URL without the password, where the address is a proxy's). It must not wait.
+
+        Connections are kept for it alone: another one, or None, starts with new ones.
+        """
+        return None if self._allow_address is None else self._allow_address.ask
+
+    @allow_address.setter
+    def allow_address(self, value: Any) -> None:
+        if value is not None and not callable(value):
+            raise TypeError(
+                f"allow_address is {told(value)}: expected None, or a callable that gets an address"
+                " and returns True or False"
+            )
+        self._allow_address = None if value is None else AddressFilter(value)
+
+    @property
+    def stream(self) -> bool:
+        """Whether bodies are left unread: the contrary of ``prefetch``."""
+        return not self.prefetch
+
+    @stream.setter
+    def stream(self, value: bool) -> None:
+        self.prefetch = not value
+
+    @property
+    def trust_env(self) -> bool:
+        """``config['trust_env']``."""
+        trusted: bool = self.config["trust_env"]
+        return trusted
+
+    @trust_env.setter
+    def trust_env(self, value: bool) -> None:
+        self.config["trust_env"] = value
+
+    @property
+    def max_redirects(self) -> int:
+        """``config['max_redirects']``."""
+        most: int = self.config["max_redirects"]
+        return most
+
+    @max_redirects.setter
+    def max_redirects(self, value: int) -> None:
+        self.config["max_redirects"] = value
+
+
+def is_jar(value: Any) -> bool:
+    """Tell whether it is a cookie jar, ours or the standard library's."""
+    return hasattr(value, "extract_cookies")

@@ -1,0 +1,231 @@
+"""From a request to the message that is sent: a session's defaults merged with what it says."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ..cookies import CookieJar, left_out, to_jar
+from ..exceptions import InvalidHeader
+from ..hooks import Hook, Hooks, merge_hooks
+from ..message import environment
+from ..message.prepare import PreparedRequest, auth_of
+from ..message.request import Request
+from ..message.settings import Config, Settings, merge, merge_headers
+from ..message.urls import Target, prepare_url
+from ..structures import CaseInsensitiveDict
+from .defaults import Defaults, is_jar
+
+if TYPE_CHECKING:
+    from .chain import Chain
+
+Pairs = tuple[tuple[str, str], ...]
+
+__all__ = ["Preparing"]
+
+
+@functools.cache
+def _untouched() -> Settings:
+    """Return the settings of sessions whose own were never asked for."""
+    return Config().settings()
+
+
+#: A session's headers with a call's on top: most calls of a program give the same ones.
+_merged: dict[Any, Pairs] = {}
+#: How many are remembered, and up to how many characters.
+_MOST_MERGED: Final = 256
+_LONGEST_MERGED: Final = 1024
+
+
+def _merged_pairs(default: Pairs, given: Any) -> Pairs:
+    """Return a session's headers with a call's on top.
+
+    Raises:
+        InvalidHeader: a name or a value is neither str nor bytes.
+    """
+    key: Any = None
+    if type(given) is dict:
+        key = (default, *given.items())
+        try:
+            return _merged[key]
+        except KeyError:
+            pass
+        except TypeError:  # there is a value that is no text: it is refused below
+            key = None
+    pairs: Pairs = merge_headers(CaseInsensitiveDict.of_pairs(default), given).pairs()
+    if (
+        key is not None
+        and sum([len(name) + len(value) for name, value in pairs]) <= _LONGEST_MERGED
+    ):
+        if len(_merged) >= _MOST_MERGED:
+            _merged.clear()
+        _merged[key] = pairs
+    return pairs
+
+
+class Preparing(Defaults):
+    """How a session makes messages, for `Session`."""
+
+    #: The pairs of the base headers and of this session's, and what they make together.
+    _merged: tuple[Pairs, Pairs, Pairs] | None
+
+    def _settings(self, given: Mapping[str, Any] | None = None) -> Settings:
+        """Return the settings that count for a call, with its own on top."""
+        config = self._config
+        if given is not None:
+            return (Config() if config is None else config).merged(given).settings()
+        return _untouched() if config is None else config.settings()
+
+    def _default_pairs(self, config: Settings) -> Pairs:
+        """Return the base headers with this session's on top: the same until either changes."""
+        # What `pairs` would return, without the calls: this is asked for each message.
+        base = config.base_headers._pairs
+        if base is None:
+            base = config.base_headers.pairs()
+        headers = self._headers
+        if headers is None:
+            return base
+        own = headers._pairs
+        if own is None:
+            own = headers.pairs()
+        if not own:
+            return base
+        merged = self._merged
+        if merged is None or merged[0] is not base or merged[1] is not own:
+            pairs = merge_headers(config.base_headers, headers).pairs()
+            merged = self._merged = (base, own, pairs)
+        return merged[2]
+
+    def _prepare(self, request: Request, config: Settings, chain: Chain | None) -> PreparedRequest:
+        prepared = PreparedRequest()
+        prepared._encode = config.encode_uri
+        method = request.method
+        if method == "GET":
+            prepared.method = method
+        elif method is None and chain is not None:
+            raise InvalidHeader("no method was given: expected a name such as 'GET'")
+        else:
+            prepared.prepare_method(method)
+        said = request._said
+        params = said.params
+        if self.params:
+            params = merge(self.params, params)
+        elif params:
+            params = merge(None, params)
+        target = prepared._target = prepare_url(request.url, params, prepared._encode)
+        prepared.url = target.url
+        pairs = self._default_pairs(config)
+        if said.headers:
+            pairs = _merged_pairs(pairs, said.headers)
+        prepared._pairs = pairs
+        if not config.keep_alive and "connection" not in prepared.headers:
+            prepared.headers["Connection"] = "close"
+        if self._cookies is not None or said.cookies is not None:
+            given = _given_cookies(said.cookies)
+            removed = left_out(said.cookies)
+            if chain is not None:
+                chain.cookies = given
+                chain.removed = removed
+            self._write_cookies(prepared, given, target.origin, removed)
+        data = said.data
+        if data is not None or said.files or said.json is not None:
+            prepared.prepare_body(data, said.files, said.json)
+        elif method != "GET" and prepared.method != "HEAD":
+            prepared.prepare_content_length(None)
+        if self._hooks or said.hooks or said.callback is not None:
+            prepared._hooks = self._hooks_for(request)
+        if (
+            said.auth is not None
+            or self.auth is not None
+            or target.userinfo is not None
+            or (config.trust_env and environment.has_netrc())
+        ):
+            auth = self._auth_for(request, target, config)
+            if auth is not None:
+                prepared.apply_auth(auth)
+        return prepared
+
+    def _auth_for(self, request: Request, target: Target, config: Settings) -> Any:
+        """Return the auth that counts: the call's, the session's, the URL's, netrc's."""
+        auth = request._said.auth
+        if auth is None:
+            auth = self.auth
+        if auth is None:
+            auth = target.userinfo
+        if auth is None and config.trust_env:
+            auth = environment.netrc_credentials(target.host)
+            if auth is not None and (
+                _has_authorization(request, self) or "authorization" in config.base_headers
+            ):
+                auth = None  # set by hand
+        return None if auth is None else auth_of(auth)
+
+    def _write_cookies(
+        self,
+        prepared: PreparedRequest,
+        given: CookieJar | None,
+        bound_to: tuple[str, str, int],
+        removed: frozenset[str] = frozenset(),
+    ) -> None:
+        """Write the Cookie header from the session's jar and the call's, unless set by hand.
+
+        Args:
+            prepared: the message.
+            given: the call's cookies.
+            bound_to: the origin that cookies without a domain belong to.
+            removed: the names of the session's cookies that the call leaves out.
+        """
+        jar = self._cookies
+        if given is None and (jar is None or not len(jar)):
+            return
+        if jar is None:
+            jar = CookieJar()
+        prepared.write_cookies(jar, given, bound_to, removed)
+
+    def _hooks_for(self, request: Request) -> Hooks | None:
+        """Return the session's and the request's hooks, the callback last."""
+        hooks: Hooks | None = None
+        said = request._said
+        if self._hooks or said.hooks:
+            hooks = merge_hooks(self._hooks, said.hooks)
+        if said.callback is not None:
+            hooks = hooks or Hooks()
+            hooks.register("response", said.callback)
+        return hooks
+
+    def _response_hooks(self, request: Request) -> list[Hook]:
+        """Return the response hooks alone, of a request that was never prepared."""
+        said = request._said
+        callback = said.callback
+        if said.hooks or not (callback is None or callable(callback)):
+            hooks = self._hooks_for(request)
+            return [] if hooks is None else hooks["response"]
+        found = list(self._hooks["response"]) if self._hooks else []
+        if callback is not None:
+            found.append(callback)
+        return found
+
+
+def _given_cookies(cookies: Any) -> CookieJar | None:
+    if cookies is None:
+        return None
+    if isinstance(cookies, Mapping) and not is_jar(cookies):
+        cookies = {name: value for name, value in cookies.items() if value is not None}
+    return to_jar(cookies)
+
+
+def _has_authorization(request: Request, session: Preparing) -> bool:
+    """Tell whether an Authorization header was set by hand."""
+    for headers in (request._said.headers, session._headers):
+        if headers:
+            names = (
+                headers.keys() if isinstance(headers, Mapping) else [pair[0] for pair in headers]
+            )
+            if any(
+                (name.decode("latin-1") if isinstance(name, bytes) else name).lower()
+                == "authorization"
+                for name in names
+            ):
+                return True
+    return False

@@ -1,0 +1,184 @@
+"""A request's steps one by one, as users of ``requests`` know them, and override them.
+
+What a subclass of `Session` has of its own of `STEPS` takes part in each of its requests. A session
+that overrides none is asked none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from ..auth import basic_header
+from ..message import environment
+from ..message.prepare import PreparedRequest
+from ..message.request import Request
+from ..message.response import Response
+from ..message.settings import UNSET, Settings
+from ..transport.routes import parse_proxy
+from .chain import Chain
+from .options import terms_of
+from .redirects import may_keep_auth, redirect_location, redirect_method
+from .verbs import Verbs
+
+if TYPE_CHECKING:
+    from .result import Outcome
+
+__all__ = ["STEPS", "Stepping"]
+
+#: What a subclass may have a say in, besides `Session.request`.
+STEPS: Final = (
+    "get_adapter", "get_redirect_target", "merge_environment_settings", "prepare_request",
+    "rebuild_auth", "rebuild_method", "send", "should_strip_auth",
+)  # fmt: skip
+
+
+class Stepping(Verbs):
+    """The steps, for `Session`."""
+
+    #: Which of `STEPS` a subclass has of its own.
+    _own_steps: ClassVar[frozenset[str]] = frozenset()
+
+    proxies: Any
+    prefetch: bool
+    _verify: Any
+    _timeout: Any
+
+    if TYPE_CHECKING:  # the session's own
+        config: Any
+        trust_env: Any
+        stream: Any
+        cert: Any
+
+    def get_redirect_target(self, response: Response) -> str | None:
+        """Return where a redirect points to, or None."""
+        return redirect_location(response)
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Tell whether auth given for one URL must not go to another."""
+        old, new = PreparedRequest(), PreparedRequest()
+        old.prepare_url(old_url)
+        new.prepare_url(new_url)
+        return not may_keep_auth(old.target, new.target)
+
+    def rebuild_method(self, prepared_request: PreparedRequest, response: Response) -> None:
+        """Set the method that follows a redirect."""
+        prepared_request.method = redirect_method(prepared_request.method, response.status_code)
+
+    def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
+        """Take the Authorization header off a message to where it must not go; look in netrc."""
+        headers = prepared_request.headers
+        urls = (response.request.url, prepared_request.url or "")
+        if "authorization" in headers and self.should_strip_auth(*urls):
+            del headers["Authorization"]
+        if self.trust_env:
+            found = environment.netrc_credentials(prepared_request.target.host)
+            if found is not None:
+                prepared_request.prepare_auth(found)
+
+    def rebuild_proxies(
+        self, prepared_request: PreparedRequest, proxies: Mapping[str, str | None] | None
+    ) -> dict[str, str]:
+        """Return the proxies that count for a message: those given, then the environment's.
+
+        A message that a proxy is to forward gets its credentials; one through a tunnel loses them.
+        """
+        target = prepared_request.target
+        counting = {key: value for key, value in (proxies or {}).items() if value is not None}
+        where = (target.scheme, target.host, target.port)
+        if self.trust_env and environment.select_proxy(counting, *where) is None:
+            found = environment.proxies_for(*where)
+            if found is not None:
+                counting[target.scheme] = found
+        headers = prepared_request.headers
+        headers.pop("Proxy-Authorization", None)
+        proxy = environment.select_proxy(counting, *where)
+        if proxy and target.scheme == "http":
+            user, password = parse_proxy(proxy)[3:5]
+            if user is not None:
+                headers["Proxy-Authorization"] = basic_header(user, password or "")
+        return counting
+
+    def resolve_redirects(
+        self,
+        response: Response,
+        request: PreparedRequest,
+        stream: bool = False,
+        timeout: Any = UNSET,
+        verify: Any = None,
+        cert: Any = None,
+        proxies: Mapping[str, str | None] | None = None,
+        yield_requests: bool = False,
+        **keywords: Any,
+    ) -> Iterator[Any]:
+        """Follow redirects one by one, yielding each answer (or each message, unsent)."""
+        given = Request(
+            request.method, request.url, timeout=timeout, verify=verify, cert=cert,
+            proxies=proxies, stream=stream,
+        )  # fmt: skip
+        session = self._as_session()
+        chain = Chain(terms_of(session, given, session._settings()), given)
+        yield from chain.steps(response, request, yield_requests)
+
+    def merge_environment_settings(
+        self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> dict[str, Any]:
+        """Return the ``proxies stream verify cert`` that count for a URL."""
+        prepared = PreparedRequest()
+        prepared.prepare_url(url)
+        target = prepared.target
+        merged = {**(self.proxies or {}), **(proxies or {})}
+        if verify is None:
+            verify = self._verify
+        if self.trust_env:
+            where = (target.scheme, target.host, target.port)
+            if environment.select_proxy(merged, *where) is None:
+                proxy = environment.proxies_for(*where)
+                if proxy is not None:
+                    merged[target.scheme] = proxy
+            if verify is None or verify is True:
+                verify = environment.ca_bundle()
+        return {
+            "proxies": {key: value for key, value in merged.items() if value is not None},
+            "stream": self.stream if stream is None else stream,
+            "verify": True if verify is None else verify,
+            "cert": self.cert if cert is None else cert,
+        }
+
+    # -- by the steps that a subclass has of its own ------------------------------------------
+
+    def _by_own_steps(self, outcome: Outcome, chain: Chain, config: Settings) -> Response:
+        """Send a request as a subclass has it. Blocks."""
+        request, steps = outcome.request, self._own_steps
+        session = self._as_session()
+        if "prepare_request" in steps:
+            prepared = session.prepare_request(request)
+        else:
+            prepared = session._prepare(request, config, chain)
+        chain.prepared = prepared
+        if steps.isdisjoint(("send", "merge_environment_settings")):
+            return chain.run(prepared)
+        settings = {
+            "verify": True if chain.terms.verify is None else chain.terms.verify,
+            "cert": chain.terms.cert,
+            "proxies": dict(chain.terms.proxies or {}),
+            "stream": not chain.prefetch,
+        }
+        if "merge_environment_settings" in steps:
+            settings = self.merge_environment_settings(
+                prepared.url or "", settings["proxies"], settings["stream"], request.verify,
+                request.cert,
+            )  # fmt: skip
+        timeout = self._timeout if request.timeout is UNSET else request.timeout
+        if timeout is not UNSET:
+            settings["timeout"] = timeout
+        if request.config is not None:
+            settings["config"] = request.config
+        response: Response = session.send(
+            prepared, allow_redirects=chain.allow_redirects, **settings
+        )
+        outcome.pending = []  # it has run the response hooks
+        return response
+
+    def _as_session(self) -> Any:
+        return self

@@ -1,0 +1,64 @@
+"""How an attempt to send a request ended, and the response that stands for a failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import RequestException
+from ..message.response import Response
+
+if TYPE_CHECKING:
+    from ..message.request import Request
+    from .chain import Chain
+
+__all__ = ["Outcome", "failed_response"]
+
+
+class Outcome:
+    """How an attempt to send a request ended.
+
+    Attributes:
+        request: the unsent request.
+        response: the answer, where there is one.
+        error: why there is none, or why it counts as a failure.
+        chain: what counted, where it came to that.
+        errors: what ``args`` hooks, or hooks of the attempts before, have raised.
+        safe: whether ``safe_mode`` is on.
+        as_failure: whether an answer with an error (danger mode) is handed over as a failure.
+        pending: the response hooks that are still to run; None before the first one did.
+    """
+
+    __slots__ = (
+        "as_failure", "chain", "error", "errors", "pending", "request", "response", "safe",
+    )  # fmt: skip
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.response: Response | None = None
+        self.error: Exception | None = None
+        self.chain: Chain | None = None
+        errors = request._said.hook_errors
+        self.errors: list[Exception] | None = None if errors is None else list(errors)
+        self.safe = False
+        self.as_failure = False
+        self.pending: list[Any] | None = None
+
+
+def failed_response(request: Request, error: Exception, chain: Chain | None = None) -> Response:
+    """Return the response that stands for a failed request. Runs no hook.
+
+    Args:
+        request: what was to be sent.
+        error: why it was not answered; an answer in hand is its ``response``.
+        chain: what counted, where it came to that.
+    """
+    response = Response()
+    response.error = error
+    response._content = None  # there is none: not one that was streamed, say
+    prepared = chain.prepared if chain is not None else None
+    response.request = prepared if prepared is not None else request
+    url = prepared.url if prepared is not None else request.url
+    response.url = url if isinstance(url, str) else None
+    if isinstance(error, RequestException):
+        response._live_times = error.times
+    return response

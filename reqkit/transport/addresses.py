@@ -1,0 +1,134 @@
+"""Which addresses may be connected to: a user's filter, asked once names are looked up.
+
+A check of the URL alone is no protection: ``http://0x7f000001/`` is 127.0.0.1, a name may lead to
+any address, to another one the next time, and a redirect to another name. So the filter is asked
+about the very addresses that sockets are then given.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ..exceptions import AddressNotAllowed
+from ..hooks import takes_keywords
+from ..network import Address, numeric_address
+from .routes import Proxy
+
+__all__ = ["AddressFilter", "IPAddress"]
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: Prefixes of IPv6 whose addresses carry one of IPv4, and at which bit from the right it ends:
+#: NAT64 (RFC 6052 section 2.1), 6to4 (RFC 3056), IPv4-compatible (RFC 4291 section 2.5.5.1).
+_CARRIERS: Final = (
+    (ipaddress.IPv6Network("64:ff9b::/96"), 0),
+    (ipaddress.IPv6Network("2002::/16"), 80),
+    (ipaddress.IPv6Network("::/96"), 0),
+)
+
+
+class AddressFilter:
+    """A user's filter, as routes have it: connections made under one serve no other.
+
+    Equal to itself alone, so that what is asked may be unhashable, and hashing it costs nothing.
+
+    Args:
+        ask: gets an address and returns True or False; one that takes ``**kwargs`` also gets
+            ``host``, ``port`` and ``proxy``.
+    """
+
+    __slots__ = ("ask",)
+
+    def __init__(self, ask: Callable[..., bool]) -> None:
+        self.ask = ask
+
+    def allowed(
+        self,
+        addresses: Sequence[Address],
+        host: str,
+        port: int,
+        url: str,
+        proxy: Proxy | None = None,
+    ) -> list[Address]:
+        """Return the addresses of a host that may be connected to. Runs the user's code.
+
+        Args:
+            addresses: all that the host has.
+            host: whose they are.
+            port: the port that is connected to.
+            url: what is asked for, without its password: for the errors.
+            proxy: where the host is a proxy's.
+
+        Raises:
+            AddressNotAllowed: none may, or the filter failed.
+        """
+        good = []
+        refused = []
+        for address in addresses:
+            text = str(address.sockaddr[0])
+            if self._allows(text, host, port, url, proxy):
+                good.append(address)
+            elif text not in refused:
+                refused.append(text)
+        if not good:
+            whose = f"the host {host!r}" if proxy is None else f"the proxy {proxy.url}"
+            what = "address" if len(refused) == 1 else "addresses"
+            raise AddressNotAllowed(
+                f"{url}: allow_address refuses the {what} of {whose}: {', '.join(refused)}"
+            )
+        return good
+
+    def check_behind(self, proxy: Proxy, host: str, port: int, url: str) -> None:
+        """Refuse a host that a proxy would look up by itself, unless it is an allowed address.
+
+        Raises:
+            AddressNotAllowed: it is a name, or an address that may not be connected to.
+        """
+        address = numeric_address(host, port)
+        if address is None:
+            raise AddressNotAllowed(
+                f"{url}: the proxy {proxy.url} would look up {host!r} by itself, and allow_address"
+                " would never see the address: use a socks5:// proxy, or no proxy, or set"
+                " allow_address to None where the proxy's own rules are enough"
+            )
+        self.allowed([address], host, port, url)
+
+    def _allows(self, text: str, host: str, port: int, url: str, proxy: Proxy | None) -> bool:
+        """Tell whether the filter allows an address, in each form that it has."""
+        about: dict[str, Any] = {}
+        if takes_keywords(self.ask):
+            about = {"host": host, "port": port, "proxy": None if proxy is None else proxy.url}
+        try:
+            for address in _forms(text):
+                said = self.ask(address, **about)
+                # Nothing else: what an async function returns is true, whatever it would say.
+                if said is not True and said is not False:
+                    raise TypeError(
+                        f"allow_address returned a {type(said).__name__}: expected True or False"
+                    )
+                if not said:
+                    return False
+        except Exception as error:
+            raise AddressNotAllowed(
+                f"{url}: the address {text} of {host!r} is refused, since asking allow_address"
+                f" failed with {type(error).__name__}"
+            ) from error
+        return True
+
+
+def _forms(text: str) -> list[IPAddress]:
+    """Return what an address means: itself, or the one of IPv4 that it maps; or both."""
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv4Address):
+        return [address]
+    if address.ipv4_mapped is not None:
+        return [address.ipv4_mapped]
+    forms: list[IPAddress] = [address]
+    # Not ``::`` and ``::1``, which are addresses of their own.
+    if int(address) > 1:
+        for network, shift in _CARRIERS:
+            if address in network:
+                forms.append(ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF))
+    return forms

@@ -1,0 +1,240 @@
+"""From a route to an open connection: names, sockets, proxies, TLS, each within its limit.
+
+Every step is bounded by the connect limit and by what is left of the total one, and is timed.
+Whatever was opened is closed when a step fails, or when the greenlet that waits in it is killed.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Final
+
+from ..exceptions import ConnectionError, ConnectTimeout, InvalidURL, RequestException
+from ..network import Address, Network, Stream
+from ..timeouts import Deadline, Timeouts, clock
+from . import failures, proxying
+from .routes import Marks, Proxy, Route
+from .tls.contexts import TlsClient, TlsSettings, client_for, secure
+
+__all__ = ["Marks", "open_stream"]
+
+#: A head and a body's last piece go out when they are written, not when the last answer is
+#: acknowledged (RFC 896).
+_OPTIONS: Final = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
+
+_UNFIT: Final = re.compile(r"[\x00-\x20\x7f/?#@\\]")
+
+#: Timers may fire this much early, in seconds.
+_SLACK: Final = 0.02
+
+
+def open_stream(
+    route: Route,
+    network: Network,
+    timeouts: Timeouts,
+    deadline: Deadline | None,
+    marks: Marks,
+    url: str | None = None,
+) -> Stream:
+    """Open a connection along a route. Blocks.
+
+    Args:
+        route: where to, and through what.
+        network: whose sockets are used.
+        timeouts: ``connect`` bounds each step: the look-up, connecting, each handshake.
+        deadline: the whole exchange's.
+        marks: gets the seconds spent on each phase, also where it fails.
+        url: what is asked for, without its password: for the errors.
+
+    Returns:
+        the stream; the caller closes it.
+
+    Raises:
+        ConnectionError: the name is not known, or nobody answers; a retry is safe.
+        ConnectTimeout: a step took longer than the connect limit; a retry is safe.
+        TotalTimeout: the total limit ran out in this phase.
+        ProxyError: the proxy failed or refused; a retry is safe.
+        SSLError: TLS failed, or the certificate is not good.
+        InvalidSchema: a SOCKS proxy is asked for, and its extra is not installed.
+        InvalidURL: the host cannot be one.
+        AddressNotAllowed: the route's filter refuses all addresses.
+    """
+    opening = _Opening(route, network, timeouts, deadline, marks, url or route.origin)
+    proxy = route.proxy
+    host, port = route.host, route.port
+    opening.check_host(host)
+    # Files that cannot be used are found before anything is opened.
+    proxy_client = None if route.proxy_tls is None else client_for(route.proxy_tls)
+    client = None if route.tls is None else client_for(route.tls)
+    if proxy is None:
+        stream = opening.dial(host, port, None)
+    else:
+        asked = host
+        if proxy.is_socks:
+            proxying.require_socks(proxy)
+            if proxy.looks_up_here:
+                asked = opening.address_for(proxy)
+        opening.check_host(proxy.host)
+        stream = opening.dial(proxy.host, proxy.port, proxy)
+    try:
+        if proxy is not None:
+            if route.proxy_tls is not None:
+                stream = opening.secure(
+                    stream, route.proxy_tls, proxy_client, proxy.host, proxy.port, proxy
+                )
+            if not route.forwarding:
+                opening.pass_through(stream, proxy, asked)
+        if route.tls is not None:
+            stream = opening.secure(stream, route.tls, client, host, port, None)
+    except BaseException:  # a killed greenlet's too
+        stream.close()
+        raise
+    return stream
+
+
+class _Opening:
+    """The steps of opening one connection."""
+
+    __slots__ = ("deadline", "marks", "network", "route", "timeouts", "url")
+
+    def __init__(
+        self,
+        route: Route,
+        network: Network,
+        timeouts: Timeouts,
+        deadline: Deadline | None,
+        marks: Marks,
+        url: str,
+    ) -> None:
+        self.route = route
+        self.network = network
+        self.timeouts = timeouts
+        self.deadline = deadline
+        self.marks = marks
+        self.url = url
+
+    def check_host(self, host: str) -> None:
+        """Refuse a host that would be more than a host where it is written."""
+        if not host or _UNFIT.search(host):
+            raise InvalidURL(f"{self.url!r}: the host is {host!r}: expected a name or an address")
+
+    def resolve(self, host: str, port: int, proxy: Proxy | None) -> list[Address]:
+        """Look a name up; return the addresses that may be connected to."""
+        with _Step(self, "dns", host, port, proxy) as step:
+            addresses = self.network.resolve(host, port, step.left())
+        allow = self.route.allow_address
+        if allow is not None:
+            addresses = allow.allowed(addresses, host, port, self.url, proxy)
+        return addresses
+
+    def dial(self, host: str, port: int, proxy: Proxy | None) -> Stream:
+        """Connect to a host: the server, or the proxy."""
+        addresses = self.resolve(host, port, proxy)
+        options = self.route.socket_options
+        with _Step(self, "connect", host, port, proxy) as step:
+            return self.network.connect(
+                addresses,
+                step.left(),
+                _OPTIONS if options is None else options,
+                self.route.source_address,
+            )
+
+    def address_for(self, proxy: Proxy) -> str:
+        """Look the server up here, for a proxy that is to be told its address."""
+        host, port = self.route.host, self.route.port
+        there = "socks4a" if proxy.scheme == "socks4" else "socks5h"
+        try:
+            addresses = self.resolve(host, port, None)
+        except (ConnectionError, ConnectTimeout) as error:
+            raise type(error)(
+                f"{error} (this machine looked it up, before the proxy {proxy.url} was asked:"
+                f" {there}:// has the proxy do so)"
+            ) from error.__cause__
+        if proxy.scheme == "socks4":
+            addresses = [one for one in addresses if one.family == socket.AF_INET]
+        if not addresses:
+            raise ConnectionError(
+                f"{self.url}: {host!r} has no IPv4 address, and SOCKS 4 knows no other:"
+                " use socks5:// or socks4a://"
+            )
+        address: str = addresses[0].sockaddr[0]
+        return address.partition("%")[0]
+
+    def secure(
+        self,
+        stream: Stream,
+        settings: TlsSettings,
+        client: TlsClient | None,
+        host: str,
+        port: int,
+        proxy: Proxy | None,
+    ) -> Stream:
+        """Begin TLS, with the server or with the proxy itself."""
+        with _Step(self, "tls", host, port, proxy) as step:
+            via = self.route.proxy
+            return secure(stream, settings, host, port, step.left(), via, client)
+
+    def pass_through(self, stream: Stream, proxy: Proxy, asked: str) -> None:
+        """Have the proxy connect to the server."""
+        port = self.route.port
+        with _Step(self, "connect", proxy.host, proxy.port, proxy) as step:
+            if proxy.is_socks:
+                proxying.socks(stream, proxy, asked, port, self.url, step.left)
+            else:
+                headers = self.route.proxy_headers
+                proxying.tunnel(stream, proxy, asked, port, headers, self.url, step.left)
+
+
+class _Step:
+    """Bounds and times a step, and puts its errors in our words."""
+
+    __slots__ = ("by_total", "ends", "host", "opening", "phase", "port", "proxy", "started")
+
+    def __init__(
+        self, opening: _Opening, phase: str, host: str, port: int, proxy: Proxy | None
+    ) -> None:
+        self.opening = opening
+        self.phase = phase
+        self.host = host
+        self.port = port
+        self.proxy = proxy
+
+    def __enter__(self) -> _Step:
+        limit = self.opening.timeouts.connect
+        deadline = self.opening.deadline
+        self.by_total = False
+        if deadline is not None:
+            allowed = deadline.left(limit, self.phase)
+            self.by_total = limit is None or allowed < limit
+            limit = allowed
+        self.started = clock()
+        self.ends = None if limit is None else self.started + limit
+        return self
+
+    def left(self) -> float | None:
+        """Return the seconds left of the step."""
+        if self.ends is None:
+            return None
+        seconds = self.ends - clock()
+        if seconds <= 0:
+            raise TimeoutError("the step's limit ran out")
+        return seconds
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        opening = self.opening
+        opening.marks.add(self.phase, clock() - self.started)
+        if not isinstance(error, Exception) or isinstance(error, RequestException):
+            return
+        late = self.ends is not None and clock() >= self.ends - _SLACK
+        deadline = opening.deadline
+        if self.by_total and late and deadline is not None and isinstance(error, TimeoutError):
+            raise deadline.expired(self.phase) from error
+        ours = failures.translate(
+            error, phase=self.phase, host=self.host, port=self.port, url=opening.url,
+            proxy=self.proxy, limit=opening.timeouts.connect,
+        )  # fmt: skip
+        if ours is not None:
+            raise ours from error

@@ -1,0 +1,318 @@
+"""One message and its answer over one connection, with its limits, its times and its errors."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from ..exceptions import ConnectionError, RequestException
+from ..message import bodies
+from ..message.response import Response, Times
+from ..message.urls import without_password
+from ..timeouts import Deadline, Timeouts, clock
+from ..wire.h1.connection import Connection, ConnectionGone
+from ..wire.h1.head import AnswerHead, FieldBlock, block_of, write_head, write_request
+from . import failures
+from .pools import ConnectionPool
+
+if TYPE_CHECKING:
+    from ..message.prepare import PreparedRequest
+    from ..message.urls import Target
+    from ..network import Semaphore
+    from .routes import Proxy
+
+#: Timers may fire this much early, in seconds.
+_SLACK: Final = 0.02
+
+__all__ = ["Body", "answer_of", "answer_with", "exchange", "failure", "head_of", "times_of"]
+
+
+def head_of(
+    request: PreparedRequest, target: Target, forwarded: Proxy | None
+) -> tuple[bytes, FieldBlock]:
+    """Write a message's head.
+
+    Args:
+        request: the message.
+        target: where it goes.
+        forwarded: the HTTP proxy that passes the message on, if any (RFC 9112 section 3.2.2).
+
+    Returns:
+        the head, and the fields in it that the message has by itself.
+
+    Raises:
+        InvalidHeader, InvalidURL: it cannot be written.
+    """
+    headers = request._headers
+    block = block_of(request._pairs if headers is None else headers.pairs())
+    if forwarded is None and block.plain:
+        return (
+            write_request(request.method or "GET", target.path, target.authority, block),
+            block,
+        )
+    headers = request.headers
+    pairs = list(block.pairs)
+    path = target.path
+    if "host" not in headers:
+        # RFC 9110 section 7.2: it goes first.
+        pairs.insert(0, ("Host", target.authority))
+    if forwarded is not None:
+        path = f"{target.scheme}://{target.authority}{path}"
+        authorization = forwarded.authorization
+        if authorization and "proxy-authorization" not in headers:
+            pairs.append(("Proxy-Authorization", authorization))
+    elif "proxy-authorization" in headers:
+        # For the proxy alone: a tunnel's or the server's peer must not see it.
+        pairs = [pair for pair in pairs if pair[0].lower() != "proxy-authorization"]
+    return write_head(request.method or "GET", path, pairs), block
+
+
+def failure(
+    error: BaseException,
+    phase: str,
+    request: PreparedRequest,
+    proxy: Proxy | None,
+    deadline: Deadline | None,
+    limit: float | None = None,
+) -> BaseException:
+    """Return reqkit's error for what went wrong, or the error itself where it is not ours.
+
+    Args:
+        error: what was raised.
+        phase: what was going on.
+        request: the message.
+        proxy: the proxy, where it is the proxy that was spoken to.
+        deadline: of the exchange.
+        limit: seconds that the read timeout allows.
+    """
+    url = without_password(request.url or "")
+    if isinstance(error, RequestException):
+        ours: RequestException = error
+    elif isinstance(error, ConnectionGone):
+        ours = _gone(error, request, url)
+    elif isinstance(error, TimeoutError) and deadline is not None and deadline.passed(_SLACK):
+        ours = deadline.expired(phase)
+    else:
+        target = request.target
+        translated = failures.translate(
+            error,
+            phase=phase,
+            host=target.host,
+            port=target.port,
+            url=url,
+            proxy=proxy,
+            limit=limit,
+        )
+        if translated is None:
+            if getattr(error, "phase", error) is None:
+                error.phase = phase  # type: ignore[attr-defined]  # what it has stopped
+            return error
+        ours = translated
+    if ours.request is None:
+        ours.request = request
+        ours._about(url)
+    if ours is not error:
+        ours.__cause__ = error
+    return ours
+
+
+def _gone(error: ConnectionGone, request: PreparedRequest, url: str) -> RequestException:
+    """Return the error for a kept connection that was closed, and a message not sent again."""
+    ours = ConnectionError(
+        f"{url}: the server closed the kept connection without an answer. A {request.method} is not"
+        " sent twice by itself, for the server may have acted on it: send it again where that does"
+        " no harm"
+    )
+    ours.before_sending = error.unsent
+    return ours
+
+
+class Body:
+    """The part of an answer's body that was not read with the head."""
+
+    __slots__ = (
+        "__weakref__",
+        "_connection",
+        "_deadline",
+        "_limit",
+        "_place",
+        "_pool",
+        "_request",
+        "_times",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        pool: ConnectionPool,
+        place: Semaphore | None,
+        request: PreparedRequest,
+        limit: float | None,
+        deadline: Deadline | None,
+        times: Times,
+    ) -> None:
+        self._connection: Connection | None = connection
+        self._pool = pool
+        self._place = place
+        self._request = request
+        self._limit = limit
+        self._deadline = deadline
+        self._times = times
+
+    def read(self, most: int) -> bytes:
+        """Wait for some bytes; none mean that the body has ended. Blocks.
+
+        Raises:
+            ChunkedEncodingError: it broke off, or its framing is wrong.
+            ReadTimeout: nothing came for too long; `TotalTimeout` where the total limit ran out.
+        """
+        connection = self._connection
+        if connection is None:
+            return b""
+        try:
+            data = connection.read_body(most, self._limit, self._deadline)
+        except BaseException as error:
+            phase = connection.phase
+            self.close()
+            ours = failure(error, phase, self._request, None, self._deadline, self._limit)
+            if ours is error:
+                raise
+            raise ours from error
+        if connection.ended:
+            self._connection = None
+            self._times.received = clock()
+            self._pool.release(connection)
+            if self._place is not None:
+                self._place.release()
+        return data
+
+    def close(self) -> None:
+        """Close the connection, unless the body was read whole."""
+        connection = self._connection
+        if connection is not None:
+            self._connection = None
+            connection.close()
+            if self._place is not None:
+                self._place.release()
+
+    def __del__(self) -> None:
+        # A response dropped unread: nobody can read the rest.
+        if self._connection is not None:
+            self.close()
+
+
+def exchange(
+    connection: Connection,
+    request: PreparedRequest,
+    head: bytes,
+    closes: bool,
+    limits: Timeouts,
+    deadline: Deadline | None,
+) -> tuple[AnswerHead, bytes | None]:
+    """Send a message and read the head of its answer. Blocks.
+
+    The connection keeps the moments at which that was done.
+
+    Args:
+        connection: what it goes over.
+        request: the message.
+        head: its head, written.
+        closes: whether the head says that it is the connection's last (RFC 9112 section 9.6).
+        limits: time limits of each step.
+        deadline: of the whole.
+
+    Returns:
+        the head, and the whole body where it came along (None: it is to be read).
+
+    Raises:
+        ConnectionGone: the connection was kept, and the server has closed it meanwhile.
+        RequestException, OSError, TimeoutError: as the wire has it.
+    """
+    body = request.body
+    chunked = False
+    broken: OSError | None = None
+    connection.sent = connection.headed = None
+    if closes:  # said by config['keep_alive'] or by hand; the server may not heed it
+        connection.serve_no_more()
+    if body is not None:
+        if isinstance(body, str):
+            body = body.encode()
+        chunked = "transfer-encoding" in request.headers
+        if not isinstance(body, bytes):
+            body = bodies.pieces(body, None if chunked else request._length)
+        elif chunked:  # set by hand: unframed, the body would be read as further requests
+            body = (body,) if body else ()
+    try:
+        connection.send(head, body, chunked, limits.read, deadline)
+    except ConnectionGone:
+        raise
+    except (BrokenPipeError, ConnectionResetError) as error:
+        # A server may answer (413, 401) and close before it has read a large body: the answer
+        # is what the user wants to see (RFC 9112 section 9.3.1).
+        broken = error
+    connection.sent = clock()
+    try:
+        answer = connection.read_head(request.method or "GET", limits.read, deadline)
+    except (OSError, RequestException) as error:
+        # An alert of TLS (no client's certificate, say) tells more than that it closed.
+        if broken is not None and not isinstance(error, (TimeoutError, ssl.SSLError)):
+            raise broken from error
+        raise
+    connection.headed = clock()
+    return answer
+
+
+def times_of(connection: Connection, started: float, times: Times | None) -> Times:
+    """Return the times of an exchange, with the moments that its connection has kept.
+
+    Args:
+        connection: what it went over.
+        started: when it began.
+        times: what is known already, of how the connection was opened.
+    """
+    if times is None:
+        times = Times(started)
+    times.sent = connection.sent
+    times.headed = connection.headed
+    return times
+
+
+def answer_of(
+    request: PreparedRequest,
+    head: AnswerHead,
+    whole: bytes,
+    connection: Connection,
+    started: float,
+    times: Times | None,
+) -> Response:
+    """Make the `Response` of an answer that came whole.
+
+    Args:
+        request: what it answers.
+        head: its head.
+        whole: its body.
+        connection: what it came over.
+        started: when the exchange began.
+        times: how the connection was opened; None where it was there already.
+    """
+    if times is None:
+        return Response(
+            head.status, head.reason, request.url, request, head.version, head.text, head.said,
+            whole, started, connection.sent or started, connection.headed,
+        )  # fmt: skip
+    response = Response(
+        head.status, head.reason, request.url, request, head.version, head.text, head.said, whole
+    )
+    response._live_times = times = times_of(connection, started, times)
+    times.received = times.headed
+    return response
+
+
+def answer_with(request: PreparedRequest, head: AnswerHead, source: Body, times: Times) -> Response:
+    """Make the `Response` of an answer whose body is still on its way."""
+    response = Response(
+        head.status, head.reason, request.url, request, head.version, head.text, head.said
+    )
+    response._source = source
+    response._live_times = times
+    return response

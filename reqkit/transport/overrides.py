@@ -1,0 +1,244 @@
+"""The steps of an adapter that subclasses written for ``requests`` have a say in.
+
+`HTTPAdapter` sends messages by its own wire and asks none of these, unless a subclass has one of
+its own. What concerns the message, the proxy and the answer then counts for the wire. What
+concerns urllib3's pools (`URLLIB3_STEPS`, or a pool manager of an unusual kind) has the message
+sent through these pools: over a Unix socket, say. That way urllib3 waits, with the standard
+library's sockets: it is cooperative under gevent only where these are patched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import certifi
+import urllib3
+from urllib3.poolmanager import pool_classes_by_scheme
+from urllib3.util import Retry
+
+from ..exceptions import AddressNotAllowed, InvalidSchema
+from ..message.conversion import built
+from ..message.environment import select_proxy
+from ..message.prepare import PreparedRequest
+from ..message.urls import without_password
+from ..timeouts import Deadline, Timeouts
+from .exchange import failure
+from .pools import PoolManager
+from .routes import Proxy, parse_proxy
+
+if TYPE_CHECKING:
+    from ..message.response import Response
+
+__all__ = ["STEPS", "URLLIB3_STEPS", "AdapterSteps", "is_plain_manager"]
+
+#: Those that count for the wire.
+STEPS: Final = (
+    "add_headers", "build_response", "proxy_headers", "proxy_manager_for", "request_url",
+)  # fmt: skip
+#: Those that have to do with urllib3's pools.
+URLLIB3_STEPS: Final = (
+    "build_connection_pool_key_attributes", "cert_verify", "get_connection",
+    "get_connection_with_tls_context",
+)  # fmt: skip
+
+
+def is_plain_manager(manager: Any) -> bool:
+    """Tell whether a pool manager is urllib3's own kind: what it says is in its keywords."""
+    return type(manager) is urllib3.PoolManager and (
+        manager.pool_classes_by_scheme == pool_classes_by_scheme
+    )
+
+
+class AdapterSteps:
+    """The steps, as they are where nobody overrides them."""
+
+    poolmanager: Any
+    #: What `proxy_manager_for` has made, by the proxy's URL.
+    proxy_manager: dict[str, Any]
+    _pool_connections: int
+    _pool_maxsize: int
+    _pool_block: bool
+
+    def add_headers(self, request: PreparedRequest, **kwargs: Any) -> None:
+        """Add headers to a message before it is sent. Does nothing; for subclasses.
+
+        Args:
+            request: the message.
+            **kwargs: ``stream timeout verify cert proxies``.
+        """
+
+    def request_url(self, request: PreparedRequest, proxies: Mapping[str, str] | None) -> str:
+        """Return what the request line asks for: path and query, or all for a forwarding proxy."""
+        target = request.target
+        proxy = _proxy_for(request, proxies)
+        if proxy is None or proxy.is_socks or target.scheme != "http":
+            return target.path
+        return f"{target.scheme}://{target.authority}{target.path}"
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the headers for a proxy: its credentials."""
+        authorization = parse_proxy(proxy).authorization
+        return {} if authorization is None else {"Proxy-Authorization": authorization}
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        """Return what connections through a proxy are made with: see `PoolManager`."""
+        manager = self.proxy_manager.get(proxy)
+        if manager is None:
+            given = {"maxsize": self._pool_maxsize, "block": self._pool_block, **proxy_kwargs}
+            manager = self.proxy_manager[proxy] = PoolManager(self._pool_connections, **given)
+        return manager
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
+        """Make a `Response` of a message and a urllib3 response, or one that looks like it."""
+        response = built(req, resp)
+        response.connection = self
+        return response
+
+    # -- through urllib3's pools ------------------------------------------------------------
+
+    def build_connection_pool_key_attributes(
+        self, request: PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return where a pool leads to, and what its connections are made with, for urllib3."""
+        target = request.target
+        where = {"scheme": target.scheme, "host": target.host, "port": target.port or None}
+        keywords: dict[str, Any] = {}
+        if target.scheme == "https":
+            keywords["cert_reqs"] = "CERT_REQUIRED" if verify else "CERT_NONE"
+            if verify:
+                keywords.update(_authorities(verify))
+            if cert:
+                keywords.update(_client_certificate(cert))
+        return where, keywords
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Have a urllib3 pool verify certificates, or not, and send the client's."""
+        if url.lower().startswith("https"):
+            conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
+            for name, value in (_authorities(verify) if verify else {}).items():
+                setattr(conn, name, value)
+        for name, value in (_client_certificate(cert) if cert else {}).items():
+            setattr(conn, name, value)
+
+    def get_connection_with_tls_context(
+        self,
+        request: PreparedRequest,
+        verify: Any,
+        proxies: Mapping[str, str] | None = None,
+        cert: Any = None,
+    ) -> Any:
+        """Return the urllib3 pool for a message.
+
+        Raises:
+            InvalidSchema: a SOCKS proxy, which this way does not go through.
+        """
+        where, keywords = self.build_connection_pool_key_attributes(request, verify, cert)
+        manager = self._urllib3_manager(_proxy_for(request, proxies))
+        return manager.connection_from_host(**where, pool_kwargs=keywords)
+
+    def get_connection(self, url: str, proxies: Mapping[str, str] | None = None) -> Any:
+        """Return the urllib3 pool for a URL."""
+        request = PreparedRequest()
+        request.prepare_url(url)
+        return AdapterSteps.get_connection_with_tls_context(self, request, True, proxies)
+
+    def _urllib3_manager(self, proxy: Proxy | None) -> urllib3.PoolManager:
+        """Return the subclass's own manager, or one like ours of urllib3's kind."""
+        given = self.poolmanager
+        if proxy is None and isinstance(given, urllib3.PoolManager):
+            return given
+        name = "" if proxy is None else f"{proxy!r}{proxy.authorization}"
+        kept: dict[str, urllib3.PoolManager] = self.__dict__.setdefault("_urllib3_managers", {})
+        if name not in kept:
+            said: dict[str, Any] = {"maxsize": self._pool_maxsize, "block": self._pool_block}
+            said.update(given.connection_pool_kw)
+            if proxy is None:
+                kept[name] = urllib3.PoolManager(self._pool_connections, **said)
+            elif proxy.is_socks:
+                raise InvalidSchema(
+                    f"{proxy}: the adapter {type(self).__name__} sends through urllib3's pools,"
+                    " which do not lead through SOCKS here: use an http proxy, or mount an"
+                    " HTTPAdapter without such steps"
+                )
+            else:
+                headers: dict[str, str] = {}
+                if proxy.authorization is not None:
+                    headers["Proxy-Authorization"] = proxy.authorization
+                url = f"{proxy.scheme}://{proxy.host}:{proxy.port}"
+                kept[name] = urllib3.ProxyManager(
+                    url, self._pool_connections, proxy_headers=headers, **said
+                )
+        return kept[name]
+
+    def _pool_of(
+        self, steps: frozenset[str], request: PreparedRequest, verify: Any, cert: Any, proxies: Any
+    ) -> Any:
+        """Return the urllib3 pool that a subclass has a message sent through."""
+        if "get_connection" in steps and "get_connection_with_tls_context" not in steps:
+            pool = self.get_connection(request.url or "", proxies or {})
+        else:
+            pool = self.get_connection_with_tls_context(
+                request, verify, proxies=proxies or {}, cert=cert
+            )
+        if "cert_verify" in steps:
+            self.cert_verify(pool, request.url or "", verify, cert)
+        return pool
+
+    def _send_by_urllib3(
+        self,
+        pool: Any,
+        request: PreparedRequest,
+        limits: Timeouts,
+        deadline: Deadline | None,
+        proxies: Mapping[str, str] | None,
+    ) -> Response:
+        """Send a message through a urllib3 pool. Blocks."""
+        if request._policy is not None and request._policy.allow_address is not None:
+            raise AddressNotAllowed(
+                f"{without_password(request.url or '')}: the adapter {type(self).__name__} connects"
+                " by urllib3, where allow_address is not asked: mount an HTTPAdapter without such"
+                " steps, or set allow_address to None"
+            )
+        body = request.body
+        left = None if deadline is None else deadline.left(None, "connect")
+        try:
+            answer = pool.urlopen(
+                method=request.method,
+                url=self.request_url(request, proxies),
+                body=body,
+                headers=dict(request.headers),
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+                retries=Retry(0, read=False),
+                timeout=urllib3.Timeout(total=left, connect=limits.connect, read=limits.read),
+                chunked=body is not None and "content-length" not in request.headers,
+            )
+        except Exception as error:
+            ours = failure(error, "wait", request, None, deadline)
+            if ours is error:
+                raise
+            raise ours from error
+        return self.build_response(request, answer)
+
+
+def _proxy_for(request: PreparedRequest, proxies: Mapping[str, str] | None) -> Proxy | None:
+    if not proxies:
+        return None
+    target = request.target
+    url = select_proxy(proxies, target.scheme, target.host, target.port)
+    return parse_proxy(url) if url else None
+
+
+def _authorities(verify: Any) -> dict[str, str]:
+    path = certifi.where() if verify is True else os.fsdecode(verify)
+    return {"ca_cert_dir": path} if os.path.isdir(path) else {"ca_certs": path}
+
+
+def _client_certificate(cert: Any) -> dict[str, Any]:
+    if isinstance(cert, (str, bytes, os.PathLike)):
+        return {"cert_file": os.fsdecode(cert)}
+    return dict(zip(("cert_file", "key_file", "key_password"), cert, strict=False))

@@ -1,0 +1,237 @@
+"""Connections kept for the next request, by what they may serve.
+
+A pool belongs to one network and scope (see `reqkit.network`). It is the only thing that several
+threads share on the way of a request: its lock is held for a few dictionary operations, never
+while anything waits.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Hashable, Iterator
+from typing import Any, Final
+
+from ..base.locks import native_lock
+from ..network import Network, Semaphore
+from ..timeouts import clock
+from ..wire.h1.connection import Connection
+
+__all__ = ["IDLE_SECONDS", "ConnectionPool", "PoolManager"]
+
+#: Seconds after which an unused connection is closed: servers do so themselves after about as long.
+IDLE_SECONDS: Final = 60.0
+
+
+class ConnectionPool:
+    """Idle connections, the most recently used first.
+
+    Args:
+        network: whose connections they are; its ``most_idle`` goes before the next two.
+        most_keys: how many keys (hosts) have connections kept.
+        most_each: how many connections are kept for each key.
+        block: never use more than ``most_each`` connections for one key at once: wait.
+
+    Attributes:
+        opened: how many connections were made.
+        blocks: whether places for connections are counted: see `place`.
+    """
+
+    def __init__(
+        self, network: Network, most_keys: int, most_each: int, block: bool = False
+    ) -> None:
+        self.most_keys = most_keys
+        self.most_each = most_each
+        self.opened = 0
+        self.closed = False
+        self._idle: dict[Hashable, list[Connection]] = {}
+        self._count = 0
+        self._swept = 0.0
+        self._lock = native_lock()
+        self._network = network
+        self.blocks = block
+        self._scheduled = False
+        self._places: dict[Hashable, Semaphore] = {}
+        # A session may be dropped without being closed, in a circle with an error too.
+        weakref.finalize(self, _close_all, self._idle).atexit = False
+
+    def __len__(self) -> int:
+        return self._count
+
+    def acquire(self, key: Hashable, now: float) -> Connection | None:
+        """Return a kept connection that is still good, or None. Never blocks.
+
+        Args:
+            key: what it may serve.
+            now: the time, in monotonic seconds.
+        """
+        while True:
+            with self._lock:
+                kept = self._idle.get(key)
+                if not kept:
+                    return None
+                connection = kept.pop()
+                self._count -= 1
+                if not kept and len(self._idle) > 1:
+                    del self._idle[key]
+            # Bytes on an idle connection are nobody's answer, and an end is an end.
+            if now - connection.idle_since < IDLE_SECONDS and not connection.stream.is_readable():
+                return connection
+            connection.close()
+
+    def release(self, connection: Connection) -> None:
+        """Keep a connection for the next request, or close it. Never blocks."""
+        if self.closed or not connection.is_reusable():
+            connection.close()
+            return
+        connection.idle_since = now = clock()
+        surplus: list[Connection] | None = None
+        key = connection.key
+        with self._lock:
+            idle = self._idle
+            kept = idle.get(key)
+            if kept is None:
+                kept = idle[key] = []
+            elif len(idle) > 1:
+                # Put back at the end: the first key is the one that was idle for longest.
+                idle[key] = idle.pop(key)
+            kept.append(connection)
+            self._count += 1
+            most = self._network.most_idle
+            if most is None:
+                if connection.beside is not None:  # a call's own limits
+                    surplus = self._surplus(kept, *connection.beside)
+                    connection.beside = None
+                elif len(kept) > self.most_each or len(idle) > self.most_keys:
+                    surplus = self._surplus(kept, self.most_keys, self.most_each)
+            elif self._count > most:
+                surplus = [self._oldest()]
+        if surplus is not None:
+            for extra in surplus:
+                extra.close()
+        if not self._scheduled:
+            self._scheduled = self._network.later(IDLE_SECONDS, self._sweep_later)
+            if not self._scheduled and now - self._swept > 1.0:
+                self.sweep(now)
+
+    def _oldest(self) -> Connection:
+        """Take out the least recently used connection of the key that was idle for longest."""
+        key = next(key for key, kept in self._idle.items() if kept)
+        kept = self._idle[key]
+        connection = kept.pop(0)
+        self._count -= 1
+        if not kept:
+            del self._idle[key]
+        return connection
+
+    def _surplus(self, kept: list[Connection], most_keys: int, most_each: int) -> list[Connection]:
+        """Take out what is more than is kept for one key, and for how many keys."""
+        out = []
+        while len(kept) > most_each:
+            out.append(kept.pop(0))
+        while len(self._idle) > most_keys:
+            out += self._idle.pop(next(iter(self._idle)))
+        self._count -= len(out)
+        return out
+
+    def sweep(self, now: float | None = None) -> int:
+        """Close what was idle for too long; return how many are left. Never blocks."""
+        if now is None:
+            now = clock()
+        self._swept = now
+        limit = now - IDLE_SECONDS
+        while True:
+            with self._lock:
+                if not self._count:
+                    return 0
+                kept = next(kept for kept in self._idle.values() if kept)
+                if kept[0].idle_since > limit:
+                    return self._count
+                connection = self._oldest()
+            connection.close()
+
+    def _sweep_later(self) -> None:
+        """Sweep once more, for as long as something is kept."""
+        self._scheduled = bool(self.sweep()) and self._network.later(
+            IDLE_SECONDS / 4, self._sweep_later
+        )
+
+    def place(self, key: Hashable) -> Semaphore:
+        """Return what must be acquired before a connection is taken, where places are counted."""
+        with self._lock:
+            semaphore = self._places.get(key)
+            if semaphore is None:
+                semaphore = self._places[key] = self._network.semaphore(self.most_each)
+            return semaphore
+
+    def clear(self) -> None:
+        """Close all idle connections; those in use go on and come back."""
+        with self._lock:
+            connections = list(self._all())
+            self._idle.clear()
+            self._count = 0
+        for connection in connections:
+            connection.close()
+
+    def close(self) -> None:
+        """Close all idle connections, and those in use when they come back."""
+        self.closed = True
+        self.clear()
+
+    def _all(self) -> Iterator[Connection]:
+        for kept in self._idle.values():
+            yield from kept
+
+
+def _close_all(idle: dict[Hashable, list[Connection]]) -> None:
+    for kept in idle.values():
+        for connection in kept:
+            connection.close()
+
+
+class PoolManager:
+    """An adapter's pools, one for each network and scope.
+
+    Args:
+        num_pools: how many hosts' connections are kept.
+        maxsize: how many connections are kept for each host.
+        block: never use more than ``maxsize`` connections to one host at once: wait.
+        **connection_pool_kw: what each connection is made with: ``source_address
+            socket_options ssl_context server_hostname assert_hostname assert_fingerprint
+            ssl_minimum_version ssl_maximum_version ciphers``.
+    """
+
+    def __init__(
+        self,
+        num_pools: int = 10,
+        maxsize: int = 10,
+        block: bool = False,
+        **connection_pool_kw: Any,
+    ) -> None:
+        self.num_pools = num_pools
+        self.maxsize = maxsize
+        self.block = block
+        self.connection_pool_kw = connection_pool_kw
+        self.pools: dict[Hashable, ConnectionPool] = {}
+
+    def pool(self, network: Network) -> ConnectionPool:
+        """Return the pool of the calling code's network and scope."""
+        scope = network.scope()
+        pool = self.pools.get(scope)
+        if pool is None:
+            pool = ConnectionPool(network, self.num_pools, self.maxsize, self.block)
+            pool = self.pools.setdefault(scope, pool)
+        return pool
+
+    def resize(self, num_pools: int, maxsize: int) -> None:
+        """Change how much is kept from now on."""
+        self.num_pools = num_pools
+        self.maxsize = maxsize
+        for pool in list(self.pools.values()):
+            pool.most_keys = num_pools
+            pool.most_each = maxsize
+
+    def clear(self) -> None:
+        """Close all idle connections of this scope; forget the pools of others' networks."""
+        pools, self.pools = self.pools, {}
+        for pool in pools.values():
+            pool.close()

@@ -1,0 +1,1 @@
+"""TLS: what a user may say about it, the contexts that follow, and the stream that speaks it."""

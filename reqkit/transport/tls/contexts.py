@@ -1,0 +1,361 @@
+"""The contexts that follow from what a user says about TLS, and their sessions.
+
+One context serves all connections with the same settings: reading the CA bundle takes longer than
+a request. Each context has its own store of TLS sessions, so that a session made without
+verifying can never be resumed by a connection that verifies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import sys
+from collections.abc import Hashable, Iterator
+from functools import partial
+from typing import Final
+
+import certifi
+
+from ...base.locks import native_lock
+from ...exceptions import SSLError
+from ...network import Stream
+from .settings import TlsSettings, blamed, check_cert, check_verify
+from .stream import SessionSource, TlsStream
+
+__all__ = [
+    "SessionCache",
+    "TlsClient",
+    "TlsSettings",
+    "TlsStream",
+    "check_cert",
+    "check_verify",
+    "client_for",
+    "context_for",
+    "secure",
+]
+
+#: Contexts kept. With a CA bundle one takes about a megabyte.
+_MOST_CLIENTS: Final = 64
+#: Places whose TLS sessions are kept for one context; with its connection's end, which it is kept
+#: in until it is asked for, one takes about 40 KB.
+_MOST_SESSIONS: Final = 250
+
+
+class SessionCache:
+    """TLS sessions to resume, by where they came from. Bounded: the oldest goes first.
+
+    A connection that one thread has for its own offers its session, which is copied when another
+    connection asks for it, and no sooner: to OpenSSL that is work as reading the certificate was,
+    and most are never asked for.
+    """
+
+    __slots__ = ("_most", "_places")
+
+    def __init__(self, most: int = _MOST_SESSIONS) -> None:
+        self._most = most
+        self._places: dict[Hashable, _Place] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, key: Hashable) -> ssl.SSLSession | None:
+        """Return the newest session for this place, or None. It may be used more than once."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        source = place.source
+        if source is not None:
+            fresh = source()
+            if fresh is not None:
+                place.session = fresh
+                if place.source is source:  # another thread may have offered meanwhile
+                    place.source = None
+        return place.session
+
+    def offer(self, key: Hashable, source: SessionSource) -> None:
+        """Note where a session can be had, in the place of the one before once it was.
+
+        Args:
+            key: where the connection leads.
+            source: returns the session, None where there is none (yet); kept for as long.
+        """
+        with _lock:
+            place = self._places.pop(key, None)
+            if place is None:
+                place = _Place()
+            place.source = source
+            self._places[key] = place
+            if len(self._places) > self._most:
+                del self._places[next(iter(self._places))]
+
+    def drop(self, key: Hashable) -> None:
+        """Forget a session that did not serve."""
+        with _lock:
+            self._places.pop(key, None)
+
+
+class _Place:
+    __slots__ = ("session", "source")
+
+    def __init__(self) -> None:
+        self.session: ssl.SSLSession | None = None
+        self.source: SessionSource | None = None
+
+
+class TlsClient:
+    """A context, and the sessions made with it."""
+
+    __slots__ = ("checks_name", "context", "sessions", "verifies", "yielded")
+
+    def __init__(
+        self, context: ssl.SSLContext, verifies: bool, checks_name: bool, yielded: bool
+    ) -> None:
+        self.context = context
+        self.sessions = SessionCache()
+        self.verifies = verifies
+        self.checks_name = checks_name
+        #: The context is the user's: its modes are set for the moment only.
+        self.yielded = yielded
+
+    def wrap(self, stream: Stream, name: str, key: Hashable) -> TlsStream:
+        """Make the TLS stream; the handshake is still to come."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = self.sessions.get(key)
+        # As bytes, an ASCII name is spared Python's codec for international ones.
+        asked = name.encode() if name.isascii() else name
+        if self.yielded:
+            with self._modes():
+                tls = self.context.wrap_bio(incoming, outgoing, False, asked, session)
+        else:
+            tls = self.context.wrap_bio(incoming, outgoing, False, asked, session)
+        return TlsStream(stream, tls, incoming, outgoing, partial(self.sessions.offer, key))
+
+    @contextlib.contextmanager
+    def _modes(self) -> Iterator[None]:
+        # OpenSSL copies both modes into the connection when it is made, so a user's context has
+        # to have ours for that long only; afterwards it is again what the user made it.
+        with _yielding:
+            context = self.context
+            before = (context.verify_mode, context.check_hostname)
+            wanted = ssl.CERT_REQUIRED if self.verifies else ssl.CERT_NONE
+            try:
+                _set_modes(context, wanted, self.checks_name)
+                yield
+            finally:
+                _set_modes(context, *before)
+
+
+def _set_modes(context: ssl.SSLContext, mode: ssl.VerifyMode, checks_name: bool) -> None:
+    # A context never lets a name be checked while nothing is verified: hence the order.
+    if not checks_name and context.check_hostname:
+        context.check_hostname = False
+    if context.verify_mode != mode:
+        context.verify_mode = mode
+    if checks_name and not context.check_hostname:
+        context.check_hostname = True
+
+
+_lock = native_lock()
+_yielding = native_lock()
+_clients: dict[Hashable, TlsClient] = {}
+
+
+def _forked() -> None:
+    # Another thread of the parent may have held them.
+    global _lock, _yielding
+    _lock = native_lock()
+    _yielding = native_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def context_for(settings: TlsSettings) -> ssl.SSLContext:
+    """Return the context for these settings: the same one each time.
+
+    A CA file or certificate that has changed on disk counts as another one.
+
+    Raises:
+        SSLError: a file is missing or is not what it should be.
+    """
+    return client_for(settings).context
+
+
+def client_for(settings: TlsSettings) -> TlsClient:
+    """Return the context for these settings with its sessions; made once, kept in a bounded cache.
+
+    Raises:
+        SSLError: a file is missing or is not what it should be.
+    """
+    verify = settings.verify
+    trusted = certifi.where() if verify is True else verify
+    checks_name = bool(verify) and settings.assert_hostname is None
+    checks_name = checks_name and settings.assert_fingerprint is None
+    cert = (settings.cert,) if isinstance(settings.cert, str) else settings.cert
+    keylog = os.environ.get("SSLKEYLOGFILE")
+    key = (
+        settings.context,
+        trusted,
+        _stamp(trusted, "verify") if trusted else None,
+        cert,
+        tuple(_stamp(path, "cert") for path in cert[:2]) if cert else None,
+        checks_name,
+        settings.minimum_version,
+        settings.maximum_version,
+        settings.ciphers,
+        keylog,
+    )
+    with _lock:
+        client = _clients.pop(key, None)
+        if client is None:
+            context = settings.context
+            if context is None:
+                context = _new_context(settings, checks_name, keylog)
+            elif not hasattr(context, "wrap_bio"):
+                raise SSLError(
+                    f"the TLS context is {context!r}: expected an ssl.SSLContext"
+                    " (pyOpenSSL's cannot be used)"
+                )
+            context.set_alpn_protocols(["http/1.1"])
+            if trusted and (settings.context is None or _lacks_trust(context, settings)):
+                _load_trust(context, trusted)
+            if cert:
+                _load_cert(context, cert)
+            client = TlsClient(context, bool(verify), checks_name, settings.context is not None)
+        _clients[key] = client  # at the end: the first one is the one unused for longest
+        if len(_clients) > _MOST_CLIENTS:
+            del _clients[next(iter(_clients))]
+    return client
+
+
+def _stamp(path: str, keyword: str) -> tuple[int, int, int]:
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise SSLError(
+            f"{blamed(keyword, path)} names {path!r}, which cannot be read ({error.strerror}):"
+            " expected a PEM file" + (" or a folder of them" if keyword == "verify" else "")
+        ) from error
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _new_context(settings: TlsSettings, checks_name: bool, keylog: str | None) -> ssl.SSLContext:
+    # Both names are looked up now: gevent's patch may have put its own class there.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion(settings.minimum_version or ssl.TLSVersion.TLSv1_2)
+    if settings.maximum_version is not None:
+        context.maximum_version = ssl.TLSVersion(settings.maximum_version)
+    context.options |= ssl.OP_NO_COMPRESSION
+    if settings.ciphers:
+        try:
+            context.set_ciphers(settings.ciphers)
+        except ssl.SSLError as error:
+            raise SSLError(
+                f"ciphers is {settings.ciphers!r}: OpenSSL knows none of them"
+            ) from error
+    if sys.version_info >= (3, 13):
+        # What ssl.create_default_context() and urllib3 set from 3.13 on.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    # RFC 8446 section 4.6.2: a server may ask for the client's certificate later.
+    context.post_handshake_auth = True
+    wanted = ssl.CERT_REQUIRED if settings.verify else ssl.CERT_NONE
+    _set_modes(context, wanted, checks_name)
+    # RFC 9525 section 2: the common name is not looked at.
+    context.hostname_checks_common_name = False
+    if keylog:
+        context.keylog_filename = os.path.expandvars(keylog)
+    return context
+
+
+def _lacks_trust(context: ssl.SSLContext, settings: TlsSettings) -> bool:
+    """Tell whether a user's context is to get our CAs: one with its own is left at that."""
+    if settings.verify is not True:
+        return True  # a CA file that the user named
+    try:
+        return context.cert_store_stats()["x509"] == 0
+    except NotImplementedError:  # a context that asks the system's store
+        return False
+
+
+def _load_trust(context: ssl.SSLContext, path: str) -> None:
+    try:
+        if os.path.isdir(path):
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
+    except OSError as error:
+        raise SSLError(
+            f"{blamed('verify', path)} names {path!r}, which holds no CA certificates"
+            f" that OpenSSL can read ({error.strerror or error}): expected PEM"
+        ) from error
+
+
+def _load_cert(context: ssl.SSLContext, cert: tuple[str, ...]) -> None:
+    path = cert[0]
+    key = cert[1] if len(cert) > 1 else path
+    password = cert[2] if len(cert) > 2 else None
+
+    def ask() -> str:
+        # OpenSSL's own way is to ask on the terminal, and to wait there.
+        if password is None:
+            raise SSLError(f"cert: the key {key!r} is encrypted: give cert=(cert, key, password)")
+        return password
+
+    try:
+        context.load_cert_chain(path, key, ask)
+    except SSLError:
+        raise
+    except OSError as error:
+        said = getattr(error, "reason", None) or error.strerror or type(error).__name__
+        raise SSLError(
+            f"cert: {path!r} with the key {key!r} cannot be used ({said}): expected PEM files of"
+            " a certificate and of the key that belongs to it"
+            + (", and the key's own password" if password is not None else "")
+        ) from error
+
+
+def secure(
+    stream: Stream,
+    settings: TlsSettings,
+    host: str,
+    port: int,
+    timeout: float | None,
+    via: Hashable = None,
+    client: TlsClient | None = None,
+) -> TlsStream:
+    """Begin TLS on a stream: the handshake, and the checks of the certificate. Blocks.
+
+    Args:
+        stream: connected to the server; still the caller's to close when this raises.
+        settings: what to verify, and how.
+        host: the URL's host: a name or an address, without brackets.
+        port: the URL's port.
+        timeout: seconds for the whole handshake.
+        via: what else must be the same for a session to be resumed, as the proxy.
+        client: the settings', where they were looked up already.
+
+    Raises:
+        SSLError: the settings name files that cannot be used.
+        ssl.SSLError: the handshake failed, or the certificate is not good.
+        TimeoutError: it took longer than ``timeout``.
+        OSError: the connection broke.
+    """
+    if client is None:
+        client = client_for(settings)
+    name = settings.server_hostname or host
+    # RFC 6066 section 3: no trailing dot in SNI. A zone is of this machine only.
+    name = name.partition("%")[0].strip("[]") if ":" in name else name.rstrip(".")
+    key = (host, port, name, via)
+    secured = client.wrap(stream, name, key)
+    try:
+        secured.handshake(timeout)
+        if settings.assert_fingerprint is not None:
+            secured.check_fingerprint(settings.assert_fingerprint)
+        elif settings.assert_hostname and settings.verify:
+            secured.check_name(settings.assert_hostname)
+    except ssl.SSLError:
+        client.sessions.drop(key)
+        raise
+    return secured

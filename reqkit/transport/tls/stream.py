@@ -1,0 +1,422 @@
+"""TLS over any `Stream`, spoken in memory: whichever network carries it, one implementation.
+
+OpenSSL reads and writes two memory buffers; this moves the bytes between them and the stream
+below. Nothing here knows about sockets, so TLS inside TLS (https through an https proxy) is one
+of these on top of another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from ...exceptions import SSLError
+from ...network import Stream, network
+from ...timeouts import clock
+
+__all__ = ["SessionSource", "TlsStream"]
+
+#: The most that one record holds (RFC 8446 section 5.1).
+_RECORD: Final = 16384
+#: Asked of the network at once.
+_CHUNK: Final = 65536
+#: Encrypted at once, so that a large body is never in memory twice.
+_PIECE: Final = 262144
+#: How often an idle connection is read before it is taken for one that never stops.
+_IDLE_READS: Final = 16
+
+#: Returns a TLS session to resume, or None where there is none (yet). Never blocks.
+SessionSource = Callable[[], "ssl.SSLSession | None"]
+
+_DIGESTS: Final = {20: hashlib.sha1, 32: hashlib.sha256}
+
+
+class TlsStream:
+    """A stream of bytes inside TLS. Errors of TLS are ``ssl.SSLError``.
+
+    Args:
+        inner: the stream that carries the records; closed with this one.
+        tls: the client's end, made with the two buffers.
+        incoming: what ``tls`` reads.
+        outgoing: what ``tls`` writes.
+        offer: gets what returns the session to resume, once, when the first bytes have been read:
+            TLS 1.3 sends it after the handshake.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_failed",
+        "_generation",
+        "_incoming",
+        "_inner",
+        "_kept",
+        "_midway",
+        "_offer",
+        "_outgoing",
+        "_resumable",
+        "bound",
+        "tls",
+    )
+
+    def __init__(
+        self,
+        inner: Stream,
+        tls: ssl.SSLObject,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        offer: Callable[[SessionSource], None] | None = None,
+    ) -> None:
+        self.tls = tls
+        self._inner = inner
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._offer = offer
+        self._resumable: _Resumable | None = None
+        #: Decrypted by `is_readable`, and not handed out yet.
+        self._kept = b""
+        self._ended = False
+        #: TLS broke: nothing that comes can be trusted, and no end is a good one.
+        self._failed = False
+        #: A send has begun and not ended: where in a record it stopped, nobody knows.
+        self._midway = False
+        self._generation = network.forks.count
+        #: Used by the thread that made it alone.
+        self.bound = bool(getattr(inner, "bound", False))
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """The session as it is now, which another connection may resume."""
+        return self.tls.session
+
+    @property
+    def session_reused(self) -> bool:
+        """Whether the handshake resumed a session."""
+        return bool(self.tls.session_reused)
+
+    def handshake(self, timeout: float | None) -> None:
+        """Do the handshake. Blocks.
+
+        Args:
+            timeout: seconds for all of it.
+
+        Raises:
+            ssl.SSLError: the two could not agree, or the certificate is not good.
+            TimeoutError: it took longer.
+        """
+        ends = None if timeout is None else clock() + timeout
+        inner = self._inner
+        while True:
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                done = False
+            except ssl.SSLError:
+                self._send_now()  # the alert that tells the server why
+                raise
+            else:
+                done = True
+            sent = self._outgoing.pending
+            if sent:
+                self._flush(_left(ends))
+            if done:
+                return
+            if sent:  # the answer to it is not there yet
+                inner.wait_readable(_left(ends))
+            data = inner.receive(_CHUNK, _left(ends))
+            if data:
+                self._incoming.write(data)
+            else:
+                self._incoming.write_eof()
+
+    def check_fingerprint(self, fingerprint: str) -> None:
+        """Compare the server's certificate with a SHA-1 or SHA-256 in hex.
+
+        Raises:
+            SSLError: it is no such fingerprint.
+            ssl.SSLCertVerificationError: it is another certificate's.
+        """
+        try:
+            wanted = bytes.fromhex(fingerprint.replace(":", ""))
+        except ValueError:
+            wanted = b""
+        digest = _DIGESTS.get(len(wanted))
+        if digest is None:
+            raise SSLError(
+                f"assert_fingerprint is {fingerprint!r}: expected the SHA-1 or SHA-256 of the"
+                " certificate: 40 or 64 hex digits"
+            )
+        found = digest(self.tls.getpeercert(True) or b"").digest()
+        if found != wanted:
+            raise _unverified(f"the certificate's fingerprint is {found.hex()}")
+
+    def check_name(self, name: str) -> None:
+        """Look for a name in the server's certificate (RFC 9525 section 6.3).
+
+        Raises:
+            ssl.SSLCertVerificationError: it is not there.
+        """
+        from urllib3.util.ssl_match_hostname import CertificateError, match_hostname
+
+        certificate: Any = self.tls.getpeercert()
+        try:
+            match_hostname(certificate, name.rstrip("."))
+        except (CertificateError, ValueError) as error:
+            raise _unverified(f"the certificate is not valid for {name!r}") from error
+
+    def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
+        """Encrypt and send all of it. The limit is for each wait until the peer takes more."""
+        size = len(data)
+        if size <= _RECORD:
+            # One record: OpenSSL takes it whole.
+            self._encrypt(data, timeout)
+            self._flush(timeout)
+            return
+        view = memoryview(data).cast("B")
+        size = len(view)
+        outgoing = self._outgoing
+        sent = 0
+        while sent < size:
+            sent += self._encrypt(view[sent : sent + _RECORD], timeout)
+            if outgoing.pending >= _PIECE:
+                self._flush(timeout)
+        if outgoing.pending:
+            self._flush(timeout)
+
+    def _encrypt(self, data: bytes | bytearray | memoryview, timeout: float | None) -> int:
+        while True:
+            try:
+                return self.tls.write(data)
+            except ssl.SSLWantReadError:
+                # The server began a new handshake (TLS 1.2), which goes first.
+                self._flush(timeout)
+                if not self._pull(timeout):
+                    raise ssl.SSLEOFError(
+                        ssl.SSL_ERROR_EOF, "the connection ended within a handshake"
+                    ) from None
+
+    def wait_readable(self, timeout: float | None) -> None:
+        """Wait, where it is cheaper than to try first, until `receive` has something to give."""
+        if not (self._kept or self._incoming.pending or self.tls.pending()):
+            self._inner.wait_readable(timeout)
+
+    def receive_next(self, most: int, timeout: float | None) -> bytes:
+        """As `wait_readable` and then `receive`."""
+        here = self._kept or self._incoming.pending or self.tls.pending() or self._ended
+        if not here and self._pull(timeout, self._inner.receive_next):
+            found = self._decrypt(min(most, _RECORD), timeout)
+            if found is not None:
+                return found
+        return self.receive(most, timeout)
+
+    def receive(self, most: int, timeout: float | None) -> bytes:
+        """Wait for bytes and return up to ``most`` of them; none mean that the peer has ended.
+
+        The limit is for the whole call: bytes of a record that come one by one do not extend it.
+        An end without TLS's own sign for it (close_notify) counts as an end, as in browsers: the
+        framing of HTTP says whether something is missing.
+        """
+        if self._kept:
+            data, self._kept = self._kept[:most], self._kept[most:]
+            return data
+        if most > _RECORD:
+            most = _RECORD
+        if self._incoming.pending or self.tls.pending():
+            found = self._decrypt(most, timeout)
+            if found is not None:
+                return found
+        ends = None if timeout is None else clock() + timeout
+        wait = timeout
+        while not self._ended and self._pull(wait):
+            found = self._decrypt(most, wait)
+            if found is not None:
+                return found
+            wait = _left(ends)
+        return b""
+
+    def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
+        """As `receive`, into a buffer, of as many records as are there; return how many bytes."""
+        size = len(buffer)
+        if self._kept:
+            data = self.receive(size, timeout)
+            buffer[: len(data)] = data
+            return len(data)
+        ends = None if timeout is None else clock() + timeout
+        wait = timeout
+        tls, incoming = self.tls, self._incoming
+        filled = 0
+        while not self._ended:
+            while filled < size and (incoming.pending or tls.pending()):
+                try:
+                    count = tls.read(size - filled, buffer[filled:])
+                except ssl.SSLWantReadError:
+                    break
+                except ssl.SSLError:
+                    self._fail()
+                    raise
+                if not count:
+                    self._ended = True
+                    return filled
+                filled += int(count)
+            if self._outgoing.pending:
+                self._flush(wait)
+            if filled:
+                if self._offer is not None:
+                    self._remember()
+                return filled
+            if not self._pull(wait):
+                break
+            wait = _left(ends)
+        return filled
+
+    def is_readable(self) -> bool:
+        """Tell, without waiting, whether decrypted bytes or an end are there to be read.
+
+        Session tickets and key updates come on idle connections too: they are taken in, and are
+        no sign of life or death.
+        """
+        try:
+            for _ in range(_IDLE_READS):
+                if self._kept or self._ended or self._failed:
+                    return True
+                if self._incoming.pending or self.tls.pending():
+                    data = self._decrypt(_RECORD, 0.0)
+                    if data is not None:
+                        self._kept = data
+                        return True
+                if not self._inner.is_readable():
+                    return False
+                self._pull(0.0)
+        except OSError:  # ssl.SSLError is one
+            self._fail()
+        return True
+
+    def close(self) -> None:
+        """Close it and the stream below. Never raises, never waits, and may be called again."""
+        try:
+            # A forked child must not write to its parent's connection.
+            if self._generation == network.forks.count:
+                self._generation = -1
+                if not self._midway:
+                    # RFC 8446 section 6.1: say so before closing. The server's own close_notify
+                    # is not waited for: that is the SSLWantReadError.
+                    with contextlib.suppress(OSError, ValueError):
+                        self.tls.unwrap()
+                    self._send_now()
+                if self._resumable is not None:
+                    self._resumable.thread = None
+        finally:
+            self._inner.close()
+
+    def _pull(
+        self,
+        timeout: float | None,
+        receive: Callable[[int, float | None], bytes] | None = None,
+    ) -> bool:
+        """Feed what the network has, by another way to receive if it is given; False at its end."""
+        if self._failed:
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, "TLS has failed on this connection already")
+        data = (receive or self._inner.receive)(_CHUNK, timeout)
+        if data:
+            self._incoming.write(data)
+            return True
+        self._ended = True
+        return False
+
+    def _decrypt(self, most: int, timeout: float | None) -> bytes | None:
+        """Return decrypted bytes, none at the end; None where a whole record is not there yet."""
+        try:
+            data = self.tls.read(most)
+        except ssl.SSLWantReadError:
+            if self._outgoing.pending:
+                self._flush(timeout)
+            return None
+        except ssl.SSLError:
+            self._fail()
+            raise
+        if self._outgoing.pending:
+            self._flush(timeout)
+        if not data:
+            self._ended = True
+        elif self._offer is not None:
+            self._remember()
+        return data
+
+    def _flush(self, timeout: float | None) -> None:
+        """Send what TLS has written: data, or an answer that it gives by itself."""
+        self._midway = True
+        self._inner.send_all(self._outgoing.read(), timeout)
+        self._midway = False
+
+    def _send_now(self) -> None:
+        """Send what TLS has written if that can be done at once; never raises."""
+        # A stream that belongs to another thread's hub, or that is waited for, may raise anything.
+        with contextlib.suppress(Exception):
+            if self._outgoing.pending:
+                self._inner.send_all(self._outgoing.read(), 0.0)
+
+    def _fail(self) -> None:
+        self._failed = True
+        if self._resumable is not None:
+            # RFC 8446 section 6.2: no session of a connection that failed is to be resumed.
+            self._resumable.tls = None
+
+    def _remember(self) -> None:
+        offer, self._offer = self._offer, None
+        if offer is None:
+            return
+        resumable = _Resumable(self.tls)
+        if self.bound:
+            self._resumable = resumable
+            offer(resumable)
+            return
+        # Any thread may work on this connection when the session is asked for.
+        session = resumable()
+        if session is not None:
+            offer(lambda: session)
+
+
+class _Resumable:
+    """Gives the session of a connection, open or closed; holds nothing of the stream below.
+
+    Attributes:
+        thread: the only one that may ask, as the connection is its own: in another, OpenSSL may
+            replace the session while it is copied. None: the connection is closed.
+    """
+
+    __slots__ = ("thread", "tls")
+
+    def __init__(self, tls: ssl.SSLObject) -> None:
+        self.tls: ssl.SSLObject | None = tls
+        self.thread: int | None = threading.get_native_id()
+
+    def __call__(self) -> ssl.SSLSession | None:
+        tls = self.tls
+        if tls is None or self.thread not in (None, threading.get_native_id()):
+            return None
+        session = tls.session
+        # In TLS 1.3 only a ticket can be resumed (RFC 8446 section 4.6.1); before, an id can.
+        if session is not None and (
+            session.has_ticket or (session.id and tls.version() != "TLSv1.3")
+        ):
+            return session
+        return None
+
+
+def _left(ends: float | None) -> float | None:
+    if ends is None:
+        return None
+    left = ends - clock()
+    if left <= 0:
+        raise TimeoutError("the TLS peer was too slow")
+    return left
+
+
+def _unverified(said: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, said)
+    error.verify_code = 0
+    error.verify_message = said
+    return error

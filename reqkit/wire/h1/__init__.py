@@ -1,0 +1,1 @@
+"""HTTP/1.1: heads and framing, which are pure, and one connection, which joins them to a stream."""

@@ -1,0 +1,362 @@
+"""Names, looked up once for all who ask, and kept for a short while.
+
+Look-ups run in native threads of their own (`SystemResolver`), many enough that a slow name holds
+back nothing but its own requests; gevent's own threads, ten for each hub, would all be taken by
+ten slow names. Where ``GEVENT_RESOLVER`` names another resolver (``ares``, ``dnspython``), that
+one is asked.
+
+The resolver can be replaced: for one network (``GeventNetwork(resolver=...)``), or for all that
+have none of their own (`set_resolver`).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic as clock
+from typing import Any, Final, Protocol
+
+import gevent
+from gevent import socket as gevent_socket
+from gevent.event import Event
+from gevent.hub import get_hub
+from gevent.monkey import get_original
+from gevent.resolver.thread import Resolver as GeventThreadResolver
+
+from reqkit.base.locks import IMPORTING
+from reqkit.network import Address, forks, numeric_address
+
+from .hubs import Hub, current_hub
+
+__all__ = ["DNSCache", "Resolver", "SystemResolver", "get_resolver", "set_resolver"]
+
+
+class Resolver(Protocol):
+    """What looks names up."""
+
+    def resolve(self, host: str, port: int) -> Sequence[Address | str]:
+        """Return the addresses of a host; best first.
+
+        Called in a greenlet of its own, once for all who ask for the host at the same time. It
+        may wait as gevent does; what would block the thread belongs into one of
+        `gevent.threadpool`.
+
+        Args:
+            host: the name, in ASCII.
+            port: the port of who asked first. The answer serves the other ports of the host too.
+
+        Returns:
+            `reqkit.network.Address` pairs of family and socket address, or addresses in numbers
+            as text (``"192.0.2.1"``).
+
+        Raises:
+            socket.gaierror: there is no such name. So is an empty answer. Nothing is kept.
+        """
+
+
+class SystemResolver:
+    """The system's ``getaddrinfo`` in native threads, or what ``GEVENT_RESOLVER`` names."""
+
+    def resolve(self, host: str, port: int) -> list[Address]:
+        """Look a name up; the other greenlets run meanwhile."""
+        with IMPORTING:  # it is, with gevent's threads, when a hub is first asked for it
+            resolver = get_hub().resolver
+        if isinstance(resolver, GeventThreadResolver):
+            found = _threads().call(_getaddrinfo(), host, port, 0, socket.SOCK_STREAM)
+        else:
+            found = resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+        return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
+
+
+def _getaddrinfo() -> Callable[..., Any]:
+    # Looked up when called, as the core does it; gevent's own would ask its few threads.
+    found: Callable[..., Any] = socket.getaddrinfo
+    if found is gevent_socket.getaddrinfo:
+        found = get_original("socket", "getaddrinfo")
+    return found
+
+
+_default: Resolver = SystemResolver()
+
+
+def set_resolver(resolver: Resolver | None) -> None:
+    """Have names looked up by another resolver, in all of the process, from now on.
+
+    Args:
+        resolver: see `Resolver`; None gives the system's back.
+
+    Raises:
+        TypeError: it has no ``resolve``.
+    """
+    global _default
+    _default = SystemResolver() if resolver is None else _checked(resolver)
+
+
+def get_resolver() -> Resolver:
+    """Return the resolver in use where a network has none of its own."""
+    return _default
+
+
+def _checked(resolver: Resolver) -> Resolver:
+    if not callable(getattr(resolver, "resolve", None)):
+        raise TypeError(
+            f"resolver is {resolver!r}: expected an object with a method resolve(host, port)"
+            " that returns a list of reqkit.network.Address"
+        )
+    return resolver
+
+
+class _LookUp:
+    """A look-up that runs, and those who wait for it."""
+
+    __slots__ = ("addresses", "error", "event")
+
+    def __init__(self) -> None:
+        self.event = Event()
+        self.addresses: list[Address] = []
+        self.error: OSError | None = None
+
+
+class _Names:
+    """What one hub knows: the answers, oldest use first, and the look-ups that run."""
+
+    __slots__ = ("answers", "hub", "resolver", "running")
+
+    def __init__(self, hub: Hub, resolver: Resolver) -> None:
+        self.hub = hub
+        self.resolver = resolver
+        self.answers: dict[str, tuple[float, int, list[Address]]] = {}
+        self.running: dict[str, _LookUp] = {}
+
+
+class DNSCache:
+    """Look-ups that are shared, and whose answers are kept for a short while.
+
+    All who ask one hub for one name at the same time wait for one look-up; one who is killed or
+    has waited long enough leaves it to the others. Failures are not kept.
+
+    Args:
+        resolver: what is asked; None for the process's (`set_resolver`).
+        keep: seconds that an answer is good for.
+        most: so many answers are kept for each hub; the least recently used goes first.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver | None = None,
+        *,
+        keep: float = 60.0,
+        most: int = 1000,
+        clock: Callable[[], float] = clock,
+    ) -> None:
+        self.resolver = None if resolver is None else _checked(resolver)
+        self.keep = keep
+        self.most = most
+        self._clock = clock
+        # By thread: a hub's events are not another's to wait for.
+        self._local = _native_local()
+
+    def clear(self) -> None:
+        """Forget this thread's answers. Look-ups that run are not stopped."""
+        self._local.names = None
+
+    def __len__(self) -> int:
+        """Return how many answers are kept for this thread's hub."""
+        return len(self._names().answers)
+
+    def _names(self) -> _Names:
+        hub = current_hub()
+        resolver = self.resolver or _default
+        names: _Names | None = getattr(self._local, "names", None)
+        if names is None or names.hub is not hub or names.resolver is not resolver:
+            names = self._local.names = _Names(hub, resolver)
+        return names
+
+    def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
+        """Return a name's addresses; may wait, others run meanwhile.
+
+        Raises:
+            socket.gaierror: there is no such name, or the resolver failed.
+            TimeoutError: it took longer than ``timeout`` seconds.
+        """
+        names = self._names()
+        key = host.lower()
+        kept = names.answers.pop(key, None)
+        if kept is not None and kept[0] > self._clock():
+            names.answers[key] = kept  # used last
+            return _for_port(kept[2], kept[1], port)
+        look_up = names.running.get(key)
+        if look_up is None:
+            look_up = names.running[key] = _LookUp()
+            gevent.spawn(self._look_up, names, look_up, host, port)
+        if not look_up.event.wait(timeout):
+            raise TimeoutError(
+                errno.ETIMEDOUT, f"looking up {host!r} took longer than {timeout:g} s"
+            )
+        if look_up.error is not None:
+            # One each: a raised error gathers its own traceback.
+            raise socket.gaierror(*look_up.error.args) from look_up.error.__cause__
+        return _for_port(look_up.addresses, look_up.addresses[0].sockaddr[1], port)
+
+    def _look_up(self, names: _Names, look_up: _LookUp, host: str, port: int) -> None:
+        """Ask, in a greenlet of its own."""
+        key = host.lower()
+        try:
+            look_up.addresses = _addresses(names.resolver.resolve(host, port), host, port)
+            names.answers.pop(key, None)
+            names.answers[key] = (self._clock() + self.keep, port, look_up.addresses)
+            while len(names.answers) > self.most:
+                del names.answers[next(iter(names.answers))]
+        except socket.gaierror as error:
+            look_up.error = error
+        except BaseException as error:
+            # Also a label that is too long (UnicodeError), and what a resolver of the user's does.
+            look_up.error = socket.gaierror(
+                socket.EAI_FAIL, f"looking up {host!r} failed: {type(error).__name__}: {error}"
+            )
+            look_up.error.__cause__ = error
+        finally:
+            del names.running[key]
+            look_up.event.set()
+
+
+def _addresses(found: Sequence[Address | str], host: str, port: int) -> list[Address]:
+    addresses = []
+    for one in found:
+        address = numeric_address(one, port) if isinstance(one, str) else Address(*one)
+        if address is None:
+            raise ValueError(f"the resolver returned {one!r}: expected an address in numbers")
+        addresses.append(address)
+    if not addresses:
+        raise socket.gaierror(socket.EAI_NONAME, f"the name {host!r} has no address")
+    return addresses
+
+
+def _for_port(addresses: list[Address], asked: int, port: int) -> list[Address]:
+    """Return the addresses for a port other than the one that was asked for."""
+    if asked == port:
+        return list(addresses)
+    return [
+        # A resolver that answers with a port of its own means that one.
+        Address(family, (sockaddr[0], port, *sockaddr[2:])) if sockaddr[1] == asked else one
+        for one in addresses
+        for family, sockaddr in (one,)
+    ]
+
+
+def _native_local() -> Any:
+    return get_original("_thread", "_local")()
+
+
+class _Job:
+    """A call that a native thread makes for a greenlet."""
+
+    __slots__ = ("_wake", "args", "error", "function", "value")
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], wake: Any) -> None:
+        self.function = function
+        self.args = args
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self._wake = wake
+
+    def run(self) -> None:
+        try:
+            self.value = self.function(*self.args)
+        except BaseException as error:
+            self.error = error
+        try:
+            if self._wake.loop.ptr:
+                self._wake.send()
+        except Exception:
+            pass  # the hub that asked is gone, and nobody waits any more
+
+
+class _Threads:
+    """Native threads for look-ups, for all hubs of the process.
+
+    Started as they are needed, ended when they have had nothing to do for a while, and no reason
+    for the process to stay: an interpreter that ends does not wait for a look-up.
+    """
+
+    #: So many look-ups run at a time; more wait their turn.
+    MOST: Final = 256
+    #: Seconds that a thread waits for the next look-up.
+    IDLE: Final = 5.0
+
+    def __init__(self) -> None:
+        self.generation = forks.count
+        self._start: Any = get_original("_thread", "start_new_thread")
+        new_lock: Any = get_original("_thread", "allocate_lock")
+        self._lock = new_lock()
+        self._new_lock = new_lock
+        self._jobs: deque[_Job] = deque()
+        self._idle: list[Any] = []  # a locked lock for each thread that waits
+        self._count = 0
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function in a native thread; the other greenlets run meanwhile."""
+        hub = get_hub()
+        done = Event()
+        wake = hub.loop.async_()  # what keeps the loop from ending, too
+        wake.start(done.set)
+        job = _Job(function, args, wake)
+        try:
+            self._submit(job)
+            done.wait()
+        finally:
+            wake.stop()
+            wake.close()
+        if job.error is not None:
+            raise job.error
+        return job.value
+
+    def _submit(self, job: _Job) -> None:
+        with self._lock:
+            self._jobs.append(job)
+            if self._idle:
+                self._idle.pop().release()
+                return
+            if self._count >= self.MOST:
+                return
+            self._count += 1
+        try:
+            self._start(self._work, ())
+        except RuntimeError:
+            with self._lock:
+                self._count -= 1
+                if not self._count:
+                    self._jobs.remove(job)
+                    raise
+
+    def _work(self) -> None:
+        waiting = self._new_lock()
+        waiting.acquire()
+        while True:
+            with self._lock:
+                job = self._jobs.popleft() if self._jobs else None
+                if job is None:
+                    self._idle.append(waiting)
+            if job is not None:
+                job.run()
+                job = None  # and what it holds
+                continue
+            if not waiting.acquire(timeout=self.IDLE):
+                with self._lock:
+                    if waiting in self._idle:
+                        self._idle.remove(waiting)
+                        self._count -= 1
+                        return
+                waiting.acquire()  # released in between: there is a job
+
+
+_shared: _Threads | None = None
+
+
+def _threads() -> _Threads:
+    global _shared
+    if _shared is None or _shared.generation != forks.count:
+        _shared = _Threads()  # a forked process has none of its parent's threads
+    return _shared

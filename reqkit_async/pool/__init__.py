@@ -1,0 +1,9 @@
+"""What runs at the same time, and how much of it: greenlets that send requests and lose none.
+
+`feeds` says where requests come from and where entries go, `workers` what starts when, `sending`
+what becomes of one request, `limits` and `retries` when it may go; `cancellation` and `shutdown`
+stop one and all of them.
+
+Stands on: network. What it counts and tells is `stats` and `progress`, beside this folder.
+Begin with `pool.Pool`.
+"""

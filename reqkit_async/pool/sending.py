@@ -1,0 +1,430 @@
+"""One request of a pool: sent, put off, stopped or settled; its hooks run exactly once."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, Protocol
+
+import gevent
+from greenlet import getcurrent
+
+from reqkit import Request, Response, Session
+from reqkit.base.redact import told
+from reqkit.base.warn import notify
+from reqkit.exceptions import RequestException, TotalTimeout
+from reqkit.hooks import dispatch_hook, warn_of
+from reqkit.message.settings import UNSET
+from reqkit.message.urls import without_password
+from reqkit.network import use
+from reqkit.sessions.result import failed_response
+from reqkit.timeouts import Deadline, Timeouts, clock
+
+from ..network import GEVENT
+from ..progress import SILENT
+from ..stats import Stats
+from .cancellation import GRACE, Leash, Stop, cancelled
+from .feeds import Job, Listed
+from .limits import retry_after
+from .options import Call
+
+__all__ = ["Sender", "check_request", "send_here"]
+
+_NOTHING: Final = object()
+#: For what has no session, and is not sent.
+_NOBODYS: Final[Session] = Request.fresh_session()
+#: Statuses whose Retry-After says that the host wants to be left alone.
+_HOLDING: Final = frozenset((429, 503))
+
+
+class Places(Protocol):
+    """What a `Sender` tells of hosts and times."""
+
+    def hold(self, job: Job, wait: float) -> None:
+        """Start nothing to a job's host for so many seconds."""
+
+    def again(self, job: Job, when: float) -> None:
+        """Have a job sent once more, not before a moment."""
+
+
+class Sender:
+    """Sends requests and makes their entries.
+
+    Args:
+        session: for requests that have none of their own.
+        stats: counts what has ended.
+        places: is told of hosts to hold back and of jobs to be sent again; None where neither
+            can be.
+    """
+
+    def __init__(self, session: Session | None, stats: Stats, places: Places | None) -> None:
+        self.session = session
+        self._stats = stats
+        self._places = places
+
+    def send(self, job: Job) -> None:
+        """Send a job's request, and settle what becomes of it; or put it off to be sent again.
+
+        Whatever is thrown into it, the request has its hooks and its entry when this ends.
+
+        Raises:
+            BaseException: what was thrown into it, unless it is a `Stop`.
+        """
+        request: Any = job.request
+        if not isinstance(request, Request):
+            with Leash(clock() + GRACE) as leash:
+                self.conclude_unsent(job, check_request(request), leash)
+            return
+        if not job.started:
+            job.started = True
+            if request._said.hook_errors is not None:
+                job.errors = list(request._said.hook_errors)
+        elif job.chain is not None:
+            job.errors = job.chain.errors  # of hooks, at the attempts before
+            job.chain = None
+        session: Any = request.session
+        if session is None:
+            session = self._session_for(request)
+        if job.policy is not None and job.deadline is None:
+            job.deadline = _deadline_of(request, session)
+        try:
+            prefetch = job.prefetch if request._said.prefetch is None else None
+            session.attempt(job, prefetch, job.deadline)
+            if job.stop is not None:
+                raise job.stop  # which the user's code has swallowed
+            response: Any = job.response
+            if response is not None and response.status_code in _HOLDING:
+                self._heed(job, response)
+            if job.policy is not None:
+                if self._put_off(job):
+                    return
+                if job.retries and response is not None:
+                    response.retries = job.retries
+            try:
+                entry: Any = session.conclude(job)
+            except gevent.Timeout as own:
+                entry = self._conclude_again(job, session, own)
+            plain = entry is response and entry.error is None
+            if not plain:
+                if job.stop is not None:
+                    raise job.stop  # a hook has: the exception handler is to see the stop's error
+                entry = self._considered(job, entry)
+            if job.stop is not None:
+                raise job.stop
+        except BaseException as stop:
+            self._stopped(job, session, stop)
+            if not isinstance(stop, (Stop, Exception)):
+                raise
+            return
+        if plain and not job.done:
+            self._stats.add(entry)
+            job.feed.finish(job, entry)
+        else:
+            self._settle(job, entry)
+
+    def fail_rest(self, feed: Listed, most: int) -> bool:
+        """Make the entries of requests that were never pulled, where no code of the user's runs.
+
+        A deadline may find very many of these. Never blocks.
+
+        Args:
+            feed: their feed, which was stopped.
+            most: how many, at most.
+
+        Returns:
+            whether there were any; where there were none, the next one needs a job.
+        """
+        if feed.tells_of_failures:
+            return False
+        reason = feed.reason or cancelled
+        session = self.session
+        others_quiet = session is None or not session._hooks
+
+        def fail(request: Any) -> Response | None:
+            if not isinstance(request, Request):
+                return None
+            own = request.session
+            said = request._said
+            if (
+                said.callback is not None
+                or said.hooks
+                or said.hook_errors
+                or not (others_quiet if own is None else not own._hooks)
+            ):
+                return None
+            return _unsent(request, reason(request, False, None))
+
+        count, last = feed.fail_rest(fail, most)
+        if last is not None:
+            self._stats.fail(type(last.error).__name__, count)
+        return count > 0
+
+    def conclude_unsent(self, job: Job, error: Any, leash: Leash) -> None:
+        """Make the entry of a request that is not to be sent, or whose greenlet is held up.
+
+        What hooks have not begun to run run here.
+
+        Args:
+            job: the job.
+            error: why.
+            leash: what they run on.
+        """
+        request: Any = job.request
+        if job.done:
+            return
+        if not isinstance(request, Request):
+            job.error = error
+            failed = failed_response(Request(None, repr(request)[:100]), error)
+            self._settle(job, self._after_failure(job, failed, leash))
+            return
+        session = request.session
+        if session is None:
+            session = self.session if self.session is not None else _NOBODYS
+        if job.started:
+            self._fail(job, session, error, leash)
+        else:
+            self._fail_unsent(job, session, error, leash)
+
+    # -- before the entry -------------------------------------------------------------------
+
+    def _session_for(self, request: Request) -> Session:
+        session = request.session
+        if session is None:
+            session = self.session
+            if session is None:
+                session = Request.fresh_session()
+        made: Session = session
+        return made
+
+    def _heed(self, job: Job, response: Response) -> None:
+        """Hold a host back where its answer asks for that (RFC 9110 section 10.2.3)."""
+        wait = retry_after(response.headers.get("retry-after"), time.time())
+        if wait and self._places is not None:
+            self._places.hold(job, wait)
+
+    def _put_off(self, job: Job) -> bool:
+        """Have a request sent again later, where its retries allow that."""
+        request, response, error = job.request, job.response, job.error
+        if job.feed.stopped or isinstance(error, TotalTimeout):
+            return False
+        # In danger mode an answer is an error, too.
+        again = job.policy.after(
+            str(request.method).upper(), str(request.url), response,
+            error if response is None else None, time.time(),
+        )  # fmt: skip
+        if again is None:
+            return False
+        wait, policy = again
+        when = clock() + wait
+        for ends in (job.feed.ends, job.deadline.at if job.deadline is not None else None):
+            if ends is not None and when >= ends:
+                return False  # waiting could only end in the deadline's error
+        prepared = job.chain.prepared if job.chain is not None else None
+        if prepared is not None and prepared.body is not None:
+            try:
+                prepared.rewind()
+            except RequestException:
+                return False
+        if response is not None:
+            response.close()
+        job.policy = policy
+        job.retries += 1
+        self._stats.retries += 1
+        assert self._places is not None
+        self._places.again(job, when)
+        return True
+
+    # -- hooks and entries ------------------------------------------------------------------
+
+    def _conclude_again(self, job: Job, session: Session, own: Any) -> Any:
+        """Run the hooks that are left where one has not caught a timer of its own."""
+        # An error in a hook, as any other.
+        chain = job.chain
+        if chain is not None:
+            chain.errors = [*(chain.errors or ()), own]
+        warn_of("response", _the_hook, own)
+        try:
+            return session.conclude(job)
+        except gevent.Timeout as another:
+            return self._conclude_again(job, session, another)
+
+    def _considered(self, job: Job, entry: Any) -> Any:
+        """Return the entry for what is no plain answer: the exception handler is asked."""
+        if job.retries and isinstance(entry, Response):
+            entry.retries = job.retries  # type: ignore[attr-defined]
+        error = getattr(entry, "error", None)
+        return entry if error is None else self._handled(job, entry, error)
+
+    def _handled(self, job: Job, entry: Any, error: Any) -> Any:
+        """Ask the exception handler for the entry of a failed request: once, as its hooks run.
+
+        Where its greenlet was held up by them past the time that stopping may take, another has
+        made its entry meanwhile, or was stopped in the handler.
+        """
+        call = job.feed.call
+        handler = call.exception_handler
+        if handler is None or call.raise_errors or job.handled or job.done:
+            return entry
+        job.handled = True
+        try:
+            return handler(job.request, error)
+        except Exception as raised:
+            notify(
+                f"exception_handler raised {type(raised).__name__}: {raised}; the entry is the"
+                " failed response",
+                RuntimeWarning,
+                handler,
+            )
+            return entry
+
+    def _stopped(self, job: Job, session: Session, stop: BaseException) -> None:
+        """Settle a request whose greenlet something was thrown into."""
+        error: Exception
+        if isinstance(stop, Exception):
+            error = stop  # an argument that cannot even be failed with
+        elif isinstance(stop, Stop) and job.feed.reason is not None:
+            error = job.feed.reason(job.request, True, stop.phase)
+        else:
+            error = cancelled(job.request)
+            if not isinstance(stop, Stop):
+                error.__cause__ = stop
+        ends = clock() + GRACE
+        if job.feed.stopped:
+            ends = min(ends, job.feed.stop_by)
+        with Leash(ends) as leash:
+            self._fail(job, session, error, leash)
+
+    def _fail(self, job: Job, session: Session, error: Exception, leash: Leash) -> None:
+        """Settle a request as failed. What hooks are left run, and have some time for it."""
+        if job.response is not None:
+            job.response.close()
+        if job.done:
+            return
+        request, chain = job.request, job.chain
+        if isinstance(error, RequestException) and error.request is None:
+            prepared = chain.prepared if chain is not None else None
+            error.request = prepared if prepared is not None else request
+        job.error, job.response = error, None
+        entry: Any = _NOTHING
+        try:
+            entry = self._hooked(job, session, leash)
+            entry = self._after_failure(job, entry, leash)
+        finally:
+            if entry is _NOTHING:
+                entry = failed_response(request, error, chain)
+            self._settle_failure(job, entry)
+
+    def _fail_unsent(
+        self, job: Job, session: Session, error: RequestException, leash: Leash
+    ) -> None:
+        """Settle a request that was never sent: as `_fail`, in as little as very many ask for."""
+        request = job.request
+        response = _unsent(request, error)
+        job.error = error
+        entry: Any = response
+        try:
+            errors = list(request._said.hook_errors or ())
+            pending = job.pending
+            if pending is None:
+                pending = job.pending = session._response_hooks(request)
+            while pending:
+                hook = pending.pop(0)
+                entry = leash.run(response, dispatch_hook, "response", (hook,), entry, errors)
+            if errors:
+                (entry if isinstance(entry, Response) else response).hook_errors.extend(errors)
+            entry = self._after_failure(job, entry, leash)
+        finally:
+            self._settle_failure(job, entry)
+
+    def _hooked(self, job: Job, session: Session, leash: Leash) -> Any:
+        """Run the hooks of a failed request, and return what they leave of its response."""
+        while True:
+            left = len(job.pending) if job.pending is not None else -1
+            entry: Any = leash.run(None, session.conclude, job)
+            if entry is not None:
+                return entry
+            if not job.pending or len(job.pending) == left:
+                assert job.error is not None
+                return failed_response(job.request, job.error, job.chain)
+            # It was one hook that was stopped, and there are more.
+
+    def _after_failure(self, job: Job, entry: Any, leash: Leash) -> Any:
+        """Ask the exception handler for what hooks have left of a failure."""
+        if job.feed.call.exception_handler is not None:
+            error = getattr(entry, "error", None)
+            if error is not None:
+                return leash.run(entry, self._handled, job, entry, error)
+        return entry
+
+    def _settle_failure(self, job: Job, entry: Any) -> None:
+        """Count a failed request, and hand its entry over."""
+        if job.done:
+            return
+        # What a hook or the exception handler made of it may be anything.
+        if isinstance(entry, Response):
+            job.request.response = entry
+            if entry._hook_errors:
+                self._stats.hook_errors += len(entry._hook_errors)
+        self._stats.fail(type(job.error).__name__, 1)
+        job.feed.finish(job, entry)
+
+    def _settle(self, job: Job, entry: Any) -> None:
+        """Count how a request has ended, and hand its entry over."""
+        if job.done:
+            return
+        response = job.response
+        if entry is response and response is not None and job.error is None:
+            self._stats.add(response)
+        else:
+            self._count(job, entry)
+        job.feed.finish(job, entry)
+
+    def _count(self, job: Job, entry: Any) -> None:
+        # What a hook or the exception handler made of it may be anything.
+        response = job.response
+        hooked = entry if isinstance(entry, Response) else response
+        errors = hooked._hook_errors if hooked is not None else None
+        if job.error is None and response is not None:
+            self._stats.add(response, errors)
+        else:
+            self._stats.fail(type(job.error).__name__, 1)
+            self._stats.hook_errors += len(errors) if errors else 0
+
+
+def send_here(request: Request, prefetch: bool) -> Any:
+    """Send a request in the greenlet that calls, and return its entry. Blocks.
+
+    Stopping the greenlet stops the request.
+    """
+    feed = Listed(Call(prefetch), [request], SILENT)
+    job = feed.pull()
+    assert job is not None
+    job.greenlet = getcurrent()
+    with use(GEVENT):
+        Sender(None, Stats(), None).send(job)
+    return feed.entries[0]
+
+
+def check_request(given: Any) -> TypeError:
+    """Return the error that says that something is no request."""
+    what = without_password(repr(given))[:100] if isinstance(given, str) else told(given)
+    return TypeError(f"{what} is no request: make one with reqkit_async.get(url) and the like")
+
+
+def _unsent(request: Request, error: RequestException) -> Response:
+    """Return the failed response of a request that was never sent; the request keeps it."""
+    error.request = request
+    request.response = response = failed_response(request, error)
+    return response
+
+
+def _the_hook() -> None:
+    """Stand for the hook that a `gevent.Timeout` came out of."""
+
+
+def _deadline_of(request: Request, session: Session) -> Deadline | None:
+    timeout = request._said.timeout
+    try:
+        limits = session._timeouts if timeout is UNSET else Timeouts.of(timeout)
+    except ValueError:
+        return None  # its entry will say so
+    return None if limits.total is None else Deadline(limits.total)

@@ -1,0 +1,290 @@
+"""The greenlets of a pool: which request starts next, when, and on which of them.
+
+A worker is a greenlet that takes one request after the other until none may start; workers are
+there only while there is something to do. Nothing in here waits but the workers themselves.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from greenlet import getcurrent
+
+from reqkit.message.urls import prepare_url
+from reqkit.network import use
+from reqkit.timeouts import clock
+
+from ..network import GEVENT
+from .cancellation import SYSTEM_ERRORS
+from .feeds import Feed, Job
+from .limits import HostLimits, HostQueue
+
+__all__ = ["Workers"]
+
+
+class Workers:
+    """A number of places, and what may run in them.
+
+    Args:
+        most: requests in flight at most.
+        limits: what is allowed for each host.
+        limited: whether that is anything less than all.
+
+    Attributes:
+        most: as above.
+        active: requests in flight.
+        feeds: where requests come from, in turn.
+        send: sends a job's request; set before the first job.
+    """
+
+    send: Callable[[Job], None]
+
+    def __init__(self, most: int, limits: HostLimits, limited: bool) -> None:
+        self.most = most
+        self.active = 0
+        self.feeds: deque[Feed] = deque()
+        self._greenlets: set[Any] = set()
+        #: The one that was started and has not run yet: it sees to the next.
+        self._starting: Any = None
+        self._limits = limits
+        #: Jobs by host, where hosts have limits (from the first Retry-After on, too).
+        self._queue: HostQueue[Job] | None = HostQueue(limits) if limited else None
+        #: Jobs whose back-off is over.
+        self._again: deque[Job] = deque()
+        #: Jobs that wait for the end of their back-off.
+        self._later: list[tuple[float, int, Job]] = []
+        self._numbers = itertools.count()
+        self._timer: Any = None
+        self._timer_at = math.inf
+
+    def __contains__(self, greenlet: Any) -> bool:
+        """Tell whether a greenlet is one of these."""
+        return greenlet in self._greenlets
+
+    # -- what others tell -------------------------------------------------------------------
+
+    def add(self, feed: Feed) -> None:
+        """Take requests from a feed, too."""
+        self.feeds.append(feed)
+        self.arrange()
+
+    def remove(self, feed: Feed) -> None:
+        """Take no more requests from a feed."""
+        if feed in self.feeds:
+            self.feeds.remove(feed)
+        if not self.feeds:
+            self._stop_timer()
+
+    def arrange(self) -> None:
+        """See to it that what may start starts: at once, or when its time has come."""
+        if self._starting is not None or len(self._greenlets) >= self.most:
+            return  # who starts or ends looks again
+        if self._has_work():
+            worker = self._starting = gevent.Greenlet(self._work)
+            self._greenlets.add(worker)
+            # Not in the worker's own code: that does not run where it is killed before it starts.
+            worker.rawlink(self._ended)
+            worker.start()
+        elif self._later or self._queue is not None:
+            self._start_timer()
+
+    def again(self, job: Job, when: float) -> None:
+        """Have a job sent once more, not before a moment."""
+        heapq.heappush(self._later, (when, next(self._numbers), job))
+
+    def hold(self, job: Job, wait: float) -> None:
+        """Start nothing to a job's host for so many seconds."""
+        if self._queue is None:
+            self._queue = HostQueue(self._limits)
+            while self._again:
+                self._enqueue(self._again.popleft())
+        now = clock()
+        self._queue.hold(_host_of(job), now + wait, now)
+
+    def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
+        """Remove jobs from wherever they wait, and return them."""
+        out = [job for job in self._again if wanted(job)]
+        if out:
+            self._again = deque(job for job in self._again if not wanted(job))
+        later = [entry[2] for entry in self._later if wanted(entry[2])]
+        if later:
+            out += later
+            self._later = [entry for entry in self._later if not wanted(entry[2])]
+            heapq.heapify(self._later)
+        queue = self._queue
+        if queue is not None and len(queue):
+            for job in list(queue.drain()):
+                if wanted(job):
+                    out.append(job)
+                else:
+                    self._enqueue(job)
+        return out
+
+    def lend(self) -> bool:
+        """Count the place of the calling greenlet, if it is a worker, as free.
+
+        A hook that sends further requests and waits for them would wait for its own place.
+
+        Returns:
+            whether it is one; `take_back` must be called then.
+        """
+        me = getcurrent()
+        if me not in self._greenlets:
+            return False
+        for feed in self.feeds:
+            for job in feed.running:
+                if job.greenlet is me:
+                    self._leave(job)
+        self.most += 1
+        return True
+
+    def take_back(self) -> None:
+        """Take a place back that was lent."""
+        self.most -= 1
+
+    # -- workers ----------------------------------------------------------------------------
+
+    def _has_work(self) -> bool:
+        if self._again:
+            return True
+        for feed in self.feeds:
+            if feed.ready:
+                return True
+        if self._later and self._later[0][0] <= clock():
+            return True
+        queue = self._queue
+        return queue is not None and queue.next_time() <= clock()
+
+    def _ended(self, worker: Any) -> None:
+        self._greenlets.discard(worker)
+        if worker is self._starting:
+            self._starting = None
+        self.arrange()
+
+    def _work(self) -> None:
+        """Take one request after the other until none may start."""
+        me = getcurrent()
+        send = self.send
+        self._starting = None
+        if len(self.feeds) > 1:
+            self.arrange()  # the iterable of one may keep this one waiting
+        with use(GEVENT):
+            while len(self._greenlets) <= self.most:
+                job = self._take()
+                if job is None:
+                    break
+                running = job.feed.running
+                self.active += 1
+                running.add(job)
+                try:
+                    job.greenlet = me
+                    if len(self._greenlets) < self.most:
+                        self.arrange()
+                    send(job)
+                except SYSTEM_ERRORS:
+                    raise
+                except BaseException:
+                    # Somebody's timer or kill that hit a worker: the job is settled, and the
+                    # others need the place.
+                    pass
+                finally:
+                    self.active -= 1
+                    running.discard(job)
+                    job.greenlet = None
+                    if job.placed:
+                        self._leave(job)
+                    if job.feed.stopped:
+                        job.feed.changed.set()
+
+    def _leave(self, job: Job) -> None:
+        """Give a job's place at its host back."""
+        if job.placed:
+            job.placed = False
+            assert self._queue is not None
+            self._queue.ended(job.host)
+            self.arrange()
+
+    def _take(self) -> Job | None:
+        """Return the next job that may start now. Runs the user's iterable, which may switch."""
+        if self._later:
+            now = clock()
+            while self._later and self._later[0][0] <= now:
+                self._enqueue(heapq.heappop(self._later)[2])
+        queue = self._queue
+        if queue is None:
+            if self._again:
+                return self._again.popleft()
+            feeds = self.feeds
+            return feeds[0].pull() if len(feeds) == 1 else self._pull()
+        while True:
+            popped = queue.pop_ready(clock())
+            if popped is not None:
+                job = popped[1]
+                job.placed = True
+                return job
+            pulled = self._pull()
+            if pulled is None:
+                return None
+            self._enqueue(pulled)
+
+    def _pull(self) -> Job | None:
+        """Return the next job of the feeds, in turn."""
+        feeds = self.feeds
+        for feed in tuple(feeds):
+            if feed.ready:
+                # Whose turn it was comes last the next time.
+                feeds.remove(feed)
+                feeds.append(feed)
+                job = feed.pull()
+                if job is not None:
+                    return job
+        return None
+
+    def _enqueue(self, job: Job) -> None:
+        if self._queue is None:
+            self._again.append(job)
+        else:
+            self._queue.push(_host_of(job), job)
+
+    # -- the timer --------------------------------------------------------------------------
+
+    def _start_timer(self) -> None:
+        """Have the hub start a worker when the next job may start."""
+        when = self._later[0][0] if self._later else math.inf
+        if self._queue is not None:
+            when = min(when, self._queue.next_time())
+        if when >= self._timer_at:
+            return
+        self._stop_timer()
+        self._timer_at = when
+        self._timer = gevent.get_hub().loop.timer(max(when - clock(), 0.0))
+        self._timer.start(self._woken, update=True)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        self._timer_at = math.inf
+
+    def _woken(self) -> None:
+        self._stop_timer()
+        self.arrange()
+
+
+def _host_of(job: Job) -> str:
+    """Return the name of a job's host: what limits are counted by. Never raises."""
+    host = job.host
+    if host is None:
+        try:
+            host = prepare_url(job.request.url).host
+        except Exception:  # its entry will say what is wrong with it
+            host = ""
+        job.host = host
+    return host
