@@ -19,8 +19,8 @@ from collections.abc import Callable
 from typing import Final
 
 from ...exceptions import ChunkedEncodingError, ProtocolError
-from ..framing import Framing, framing_of
-from ..head import AnswerHead
+from ..h1.framing import Framing, framing_of
+from ..h1.head import AnswerHead
 from . import frames
 from .fields import check_trailers, head_of_fields
 from .floods import Balance, Flood

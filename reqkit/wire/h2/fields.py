@@ -15,8 +15,8 @@ from typing import Final
 
 from ...exceptions import ProtocolError
 from ...status_codes import reason_phrase
-from ..faults import TOKEN, character, excerpt
-from ..head import LOOKED_FOR, AnswerHead, FieldBlock, check_method, check_target
+from ..h1.errors import TOKEN, character, excerpt
+from ..h1.head import LOOKED_FOR, AnswerHead, FieldBlock, check_method, check_target
 from .hpack import Pair, encode_fields, encode_integer
 
 __all__ = ["HTTP2", "NEVER_INDEXED", "check_trailers", "head_of_fields", "request_block"]

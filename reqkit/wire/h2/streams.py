@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from ..head import AnswerHead
+from ..h1.head import AnswerHead
 from .frames import ErrorCode, code_name
 
 __all__ = ["NARROW", "WIDE", "Stream"]

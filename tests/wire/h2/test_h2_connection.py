@@ -12,13 +12,13 @@ import h2.settings
 import pytest
 
 from reqkit.exceptions import ChunkedEncodingError, ProtocolError
+from reqkit.wire.h1.head import block_of
 from reqkit.wire.h2 import frames
 from reqkit.wire.h2.connection import MAX_INTERIM, Connection
 from reqkit.wire.h2.fields import request_block
 from reqkit.wire.h2.frames import ErrorCode, Flag, Kind, Setting, frame
 from reqkit.wire.h2.hpack import encode_fields
 from reqkit.wire.h2.streams import NARROW, WIDE, Stream
-from reqkit.wire.head import block_of
 
 SETTINGS = frames.settings(())
 FIELDS = block_of((("User-Agent", "x"), ("Accept", "*/*")))
