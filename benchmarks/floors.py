@@ -141,7 +141,7 @@ def measure() -> list[tuple[str, float]]:
         unsent = step(lambda: reqkit_async.get(URL, session=session))
         whole_batch = microseconds(batch, 1) / CALLS
         attempt = step(lambda: session.attempt(Outcome(request), True))
-        prepare = step(lambda: session._prepare(request, settings, None))
+        prepare = step(lambda: session._prepare(request, settings))
         send = step(
             lambda: adapter.send(prepared, stream=True, timeout=limits, verify=True, cert=None)
         )

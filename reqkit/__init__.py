@@ -20,9 +20,8 @@ from .base.dependencies import check_urllib3
 from .exceptions import *  # noqa: F403 every error is at the top too
 from .exceptions import __all__ as _errors
 from .message.prepare import PreparedRequest
-from .message.request import Request
 from .message.response import Response
-from .sessions import Session, session
+from .sessions import Request, Session, session
 from .status_codes import codes
 from .timeouts import Timeouts
 

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._types import Keywords
-    from .message.request import Request
     from .message.response import Response
-    from .sessions import Session
+    from .sessions import Request, Session
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request"]
 
 
-class OneShot(Verbs):
+class OneShot(Verbs["Request"]):
     """Sends each request through a fresh session, or through the one given."""
 
     __slots__ = ()

@@ -10,7 +10,7 @@ from gevent.event import AsyncResult
 
 from reqkit import Request, Session
 from reqkit.hooks import Hook
-from reqkit.sessions.arguments import request_of
+from reqkit.sessions.unsent import request_of
 
 from ._types import Sending
 from .pool.pool import Pool

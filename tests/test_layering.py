@@ -11,7 +11,6 @@ import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,21 +46,7 @@ def sources(package: str) -> dict[str, Path]:
     return found
 
 
-def statements(node: ast.AST, for_types: bool) -> Iterator[ast.AST]:
-    """Yield what stands in a module; what can run alone, or the bodies of ``if TYPE_CHECKING``."""
-    yield node
-    checks = isinstance(node, ast.If) and ast.unparse(node.test).split(".")[-1] == "TYPE_CHECKING"
-    if checks and not for_types:
-        children: list[ast.AST] = list(node.orelse)  # type: ignore[attr-defined]
-    else:
-        children = list(ast.iter_child_nodes(node))
-    for child in children:
-        yield from statements(child, for_types)
-
-
-def imports(
-    source: str, module: str, is_package: bool, known: set[str], for_types: bool = True
-) -> set[str]:
+def imports(source: str, module: str, is_package: bool, known: set[str]) -> set[str]:
     """Return the full names that a module imports: inside functions and for type checking, too.
 
     ``from package import name`` is the module ``package.name`` where that is one, and the package
@@ -69,7 +54,7 @@ def imports(
     """
     home = module.split(".") if is_package else module.split(".")[:-1]
     found = set()
-    for node in statements(ast.parse(source), for_types):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -85,13 +70,11 @@ def imports(
     return found
 
 
-def graph(for_types: bool = True) -> Graph:
+def graph() -> Graph:
     """Return what each module of both packages imports."""
     paths = {name: path for package in PACKAGES for name, path in sources(package).items()}
     return {
-        name: imports(
-            path.read_text("utf-8"), name, path.name == "__init__.py", set(paths), for_types
-        )
+        name: imports(path.read_text("utf-8"), name, path.name == "__init__.py", set(paths))
         for name, path in paths.items()
     }
 
@@ -195,8 +178,8 @@ def test_the_face_is_above_all(edges: Graph) -> None:
 
 
 def test_nothing_imports_in_a_circle(edges: Graph) -> None:
-    """Of what runs: the modules of a floor may still name each other's types."""
-    assert cycle(graph(for_types=False)) == []
+    """Inside functions and for type checking neither: what stands above is never named below."""
+    assert cycle(edges) == []
 
 
 def test_nothing_is_a_heap(edges: Graph) -> None:

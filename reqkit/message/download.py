@@ -6,28 +6,59 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final, Protocol
 
 from ..base.warn import notify
 from ..exceptions import ChunkedEncodingError, RequestException
 from .urls import without_password
-
-if TYPE_CHECKING:
-    from .prepare import PreparedRequest
-    from .response import Response
 
 __all__ = ["download"]
 
 #: RFC 9110 section 14.4.
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)")
 
+
+class Answer(Protocol):
+    """What a download needs of a response."""
+
+    url: str | None
+    status_code: int | None
+    error: Exception | None
+    request: Any
+    connection: Any
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The head's fields, without regard to case."""
+
+    @property
+    def history(self) -> list[Any]:
+        """The redirects on the way, oldest first."""
+
+    @history.setter
+    def history(self, value: list[Any]) -> None: ...
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether it can be followed."""
+
+    def iter_content(self, chunk_size: int | None) -> Iterator[bytes]:
+        """Yield the body."""
+
+    def raise_for_status(self) -> None:
+        """Raise where the status is an error."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
 Progress = Callable[[int, "int | None"], Any]
 
 
 def download(
-    response: Response,
+    response: Answer,
     path: Any,
     *,
     resume: bool = False,
@@ -89,7 +120,7 @@ def download(
     return _finish(part, target, note, response)
 
 
-def _file_for(response: Response, path: Path) -> Path:
+def _file_for(response: Answer, path: Path) -> Path:
     if not path.is_dir():
         if not path.parent.is_dir():
             raise FileNotFoundError(
@@ -121,7 +152,7 @@ def _opened(path: Path, new: bool) -> IO[bytes]:
 
 
 def _write(
-    response: Response, file: IO[bytes], done: int, total: int | None, progress: Progress | None
+    response: Answer, file: IO[bytes], done: int, total: int | None, progress: Progress | None
 ) -> int:
     if progress is not None:
         _tell(progress, done, total)
@@ -146,13 +177,13 @@ def _tell(progress: Progress, done: int, total: int | None) -> None:
         )
 
 
-def _finish(part: Path, target: Path, note: _Note, response: Response) -> Path:
+def _finish(part: Path, target: Path, note: _Note, response: Answer) -> Path:
     os.replace(part, target)
     note.remove()
     return target
 
 
-def _announced(response: Response, offset: int) -> int | None:
+def _announced(response: Answer, offset: int) -> int | None:
     """Return the size of the whole file, where the answer tells it."""
     ranged = _range_of(response)
     if ranged is not None and ranged[2] is not None:
@@ -163,12 +194,12 @@ def _announced(response: Response, offset: int) -> int | None:
     return offset + int(length)
 
 
-def _is_encoded(response: Response) -> bool:
+def _is_encoded(response: Answer) -> bool:
     coding: str = response.headers.get("content-encoding", "identity")
     return coding.strip().lower() != "identity"
 
 
-def _range_of(response: Response) -> tuple[int | None, int | None, int | None] | None:
+def _range_of(response: Answer) -> tuple[int | None, int | None, int | None] | None:
     match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
     if match is None:
         return None
@@ -180,7 +211,7 @@ def _range_of(response: Response) -> tuple[int | None, int | None, int | None] |
     )
 
 
-def _validator(response: Response) -> str | None:
+def _validator(response: Answer) -> str | None:
     """Return what tells this version of the file from others (RFC 9110 section 13.1.5)."""
     tag = response.headers.get("etag")
     if tag is not None and not tag.startswith("W/"):  # a weak one does not vouch for bytes
@@ -218,7 +249,7 @@ class _Note:
             self._path.unlink()
 
 
-def _resumed(response: Response, part: Path, note: _Note) -> tuple[Response, int]:
+def _resumed(response: Answer, part: Path, note: _Note) -> tuple[Answer, int]:
     """Ask for the rest of a part.
 
     Returns:
@@ -249,14 +280,14 @@ def _resumed(response: Response, part: Path, note: _Note) -> tuple[Response, int
     return again, 0
 
 
-def _ask(response: Response, offset: int | None, version: str | None) -> Response:
+def _ask(response: Answer, offset: int | None, version: str | None) -> Answer:
     """Send the request again, for the rest of the body, in the identity encoding."""
     response.close()
     if response.connection is None:
         raise RequestException(
             "this response cannot be resumed: it was not sent by a session", response=response
         )
-    message: PreparedRequest = response.request.copy()
+    message = response.request.copy()
     message.rewind()
     message.headers["Accept-Encoding"] = "identity"
     message.headers.pop("Range", None)
@@ -265,7 +296,7 @@ def _ask(response: Response, offset: int | None, version: str | None) -> Respons
         # RFC 9110 section 14.2, and section 13.1.5 for If-Range.
         message.headers["Range"] = f"bytes={offset}-"
         message.headers["If-Range"] = version
-    again: Response = response.connection.send(message)
+    again: Answer = response.connection.send(message)
     if again.is_redirect:
         again.close()
         raise RequestException(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from ..hooks import Hook, Hooks
 from .settings import UNSET, unknown
 from .urls import without_password
 
 if TYPE_CHECKING:
-    from .prepare import PreparedRequest
     from .response import Response
 
-__all__ = ["NOTHING_SAID", "Request", "Said", "plain_request"]
+__all__ = ["NOTHING_SAID", "Said", "UnsentRequest"]
 
 #: What is asked of a request by who forgot to send it.
 _OF_ANSWERS: Final = (
@@ -35,7 +34,7 @@ class _OfAnswers:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, request: Any, kind: type[Request]) -> Any:
+    def __get__(self, request: Any, kind: type[UnsentRequest]) -> Any:
         raise AttributeError(
             f"{kind.__name__!r} object has no attribute {self.name!r}: it is an unsent request."
             " Send it, with send() or reqkit_async.map(), and ask the response",
@@ -101,34 +100,18 @@ class _Setting:
 
     __slots__ = ("name",)
 
-    def __set_name__(self, kind: type[Request], name: str) -> None:
+    def __set_name__(self, kind: type[UnsentRequest], name: str) -> None:
         self.name = name
 
-    def __get__(self, request: Request | None, kind: type[Request]) -> Any:
+    def __get__(self, request: UnsentRequest | None, kind: type[UnsentRequest]) -> Any:
         return self if request is None else getattr(request._said, self.name)
 
-    def __set__(self, request: Request, value: Any) -> None:
+    def __set__(self, request: UnsentRequest, value: Any) -> None:
         setattr(request._say(), self.name, value)
 
 
-class Request:
-    """A request that was not sent yet.
-
-    Every argument is an attribute that can be read and set until it is sent; nothing is looked
-    at, and nothing costs more than keeping it, before then.
-
-    Args:
-        method: ``GET``, ``POST``, …; written in upper case when it is sent.
-        url: where to, with its scheme.
-        headers, files, data, params, auth, cookies, hooks, json: as in `reqkit.request`.
-        session: whose defaults, cookies and connections count; None for those of a one-shot call.
-        callback: one more ``response`` hook, after the request's and the session's.
-        **settings: ``timeout allow_redirects proxies verify cert config prefetch stream``, as in
-            `reqkit.request`.
-
-    Raises:
-        TypeError: an argument that does not exist; the text has the nearest one.
-    """
+class UnsentRequest:
+    """What a request asks for, still to be changed; it knows nothing of how it is sent."""
 
     __slots__ = ("__dict__", "__weakref__", "_said", "method", "response", "session", "url")
 
@@ -277,21 +260,6 @@ class Request:
         """Remove a hook; tell whether it was there."""
         return self.hooks.deregister(event, hook)
 
-    #: Makes the session of a request that has none; the session floor puts it here.
-    fresh_session: ClassVar[Callable[[], Any]]
-
-    def _session(self) -> Any:
-        return self.session if self.session is not None else Request.fresh_session()
-
-    def prepare(self) -> PreparedRequest:
-        """Return the exact thing that would be sent. Sends nothing.
-
-        Raises:
-            RequestException: the URL, a header or another argument is wrong.
-        """
-        prepared: PreparedRequest = self._session().prepare_request(self)
-        return prepared
-
     @property
     def exception(self) -> Exception | None:
         """Why it failed when it was last sent: the ``error`` of its response, or None."""
@@ -305,24 +273,6 @@ class Request:
         if error is None:
             return None
         return "".join(traceback.format_exception(type(error), error, error.__traceback__))
-
-    def send(self, prefetch: bool | None = None, *, stream: bool | None = None) -> Response:
-        """Send it through its session, and keep the answer as ``response``. Blocks.
-
-        Args:
-            prefetch: True reads the body before this returns; None leaves it to the request.
-            stream: the contrary of ``prefetch``.
-
-        Returns:
-            the `Response`; whoever gets it reads or closes it.
-
-        Raises:
-            RequestException: as `reqkit.request` does.
-        """
-        if stream is not None:
-            prefetch = not stream
-        response: Response = self._session().perform(self, prefetch=prefetch)
-        return response
 
     def __repr__(self) -> str:
         return f"<Request [{self.method}]>"
@@ -343,24 +293,8 @@ class Request:
         return _rebuild, (type(self), state, said)
 
 
-def plain_request(method: str, url: Any, session: Any) -> Request:
-    """Make a request that says nothing beside its method and URL: as the class does, but sooner.
-
-    Batches have them by the hundred thousand.
-    """
-    request = _new(Request)
-    request.method = method
-    request.url = url
-    request.session = session
-    request.response = None
-    request._said = NOTHING_SAID
-    return request
-
-
-_new: Final = object.__new__
-
 for _name in _OF_ANSWERS:
-    setattr(Request, _name, _OfAnswers(_name))
+    setattr(UnsentRequest, _name, _OfAnswers(_name))
 
 
 def _own(given: Any) -> Any:
@@ -368,7 +302,9 @@ def _own(given: Any) -> Any:
     return given.copy() if type(given) is dict else given
 
 
-def _rebuild(kind: type[Request], state: dict[str, Any], said: dict[str, Any]) -> Request:
+def _rebuild(
+    kind: type[UnsentRequest], state: dict[str, Any], said: dict[str, Any]
+) -> UnsentRequest:
     request = kind.__new__(kind)
     request.response = None
     request._said = NOTHING_SAID

@@ -11,6 +11,6 @@ Begin with `session.Session.request`, then `chain`. `overrides` is for programs 
 
 from __future__ import annotations
 
-from .session import Session, SingleUseSession, merge_hooks, session
+from .session import Request, Session, SingleUseSession, merge_hooks, session
 
-__all__ = ["Session", "SingleUseSession", "merge_hooks", "session"]
+__all__ = ["Request", "Session", "SingleUseSession", "merge_hooks", "session"]

@@ -7,40 +7,29 @@ first, with the cookies, the auth and the proxy that may go where each one goes.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, ClassVar
 
 from ..adapters import HTTPAdapter
 from ..base.redact import told
-from ..cookies import store
-from ..exceptions import (
-    ConnectionError,
-    RequestException,
-    Timeout,
-    TooManyRedirects,
-    TotalTimeout,
-)
+from ..cookies import CookieJar, store
+from ..exceptions import ConnectionError, Timeout, TooManyRedirects
 from ..hooks import Hooks, dispatch_hook, takes_keywords
 from ..message import environment
 from ..message.conversion import taken
 from ..message.prepare import Policy, PreparedRequest, auth_of
-from ..message.request import Request
+from ..message.request import NOTHING_SAID, UnsentRequest
 from ..message.response import Response
+from ..message.settings import UNSET, Settings
 from ..message.urls import Target, without_password
-from ..network import use
-from ..timeouts import Deadline, clock
-from .options import Terms, timeouts_to_tell
-from .redirects import may_keep_auth, next_message
+from ..network import current, use
+from ..timeouts import Deadline
+from .mounting import Mounting
+from .options import CallOptions, timeouts_for_adapter
+from .redirects import drain, may_keep_auth, next_message
 
-if TYPE_CHECKING:
-    from ..cookies import CookieJar
-
-__all__ = ["Chain"]
-
-#: Bytes of a redirect's body that are read so that its connection can be kept.
-_MOST_DRAINED: Final = 256 * 1024
-#: Seconds after which that is given up: a new connection is made sooner.
-_LONGEST_DRAIN: Final = 1.0
+__all__ = ["CallConnection", "Chain", "ChainedSession"]
 
 
 class Chain:
@@ -50,7 +39,7 @@ class Chain:
     handler sends is a part of it.
 
     Args:
-        terms: what counts for it.
+        options: what counts for it.
         request: the request.
         prefetch: read the body, whatever the request says.
         deadline: of an exchange that this is a part of.
@@ -60,18 +49,27 @@ class Chain:
     """
 
     __slots__ = (
-        "_auth", "_bound_to", "_first", "allow_redirects", "cookies", "errors", "policy",
-        "prefetch", "prepared", "removed", "terms",
+        "_auth",
+        "_bound_to",
+        "_first",
+        "allow_redirects",
+        "cookies",
+        "errors",
+        "options",
+        "policy",
+        "prefetch",
+        "prepared",
+        "removed",
     )  # fmt: skip
 
     def __init__(
         self,
-        terms: Terms,
-        request: Request,
+        options: CallConnection,
+        request: UnsentRequest,
         prefetch: bool | None = None,
         deadline: Deadline | None = None,
     ) -> None:
-        self.terms = terms
+        self.options = options
         #: The message that the user made, once it is prepared.
         self.prepared: PreparedRequest | None = None
         #: The cookies of this call alone.
@@ -80,13 +78,13 @@ class Chain:
         self.removed: frozenset[str] = frozenset()
         #: What hooks raised before there was a response to keep it.
         self.errors: list[Exception] | None = None
-        if deadline is None and terms.timeouts.total is not None:
-            deadline = Deadline(terms.timeouts.total, terms.network.clock)
+        if deadline is None and options.timeouts.total is not None:
+            deadline = Deadline(options.timeouts.total, options.network.clock)
         said = request._said
         if prefetch is None:
             prefetch = said.prefetch
             if prefetch is None:
-                prefetch = terms.session.prefetch
+                prefetch = options.session.prefetch
         if prefetch is not False and prefetch not in (True, False):
             raise TypeError(f"prefetch (or stream) is {told(prefetch)}: expected True or False")
         self.prefetch = prefetch
@@ -97,8 +95,8 @@ class Chain:
             raise TypeError(f"allow_redirects is {told(follow)}: expected True or False")
         self.allow_redirects = follow
         self.policy: Policy | None = None
-        if deadline is not None or terms.has_policy:
-            self.policy = terms.policy(deadline)
+        if deadline is not None or options.has_policy:
+            self.policy = options.policy(deadline)
         #: What belongs to the origin of the first message, and which one that is.
         self._auth: Any = None
         self._first: Target | None = None
@@ -107,9 +105,9 @@ class Chain:
         self._bound_to: tuple[str, str, int] | None = None
 
     @classmethod
-    def further(cls, terms: Terms, prepared: PreparedRequest) -> Chain:
+    def further(cls, options: CallConnection, prepared: PreparedRequest) -> Chain:
         """Make what sends a further message after a request has been answered."""
-        chain = cls(terms, Request(prepared.method, prepared.url))
+        chain = cls(options, UnsentRequest(prepared.method, prepared.url))
         chain.policy = prepared._policy
         credentials = prepared._credentials
         if credentials is not None and credentials.jars is not None:
@@ -119,7 +117,7 @@ class Chain:
 
     def keywords(self) -> dict[str, Any]:
         """Return what hooks that take keywords, and auth handlers, are told."""
-        return self.terms.keywords(self.prefetch)
+        return self.options.keywords(self.prefetch)
 
     def run(self, prepared: PreparedRequest) -> Response:
         """Send a message and those that its answers ask for. Blocks. Runs no response hook.
@@ -132,10 +130,7 @@ class Chain:
             response = self._send_one(prepared, None)
         else:
             response = self._answered(prepared)
-        status = response.status_code
-        if (status is not None and 300 <= status < 400 and response.is_redirect) or (
-            self.terms.own_steps and self._points_on(response)
-        ):
+        if self._leads_on(response):
             if self.allow_redirects:
                 response = self._follow(response)
             else:
@@ -143,6 +138,11 @@ class Chain:
         if self.prefetch:
             response._load()
         return response
+
+    def _leads_on(self, response: Response) -> bool:
+        """Tell whether an answer is a redirect that can be followed."""
+        status = response.status_code
+        return status is not None and 300 <= status < 400 and response.is_redirect
 
     def _begin(self, prepared: PreparedRequest) -> None:
         self._first = prepared._target or prepared.target
@@ -156,7 +156,7 @@ class Chain:
 
     def _follow(self, response: Response) -> Response:
         history: list[Response] = []
-        most = self.terms.config.max_redirects
+        most = self.options.config.max_redirects
         followed = 0
         while True:
             history.extend(response.history)
@@ -164,7 +164,7 @@ class Chain:
             if message is None:
                 response.history = history
                 return response
-            self.drain(response)
+            drain(response)
             followed += 1
             if followed > most:
                 response.history = history
@@ -178,7 +178,7 @@ class Chain:
             history.append(response)
             response = self._answered(message)
 
-    def steps(
+    def follow_stepwise(
         self, response: Response, request: PreparedRequest, unsent: bool = False
     ) -> Iterator[Any]:
         """Follow the redirects of an answer one by one. Blocks for each.
@@ -193,12 +193,12 @@ class Chain:
         """
         self._begin(request)
         history: list[Response] = []
-        most = self.terms.config.max_redirects
+        most = self.options.config.max_redirects
         while (message := self.next_message(response)) is not None:
             if unsent:
                 yield message
                 return
-            self.drain(response)
+            drain(response)
             history.append(response)
             if len(history) > most:
                 raise TooManyRedirects(
@@ -219,39 +219,33 @@ class Chain:
             InvalidURL, InvalidSchema: it points to what is no http(s) URL.
             UnrewindableBodyError: the body must be sent again and cannot be.
         """
-        sent = response.request
-        steps = self.terms.own_steps
-        location: str | None = None
-        if "get_redirect_target" in steps:
-            location = self.terms.session.get_redirect_target(response)
-            if not location:
-                return None
-        message = next_message(response, sent, location)
+        message = self._redirected(response)
         if message is None:
             return None
-        if "rebuild_method" in steps:
-            message.method = sent.method
-            self.terms.session.rebuild_method(message, response)
-            if message.body is None:
-                message.prepare_content_length(None)
+        sent = response.request
         first = self._first if self._first is not None else sent.target
-        after = message.target
         bound_to = self._bound_to or first.origin
         message._own_credentials.bound_to = bound_to
-        self.terms.session._write_cookies(message, self.cookies, bound_to, self.removed)
-        at_home = may_keep_auth(first, after)
-        if not at_home and not steps.isdisjoint(("rebuild_auth", "should_strip_auth")):
-            self._rebuild_auth(message, response)
-            return message
-        auth = self._auth if at_home else None
+        self.options.session._write_cookies(message, self.cookies, bound_to, self.removed)
+        self._write_auth(message, response, first)
+        return message
+
+    def _redirected(self, response: Response) -> PreparedRequest | None:
+        """Make the message that an answer asks for, without cookies and auth."""
+        return next_message(response, response.request)
+
+    def _write_auth(self, message: PreparedRequest, response: Response, first: Target) -> None:
+        """Apply the auth that may go where a message goes."""
+        after = message.target
+        same_site = may_keep_auth(first, after)
+        auth = self._auth if same_site else None
         # What was set by hand, and may go there, comes before what the server says.
-        if auth is None and not self.terms.asked and "authorization" not in message.headers:
-            auth = self._auth_found(sent.target, after, first)
-            if not at_home and auth is not None and auth == self._auth:
+        if auth is None and not self.options.asked and "authorization" not in message.headers:
+            auth = self._auth_found(response.request.target, after, first)
+            if not same_site and auth is not None and auth == self._auth:
                 auth = None  # netrc's default entry: the first origin had it already
         if auth is not None:
             message.apply_auth(auth)
-        return message
 
     def _auth_found(self, before: Target, after: Target, first: Target) -> Any:
         """Return the auth that nobody gave: the Location's own, or that of netrc."""
@@ -259,52 +253,12 @@ class Chain:
         # netrc knows no schemes and ports: a host's entry counts where other auth would go on.
         if (
             found is None
-            and self.terms.config.trust_env
+            and self.options.config.trust_env
             and after.host != first.host
             and (after.host != before.host or may_keep_auth(before, after))
         ):
             found = environment.netrc_credentials(after.host)
         return auth_of(found)
-
-    def _points_on(self, response: Response) -> bool:
-        return "get_redirect_target" in self.terms.own_steps and bool(
-            self.terms.session.get_redirect_target(response)
-        )
-
-    def _rebuild_auth(self, message: PreparedRequest, response: Response) -> None:
-        """Leave it to a subclass of the session whether auth goes on to another origin."""
-        sent = response.request
-        value = sent.headers.get("authorization")
-        if value is not None:
-            message.headers["Authorization"] = value
-        self.terms.session.rebuild_auth(message, response)
-
-    def drain(self, response: Response) -> None:
-        """Read the body of a redirect or a challenge, so that the connection is kept. Blocks.
-
-        It is not decoded, and a large or slow one is not worth it: its connection is closed.
-        """
-        source = response._source
-        if response._whole is not None or source is None:
-            return
-        parts: list[bytes] = []
-        size = 0
-        ends = clock() + _LONGEST_DRAIN
-        try:
-            while size <= _MOST_DRAINED and clock() < ends:
-                data = source.read(65536)
-                if not data:
-                    response._whole = b"".join(parts)
-                    response._source = None
-                    return
-                parts.append(data)
-                size += len(data)
-        except TotalTimeout:
-            raise  # the next message would have no time either
-        except RequestException:
-            pass  # its head has said where to go
-        response.close()
-        response._streamed = True
 
     def _answered(self, prepared: PreparedRequest) -> Response:
         """Send one message, and have its auth object answer the server's challenge."""
@@ -333,7 +287,7 @@ class Chain:
         Raises:
             RequestException: it failed.
         """
-        with use(self.terms.network):  # who resumes a download may be in a greenlet of their own
+        with use(self.options.network):  # who resumes a download may be in a greenlet of their own
             response = self._send_one(request, keywords)
             if not keywords.get("stream", True):
                 response.content  # noqa: B018 reads it
@@ -347,28 +301,25 @@ class Chain:
         hooks = prepared._hooks
         if hooks is not None and hooks["pre_request"]:
             prepared = self._hooked("pre_request", hooks, prepared)
-        terms = self.terms
-        config = terms.config
+        options = self.options
+        config = options.config
         target = prepared._target
         if target is None or target.url is not prepared.url:
             target = prepared.target  # a hook or an auth has changed the URL
         if config.verbose is not None:
-            terms.tell(prepared)
+            options.tell(prepared)
         prepared._policy = self.policy
-        verify, cert, timeouts = terms.verify, terms.cert, terms.timeouts
-        proxies = terms.proxies_for(target)
-        session = terms.session
-        if terms.own_steps and "get_adapter" in terms.own_steps:
-            adapter = session.get_adapter(url=target.url)
-        else:
-            adapter = session._adapter_for(target)
+        verify, cert, timeouts = options.verify, options.cert, options.timeouts
+        proxies = options.proxies_for(target)
+        session = options.session
+        adapter = session._adapter_for(target)
         usual = type(adapter) is HTTPAdapter
         if keywords:
             verify = keywords.get("verify", verify)
             cert = keywords.get("cert", cert)
             timeouts = keywords.get("timeout", timeouts)
         if not usual:
-            timeouts = timeouts_to_tell(prepared, timeouts, self.policy)
+            timeouts = timeouts_for_adapter(prepared, timeouts, self.policy)
         if verify is None or verify is True:
             # True says that it is to be verified; by which bundle, the environment may.
             verify = True
@@ -384,7 +335,7 @@ class Chain:
             raise
         if not usual:
             response = taken(response, prepared, adapter)
-        response.connection = terms
+        response.connection = options
         response.max_content_size = config.max_content_size
         if hooks is not None and hooks["post_request"]:
             response.request = self._hooked("post_request", hooks, prepared)
@@ -403,4 +354,80 @@ class Chain:
         return result if isinstance(result, PreparedRequest) else prepared
 
 
-Terms.sender = Chain.further
+class CallConnection(CallOptions):
+    """The options of a call and its session: the ``connection`` of its responses.
+
+    What is sent there goes the way that the call went, so that hooks, cookies, proxies and limits
+    count for it too.
+    """
+
+    __slots__ = ("__weakref__", "session")
+
+    def __init__(self, session: ChainedSession, request: UnsentRequest, config: Settings) -> None:
+        super().__init__(session, request, config)
+        self.session = session
+
+    def send(self, request: PreparedRequest, **keywords: Any) -> Response:
+        """Send a further message the way that the call went, over its network too. Blocks.
+
+        Args:
+            request: the message.
+            **keywords: ``timeout verify cert proxies stream``; ``timeout``, ``verify`` and
+                ``cert`` count in place of the call's; ``stream=False`` reads the body.
+
+        Raises:
+            RequestException: it failed.
+        """
+        return self.session._chain_class.further(self, request).send(request, **keywords)
+
+    def close(self) -> None:
+        """Do nothing: connections are the session's."""
+
+
+class ChainedSession(Mounting):
+    """A session, as far as chains know it."""
+
+    #: What sends its requests.
+    _chain_class: ClassVar[type[Chain]] = Chain
+    #: The options of calls that say nothing themselves, and whether they are worth keeping.
+    _connection: weakref.ref[CallConnection] | None
+    _keeps_connection = True
+
+    def _connection_for(self, request: UnsentRequest, config: Settings) -> CallConnection:
+        """Return the options of a request: those of this session, where it says nothing itself.
+
+        Raises:
+            RequestException, ValueError, TypeError: a setting is wrong.
+        """
+        said = request._said
+        if (
+            (
+                said is not NOTHING_SAID
+                and (
+                    said.timeout is not UNSET
+                    or said.verify is not None
+                    or said.cert is not None
+                    or said.proxies
+                    or said.config
+                    or said.auth is not None
+                )
+            )
+            or self.proxies
+            or self.auth is not None
+            or not self._keeps_connection
+        ):
+            return CallConnection(self, request, config)
+        kept = self._connection  # weakly: what holds the session would keep its sockets open
+        connection = None if kept is None else kept()
+        if (
+            connection is None
+            or connection.config is not config
+            or connection.timeouts is not self._timeouts
+            or connection.verify is not self._verify
+            or connection.cert is not self._cert
+            or connection.allow_address is not self._allow_address
+            or connection.network is not current()
+        ):
+            connection = CallConnection(self, request, config)
+            self._connection = weakref.ref(connection)
+        return connection

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..cookies import CookieJar, left_out, to_jar
 from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks, merge_hooks
 from ..message import environment
 from ..message.prepare import PreparedRequest, auth_of
-from ..message.request import Request
+from ..message.request import UnsentRequest
 from ..message.settings import Config, Settings, merge, merge_headers
 from ..message.urls import Target, prepare_url
 from ..structures import CaseInsensitiveDict
 from .defaults import Defaults, is_jar
 
-if TYPE_CHECKING:
-    from .chain import Chain
-
 Pairs = tuple[tuple[str, str], ...]
 
-__all__ = ["Preparing"]
+__all__ = ["Merging"]
 
 
 @functools.cache
@@ -64,8 +61,8 @@ def _merged_pairs(default: Pairs, given: Any) -> Pairs:
     return pairs
 
 
-class Preparing(Defaults):
-    """How a session makes messages, for `Session`."""
+class Merging(Defaults):
+    """How a session makes messages of requests."""
 
     #: The pairs of the base headers and of this session's, and what they make together.
     _merged: tuple[Pairs, Pairs, Pairs] | None
@@ -97,13 +94,22 @@ class Preparing(Defaults):
             merged = self._merged = (base, own, pairs)
         return merged[2]
 
-    def _prepare(self, request: Request, config: Settings, chain: Chain | None) -> PreparedRequest:
+    def _prepare(
+        self, request: UnsentRequest, config: Settings, to_send: bool = True
+    ) -> PreparedRequest:
+        """Make the message of a request.
+
+        Args:
+            request: the request.
+            config: what counts for it.
+            to_send: whether it is to be sent, and needs a method.
+        """
         prepared = PreparedRequest()
         prepared._encode = config.encode_uri
         method = request.method
         if method == "GET":
             prepared.method = method
-        elif method is None and chain is not None:
+        elif method is None and to_send:
             raise InvalidHeader("no method was given: expected a name such as 'GET'")
         else:
             prepared.prepare_method(method)
@@ -123,11 +129,7 @@ class Preparing(Defaults):
             prepared.headers["Connection"] = "close"
         if self._cookies is not None or said.cookies is not None:
             given = _given_cookies(said.cookies)
-            removed = left_out(said.cookies)
-            if chain is not None:
-                chain.cookies = given
-                chain.removed = removed
-            self._write_cookies(prepared, given, target.origin, removed)
+            self._write_cookies(prepared, given, target.origin, left_out(said.cookies))
         data = said.data
         if data is not None or said.files or said.json is not None:
             prepared.prepare_body(data, said.files, said.json)
@@ -146,7 +148,7 @@ class Preparing(Defaults):
                 prepared.apply_auth(auth)
         return prepared
 
-    def _auth_for(self, request: Request, target: Target, config: Settings) -> Any:
+    def _auth_for(self, request: UnsentRequest, target: Target, config: Settings) -> Any:
         """Return the auth that counts: the call's, the session's, the URL's, netrc's."""
         auth = request._said.auth
         if auth is None:
@@ -177,13 +179,13 @@ class Preparing(Defaults):
             removed: the names of the session's cookies that the call leaves out.
         """
         jar = self._cookies
-        if given is None and (jar is None or not len(jar)):
+        if given is None and not removed and (jar is None or not len(jar)):
             return
         if jar is None:
             jar = CookieJar()
         prepared.write_cookies(jar, given, bound_to, removed)
 
-    def _hooks_for(self, request: Request) -> Hooks | None:
+    def _hooks_for(self, request: UnsentRequest) -> Hooks | None:
         """Return the session's and the request's hooks, the callback last."""
         hooks: Hooks | None = None
         said = request._said
@@ -194,7 +196,7 @@ class Preparing(Defaults):
             hooks.register("response", said.callback)
         return hooks
 
-    def _response_hooks(self, request: Request) -> list[Hook]:
+    def _response_hooks(self, request: UnsentRequest) -> list[Hook]:
         """Return the response hooks alone, of a request that was never prepared."""
         said = request._said
         callback = said.callback
@@ -215,7 +217,7 @@ def _given_cookies(cookies: Any) -> CookieJar | None:
     return to_jar(cookies)
 
 
-def _has_authorization(request: Request, session: Preparing) -> bool:
+def _has_authorization(request: UnsentRequest, session: Merging) -> bool:
     """Tell whether an Authorization header was set by hand."""
     for headers in (request._said.headers, session._headers):
         if headers:

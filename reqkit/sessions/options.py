@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import datetime
-import weakref
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from ..message import environment
 from ..message.prepare import Policy, PreparedRequest
-from ..message.request import NOTHING_SAID
+from ..message.request import UnsentRequest
 from ..message.settings import UNSET, Settings
 from ..message.urls import DEFAULT_PORTS, Target, without_password
 from ..network import Network, current
 from ..timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
 from ..transport.routes import check_proxies
 from ..transport.tls.contexts import check_cert, check_verify
+from .defaults import Defaults
 
-if TYPE_CHECKING:
-    from ..message.request import Request
-    from ..message.response import Response
-    from .session import Session
-
-__all__ = ["Terms", "terms_of", "timeouts_to_tell"]
+__all__ = ["CallOptions", "timeouts_for_adapter"]
 
 #: What a call may say of the connections that are kept: it counts when its own come back.
 _POOL_SIZES: Final = frozenset(("pool_connections", "pool_maxsize"))
 
 
-class Terms:
-    """What counts for a call. Not changed once made: calls that say nothing have the same.
-
-    It is the ``connection`` of their responses: what is sent there goes the way that the call
-    went, so that hooks, cookies, proxies and limits count for it too.
+class CallOptions:
+    """What counts for a call. Not changed once made: calls that say nothing share them.
 
     Args:
-        session: whose defaults, cookies and adapters count.
+        defaults: the session's.
         request: the request; its settings come before the session's.
         config: the merged ``config``.
 
@@ -44,34 +36,28 @@ class Terms:
     """
 
     __slots__ = (
-        "__weakref__", "allow_address", "asked", "cert", "config", "has_policy", "kept", "network",
-        "own_steps", "proxies", "session", "timeouts", "verify",
+        "allow_address", "asked", "cert", "config", "has_policy", "kept", "network", "proxies",
+        "timeouts", "verify",
     )  # fmt: skip
 
-    #: Makes what sends a further message; the module of chains puts it here.
-    sender: ClassVar[Callable[[Terms, PreparedRequest], Any]]
-
-    def __init__(self, session: Session, request: Request, config: Settings) -> None:
-        self.session = session
-        #: What a subclass of the session has its own of.
-        self.own_steps = session._own_steps
+    def __init__(self, defaults: Defaults, request: UnsentRequest, config: Settings) -> None:
         self.config = config
         said = request._said
         timeout = said.timeout
-        self.timeouts = session._timeouts if timeout is UNSET else Timeouts.of(timeout)
+        self.timeouts = defaults._timeouts if timeout is UNSET else Timeouts.of(timeout)
         verify = said.verify
         if verify is None:
-            verify = session._verify
+            verify = defaults._verify
         if verify is not None and verify is not True:
             check_verify(verify)
         self.verify = verify
         cert = said.cert
         if cert is None:
-            cert = session._cert
+            cert = defaults._cert
         if cert is not None:
             check_cert(cert)
         self.cert = cert
-        self.proxies: Mapping[str, str | None] | None = session.proxies or None
+        self.proxies: Mapping[str, str | None] | None = defaults.proxies or None
         if self.proxies:
             check_proxies(self.proxies)
         if said.proxies:
@@ -80,7 +66,7 @@ class Terms:
         self.kept: tuple[int, int] | None = None
         if said.config and not _POOL_SIZES.isdisjoint(said.config):
             self.kept = (config.pool_connections, config.pool_maxsize)
-        self.allow_address = session._allow_address
+        self.allow_address = defaults._allow_address
         #: Whether an exchange without a deadline needs a policy.
         self.has_policy = bool(
             config.max_retries
@@ -89,7 +75,7 @@ class Terms:
             or self.allow_address is not None
         )
         #: Whether auth was given, so that credentials found elsewhere do not count.
-        self.asked = said.auth is not None or session.auth is not None
+        self.asked = said.auth is not None or defaults.auth is not None
         self.network: Network = current()
 
     def policy(self, deadline: Deadline | None) -> Policy:
@@ -137,27 +123,8 @@ class Terms:
         url = without_password(prepared.url or "")
         self.config.verbose.write(f"{now}   {prepared.method}   {url}\n")
 
-    # -- as the connection of responses -----------------------------------------------------
 
-    def send(self, request: PreparedRequest, **keywords: Any) -> Response:
-        """Send a further message the way that the call went, over its network too. Blocks.
-
-        Args:
-            request: the message.
-            **keywords: ``timeout verify cert proxies stream``; ``timeout``, ``verify`` and
-                ``cert`` count in place of the call's; ``stream=False`` reads the body.
-
-        Raises:
-            RequestException: it failed.
-        """
-        response: Response = Terms.sender(self, request).send(request, **keywords)
-        return response
-
-    def close(self) -> None:
-        """Do nothing: connections are the session's."""
-
-
-def timeouts_to_tell(prepared: PreparedRequest, timeouts: Any, policy: Policy | None) -> Any:
+def timeouts_for_adapter(prepared: PreparedRequest, timeouts: Any, policy: Policy | None) -> Any:
     """Return time limits as adapters of the user's expect them; None where none were given.
 
     What such an adapter then passes on as None are the limits that count here.
@@ -173,43 +140,3 @@ def timeouts_to_tell(prepared: PreparedRequest, timeouts: Any, policy: Policy | 
         return None
     pair = (timeouts.connect, timeouts.read)
     return pair[0] if pair[0] == pair[1] else pair
-
-
-def terms_of(session: Session, request: Request, config: Settings) -> Terms:
-    """Return the terms of a request: those of its session, where it says nothing itself.
-
-    Raises:
-        RequestException, ValueError, TypeError: a setting is wrong.
-    """
-    said = request._said
-    if (
-        (
-            said is not NOTHING_SAID
-            and (
-                said.timeout is not UNSET
-                or said.verify is not None
-                or said.cert is not None
-                or said.proxies
-                or said.config
-                or said.auth is not None
-            )
-        )
-        or session.proxies
-        or session.auth is not None
-        or not session._keeps_terms
-    ):
-        return Terms(session, request, config)
-    kept = session._terms  # weakly: what holds the session would keep its connections open
-    terms = None if kept is None else kept()
-    if (
-        terms is None
-        or terms.config is not config
-        or terms.timeouts is not session._timeouts
-        or terms.verify is not session._verify
-        or terms.cert is not session._cert
-        or terms.allow_address is not session._allow_address
-        or terms.network is not current()
-    ):
-        terms = Terms(session, request, config)
-        session._terms = weakref.ref(terms)
-    return terms

@@ -7,24 +7,23 @@ that overrides none is asked none of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
+from ..adapters import BaseAdapter
 from ..auth import basic_header
 from ..message import environment
 from ..message.prepare import PreparedRequest
-from ..message.request import Request
+from ..message.request import UnsentRequest
 from ..message.response import Response
-from ..message.settings import UNSET, Settings
+from ..message.settings import UNSET
+from ..message.urls import Target
 from ..transport.routes import parse_proxy
 from .chain import Chain
-from .options import terms_of
-from .redirects import may_keep_auth, redirect_location, redirect_method
-from .verbs import Verbs
+from .redirects import may_keep_auth, next_message, redirect_location, redirect_method
+from .result import Outcome
+from .sending import Sending
 
-if TYPE_CHECKING:
-    from .result import Outcome
-
-__all__ = ["STEPS", "Stepping"]
+__all__ = ["STEPS", "OverridableSteps"]
 
 #: What a subclass may have a say in, besides `Session.request`.
 STEPS: Final = (
@@ -33,22 +32,63 @@ STEPS: Final = (
 )  # fmt: skip
 
 
-class Stepping(Verbs):
+class OverriddenChain(Chain):
+    """A chain whose session is a subclass with steps of its own."""
+
+    __slots__ = ()
+
+    @property
+    def _session(self) -> Any:
+        return self.options.session
+
+    def _leads_on(self, response: Response) -> bool:
+        if "get_redirect_target" in self._session._own_steps:
+            return bool(self._session.get_redirect_target(response))
+        return super()._leads_on(response)
+
+    def _redirected(self, response: Response) -> PreparedRequest | None:
+        session, sent = self._session, response.request
+        location: str | None = None
+        if "get_redirect_target" in session._own_steps:
+            location = session.get_redirect_target(response)
+            if not location:
+                return None
+        message = next_message(response, sent, location)
+        if message is not None and "rebuild_method" in session._own_steps:
+            message.method = sent.method
+            session.rebuild_method(message, response)
+            if message.body is None:
+                message.prepare_content_length(None)
+        return message
+
+    def _write_auth(self, message: PreparedRequest, response: Response, first: Target) -> None:
+        if self._session._own_steps.isdisjoint(
+            ("rebuild_auth", "should_strip_auth")
+        ) or may_keep_auth(first, message.target):
+            super()._write_auth(message, response, first)
+            return
+        value = response.request.headers.get("authorization")
+        if value is not None:
+            message.headers["Authorization"] = value
+        self._session.rebuild_auth(message, response)
+
+
+class OverridableSteps(Sending):
     """The steps, for `Session`."""
 
     #: Which of `STEPS` a subclass has of its own.
     _own_steps: ClassVar[frozenset[str]] = frozenset()
 
-    proxies: Any
-    prefetch: bool
-    _verify: Any
-    _timeout: Any
-
-    if TYPE_CHECKING:  # the session's own
-        config: Any
-        trust_env: Any
-        stream: Any
-        cert: Any
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        steps = cls._own_steps = frozenset(
+            name for name in STEPS if getattr(cls, name) is not getattr(OverridableSteps, name)
+        )
+        if steps:
+            cls._chain_class = OverriddenChain
+            cls._exchange = cls._exchange_by_steps  # type: ignore[assignment,method-assign]
+        if "get_adapter" in steps:
+            cls._adapter_for = cls._adapter_by_step  # type: ignore[assignment,method-assign]
 
     def get_redirect_target(self, response: Response) -> str | None:
         """Return where a redirect points to, or None."""
@@ -112,13 +152,12 @@ class Stepping(Verbs):
         **keywords: Any,
     ) -> Iterator[Any]:
         """Follow redirects one by one, yielding each answer (or each message, unsent)."""
-        given = Request(
+        given = UnsentRequest(
             request.method, request.url, timeout=timeout, verify=verify, cert=cert,
             proxies=proxies, stream=stream,
         )  # fmt: skip
-        session = self._as_session()
-        chain = Chain(terms_of(session, given, session._settings()), given)
-        yield from chain.steps(response, request, yield_requests)
+        chain = self._chain_class(self._connection_for(given, self._settings()), given)
+        yield from chain.follow_stepwise(response, request, yield_requests)
 
     def merge_environment_settings(
         self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -147,21 +186,21 @@ class Stepping(Verbs):
 
     # -- by the steps that a subclass has of its own ------------------------------------------
 
-    def _by_own_steps(self, outcome: Outcome, chain: Chain, config: Settings) -> Response:
+    def _exchange_by_steps(self, outcome: Outcome, chain: Chain) -> Response:
         """Send a request as a subclass has it. Blocks."""
         request, steps = outcome.request, self._own_steps
-        session = self._as_session()
+        options = chain.options
         if "prepare_request" in steps:
-            prepared = session.prepare_request(request)
+            prepared = self.prepare_request(request)
         else:
-            prepared = session._prepare(request, config, chain)
+            prepared = self._prepare(request, options.config)
         chain.prepared = prepared
         if steps.isdisjoint(("send", "merge_environment_settings")):
             return chain.run(prepared)
         settings = {
-            "verify": True if chain.terms.verify is None else chain.terms.verify,
-            "cert": chain.terms.cert,
-            "proxies": dict(chain.terms.proxies or {}),
+            "verify": True if options.verify is None else options.verify,
+            "cert": options.cert,
+            "proxies": dict(options.proxies or {}),
             "stream": not chain.prefetch,
         }
         if "merge_environment_settings" in steps:
@@ -174,11 +213,9 @@ class Stepping(Verbs):
             settings["timeout"] = timeout
         if request.config is not None:
             settings["config"] = request.config
-        response: Response = session.send(
-            prepared, allow_redirects=chain.allow_redirects, **settings
-        )
+        response = self.send(prepared, allow_redirects=chain.allow_redirects, **settings)
         outcome.pending = []  # it has run the response hooks
         return response
 
-    def _as_session(self) -> Any:
-        return self
+    def _adapter_by_step(self, target: Target) -> BaseAdapter:
+        return self.get_adapter(url=target.url)

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Final
 
-from ..exceptions import InvalidSchema, InvalidURL, UnrewindableBodyError
+from ..exceptions import (
+    InvalidSchema,
+    InvalidURL,
+    RequestException,
+    TotalTimeout,
+    UnrewindableBodyError,
+)
 from ..message import urls
+from ..message.prepare import PreparedRequest
+from ..message.response import Response
 from ..message.urls import Target, without_password
+from ..timeouts import clock
 
-if TYPE_CHECKING:
-    from ..message.prepare import PreparedRequest
-    from ..message.response import Response
-
-__all__ = ["may_keep_auth", "next_message", "redirect_location", "redirect_method"]
+__all__ = ["drain", "may_keep_auth", "next_message", "redirect_location", "redirect_method"]
 
 #: Set by hand, these are meant for the host that they were given for.
 _HOST_BOUND = ("host", "authorization", "cookie", "proxy-authorization")
 #: What describes a body that is not sent again (RFC 9110 section 15.4).
 #: ``Content-*`` besides.
 _BODY_HEADERS = frozenset(("transfer-encoding", "digest", "repr-digest", "expect", "trailer"))
+
+#: Bytes of a redirect's body that are read so that its connection can be kept.
+_MOST_DRAINED: Final = 256 * 1024
+#: Seconds after which that is given up: a new connection is made sooner.
+_LONGEST_DRAIN: Final = 1.0
 
 
 def redirect_location(response: Response) -> str | None:
@@ -161,3 +171,31 @@ def _repeat_or_get(message: PreparedRequest, sent: PreparedRequest, response: Re
         except UnrewindableBodyError as error:
             error.response = response
             raise
+
+
+def drain(response: Response) -> None:
+    """Read the body of a redirect or a challenge, so that the connection is kept. Blocks.
+
+    It is not decoded, and a large or slow one is not worth it: its connection is closed.
+    """
+    source = response._source
+    if response._whole is not None or source is None:
+        return
+    parts: list[bytes] = []
+    size = 0
+    ends = clock() + _LONGEST_DRAIN
+    try:
+        while size <= _MOST_DRAINED and clock() < ends:
+            data = source.read(65536)
+            if not data:
+                response._whole = b"".join(parts)
+                response._source = None
+                return
+            parts.append(data)
+            size += len(data)
+    except TotalTimeout:
+        raise  # the next message would have no time either
+    except RequestException:
+        pass  # its head has said where to go
+    response.close()
+    response._streamed = True

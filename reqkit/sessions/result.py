@@ -8,7 +8,7 @@ from ..exceptions import RequestException
 from ..message.response import Response
 
 if TYPE_CHECKING:
-    from ..message.request import Request
+    from ..message.request import UnsentRequest
     from .chain import Chain
 
 __all__ = ["Outcome", "failed_response"]
@@ -32,7 +32,7 @@ class Outcome:
         "as_failure", "chain", "error", "errors", "pending", "request", "response", "safe",
     )  # fmt: skip
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: UnsentRequest) -> None:
         self.request = request
         self.response: Response | None = None
         self.error: Exception | None = None
@@ -44,7 +44,9 @@ class Outcome:
         self.pending: list[Any] | None = None
 
 
-def failed_response(request: Request, error: Exception, chain: Chain | None = None) -> Response:
+def failed_response(
+    request: UnsentRequest, error: Exception, chain: Chain | None = None
+) -> Response:
     """Return the response that stands for a failed request. Runs no hook.
 
     Args:

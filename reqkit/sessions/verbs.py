@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .._types import Keywords
-    from ..message.request import Request
     from ..message.response import Response
 
 __all__ = ["Verbs"]
 
+#: An unsent request.
+R = TypeVar("R")
 
-class Verbs:
+
+class Verbs(Generic[R]):
     """What has a method for each verb. The overloads tell a type checker what comes back."""
 
     __slots__ = ()
@@ -31,7 +33,7 @@ class Verbs:
     def get(
         self, url: Any, params: Any = None, *, data: Any = None, json: Any = None,
         return_response: Literal[False], **keywords: Unpack[Keywords],
-    ) -> Request: ...  # fmt: skip
+    ) -> R: ...  # fmt: skip
     def get(self, url: Any, params: Any = None, **keywords: Any) -> Any:
         """Send a GET; see `reqkit.request`."""
         return self.request("GET", url, params=params, **keywords)
@@ -45,7 +47,7 @@ class Verbs:
     def options(
         self, url: Any, *, params: Any = None, data: Any = None, json: Any = None,
         return_response: Literal[False], **keywords: Unpack[Keywords],
-    ) -> Request: ...  # fmt: skip
+    ) -> R: ...  # fmt: skip
     def options(self, url: Any, **keywords: Any) -> Any:
         """Send an OPTIONS; see `reqkit.request`."""
         return self.request("OPTIONS", url, **keywords)
@@ -59,7 +61,7 @@ class Verbs:
     def head(
         self, url: Any, *, params: Any = None, data: Any = None, json: Any = None,
         return_response: Literal[False], **keywords: Unpack[Keywords],
-    ) -> Request: ...  # fmt: skip
+    ) -> R: ...  # fmt: skip
     def head(self, url: Any, **keywords: Any) -> Any:
         """Send a HEAD, which follows no redirects unless told to; see `reqkit.request`."""
         return self.request("HEAD", url, **keywords)
@@ -73,7 +75,7 @@ class Verbs:
     def post(
         self, url: Any, data: Any = None, json: Any = None, *, params: Any = None,
         return_response: Literal[False], **keywords: Unpack[Keywords],
-    ) -> Request: ...  # fmt: skip
+    ) -> R: ...  # fmt: skip
     def post(self, url: Any, data: Any = None, json: Any = None, **keywords: Any) -> Any:
         """Send a POST; see `reqkit.request`."""
         return self.request("POST", url, data=data, json=json, **keywords)
@@ -87,7 +89,7 @@ class Verbs:
     def put(
         self, url: Any, data: Any = None, *, params: Any = None, json: Any = None,
         return_response: Literal[False], **keywords: Unpack[Keywords],
-    ) -> Request: ...  # fmt: skip
+    ) -> R: ...  # fmt: skip
     def put(self, url: Any, data: Any = None, **keywords: Any) -> Any:
         """Send a PUT; see `reqkit.request`."""
         return self.request("PUT", url, data=data, **keywords)
@@ -101,7 +103,7 @@ class Verbs:
     def patch(
         self, url: Any, data: Any = None, *, params: Any = None, json: Any = None,
         return_response: Literal[False], **keywords: Unpack[Keywords],
-    ) -> Request: ...  # fmt: skip
+    ) -> R: ...  # fmt: skip
     def patch(self, url: Any, data: Any = None, **keywords: Any) -> Any:
         """Send a PATCH; see `reqkit.request`."""
         return self.request("PATCH", url, data=data, **keywords)
@@ -115,7 +117,7 @@ class Verbs:
     def delete(
         self, url: Any, *, params: Any = None, data: Any = None, json: Any = None,
         return_response: Literal[False], **keywords: Unpack[Keywords],
-    ) -> Request: ...  # fmt: skip
+    ) -> R: ...  # fmt: skip
     def delete(self, url: Any, **keywords: Any) -> Any:
         """Send a DELETE; see `reqkit.request`."""
         return self.request("DELETE", url, **keywords)

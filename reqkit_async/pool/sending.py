@@ -13,9 +13,11 @@ from reqkit.base.redact import told
 from reqkit.base.warn import notify
 from reqkit.exceptions import RequestException, TotalTimeout
 from reqkit.hooks import dispatch_hook, warn_of
+from reqkit.message.request import UnsentRequest
 from reqkit.message.settings import UNSET
 from reqkit.message.urls import without_password
 from reqkit.network import use
+from reqkit.sessions import SingleUseSession
 from reqkit.sessions.result import failed_response
 from reqkit.timeouts import Deadline, Timeouts, clock
 
@@ -31,7 +33,7 @@ __all__ = ["Sender", "check_request", "send_here"]
 
 _NOTHING: Final = object()
 #: For what has no session, and is not sent.
-_NOBODYS: Final[Session] = Request.fresh_session()
+_NOBODYS: Final[Session] = SingleUseSession()
 #: Statuses whose Retry-After says that the host wants to be left alone.
 _HOLDING: Final = frozenset((429, 503))
 
@@ -191,7 +193,7 @@ class Sender:
         if session is None:
             session = self.session
             if session is None:
-                session = Request.fresh_session()
+                session = SingleUseSession()
         made: Session = session
         return made
 
@@ -410,7 +412,7 @@ def check_request(given: Any) -> TypeError:
     return TypeError(f"{what} is no request: make one with reqkit_async.get(url) and the like")
 
 
-def _unsent(request: Request, error: RequestException) -> Response:
+def _unsent(request: UnsentRequest, error: RequestException) -> Response:
     """Return the failed response of a request that was never sent; the request keeps it."""
     error.request = request
     request.response = response = failed_response(request, error)

@@ -1,0 +1,103 @@
+"""Which adapter a message goes through: the one mounted for the longest prefix of its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ..adapters import BaseAdapter, HTTPAdapter
+from ..exceptions import InvalidSchema
+from ..message.urls import Target, suggestion, without_password
+from .merging import Merging
+
+__all__ = ["Mounting"]
+
+_PREFIXES: Final = {"http": "http://", "https": "https://"}
+
+
+class Mounting(Merging):
+    """A session's adapters."""
+
+    _adapters: dict[str, BaseAdapter] | None
+    #: The adapter that nobody mounted: its pools follow `config`.
+    _own_adapter: HTTPAdapter | None
+
+    @property
+    def adapters(self) -> dict[str, BaseAdapter]:
+        """The mounted adapters by prefix, the longest first."""
+        if self._adapters is None:
+            # One for both, so that limits count for both.
+            config = self._settings()
+            adapter = HTTPAdapter(config.pool_connections, config.pool_maxsize)
+            self._adapters = {"https://": adapter, "http://": adapter}
+            self._own_adapter = adapter
+        return self._adapters
+
+    @adapters.setter
+    def adapters(self, value: Mapping[str, BaseAdapter]) -> None:
+        self._adapters = dict(value)
+
+    def mount(self, prefix: str, adapter: BaseAdapter) -> None:
+        """Send what begins with a prefix through an adapter; the longest prefix wins.
+
+        Raises:
+            TypeError: the prefix is no str, or the adapter cannot send.
+        """
+        if not isinstance(prefix, str):
+            raise TypeError(
+                f"the prefix is a {type(prefix).__name__}: expected a str such as 'https://'"
+            )
+        shown = without_password(prefix)
+        if isinstance(adapter, type):
+            raise TypeError(
+                f"the adapter for {shown!r} is a class: expected an object, {adapter.__name__}()"
+            )
+        if not callable(getattr(adapter, "send", None)):
+            kind = "None" if adapter is None else f"a {type(adapter).__name__}"
+            raise TypeError(
+                f"the adapter for {shown!r} is {kind}: expected an object with send(), such as"
+                " reqkit.adapters.HTTPAdapter()"
+            )
+        adapters = self.adapters
+        adapters[prefix] = adapter
+        for shorter in [key for key in adapters if len(key) < len(prefix)]:
+            adapters[shorter] = adapters.pop(shorter)
+
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Return the adapter for a URL.
+
+        Raises:
+            InvalidSchema: none is mounted for it.
+        """
+        lowered = url.lower()
+        for prefix, adapter in self.adapters.items():
+            if lowered.startswith(prefix.lower()):
+                return adapter
+        likely = suggestion(url)
+        raise InvalidSchema(
+            f"{without_password(url)!r}: no adapter is mounted for it; the prefixes are"
+            f" {', '.join(self.adapters)}" + (f"; perhaps you meant {likely!r}" if likely else "")
+        )
+
+    def _adapter_for(self, target: Target) -> BaseAdapter:
+        adapters = self._adapters
+        if adapters is None:
+            adapters = self.adapters
+        adapter: BaseAdapter | None = None
+        # Nothing mounted: no prefix to look for.
+        if len(adapters) == 2 and "https://" in adapters and "http://" in adapters:
+            adapter = adapters.get(_PREFIXES.get(target.scheme, ""))
+        if adapter is None:
+            adapter = self.get_adapter(target.url)
+        own = self._own_adapter
+        # One that was mounted has its own sizes.
+        if own is not None and own is adapter and self._config is not None:
+            config = self._settings()
+            own.resize(config.pool_connections, config.pool_maxsize)
+        return adapter
+
+    def close(self) -> None:
+        """Close the connections. The session can be used again."""
+        if self._adapters is not None:
+            for adapter in set(self._adapters.values()):
+                adapter.close()

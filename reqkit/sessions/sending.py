@@ -1,0 +1,176 @@
+"""One request through a session: its message, the chain of messages, how it ended, its hooks."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..base.redact import told
+from ..exceptions import RequestException
+from ..hooks import dispatch_hook
+from ..message.prepare import PreparedRequest
+from ..message.request import UnsentRequest
+from ..message.response import Response
+from ..message.settings import unknown
+from ..message.urls import without_password
+from ..timeouts import Deadline
+from .chain import Chain, ChainedSession
+from .result import Outcome, failed_response
+
+__all__ = ["Sending"]
+
+_SEND_KEYWORDS: Final = (
+    "timeout", "verify", "cert", "proxies", "stream", "prefetch", "allow_redirects", "config",
+)  # fmt: skip
+
+
+class Sending(ChainedSession):
+    """What a session does with a request."""
+
+    def prepare_request(self, request: UnsentRequest) -> PreparedRequest:
+        """Return the exact thing that would be sent for a request. Sends nothing.
+
+        Raises:
+            RequestException: the URL, a header or another argument is wrong.
+        """
+        return self._prepare(request, self._settings(request.config), to_send=False)
+
+    # -- from the message to the answer -----------------------------------------------------
+
+    def perform(self, request: UnsentRequest, prefetch: bool | None = None) -> Response:
+        """Send an unsent request through this session, and keep the answer in it. Blocks.
+
+        Args:
+            request: the request; its settings come before the session's.
+            prefetch: read the body before this returns, whatever the request says.
+
+        Raises:
+            RequestException: as `reqkit.request` does; none in safe mode.
+        """
+        outcome = Outcome(request)
+        self.attempt(outcome, prefetch)
+        error = outcome.error
+        if error is None or (outcome.safe and isinstance(error, RequestException)):
+            outcome.as_failure = True
+            return self.conclude(outcome)
+        if outcome.response is not None:  # in danger mode: there is an answer for the hooks
+            self.conclude(outcome)
+        raise error
+
+    def attempt(
+        self, outcome: Outcome, prefetch: bool | None = None, deadline: Deadline | None = None
+    ) -> None:
+        """Send a request, and put into its outcome how it ended; run no response hook. Blocks.
+
+        Args:
+            outcome: of the request; may be attempted again.
+            prefetch: read the body, whatever the request says.
+            deadline: of an exchange that this is a part of.
+        """
+        request = outcome.request
+        outcome.response = outcome.error = None
+        chain: Chain | None = None
+        try:
+            config = self._settings(request._said.config)
+            outcome.safe = config.safe_mode
+            connection = self._connection_for(request, config)
+            chain = outcome.chain = self._chain_class(connection, request, prefetch, deadline)
+            chain.errors = outcome.errors
+            response = outcome.response = self._exchange(outcome, chain)
+            if config.danger_mode:
+                response.raise_for_status()
+        except RequestException as error:
+            if error.request is None:
+                prepared_one = chain.prepared if chain is not None else None
+                error.request = asked = prepared_one if prepared_one is not None else request
+                if isinstance(asked.url, str):
+                    error._about(without_password(asked.url))
+            outcome.error = error
+        except Exception as error:
+            outcome.error = error
+
+    def _exchange(self, outcome: Outcome, chain: Chain) -> Response:
+        """Make the message of a request, and send it and what follows. Blocks."""
+        prepared = chain.prepared = self._prepare(outcome.request, chain.options.config)
+        return chain.run(prepared)
+
+    def conclude(self, outcome: Outcome) -> Response:
+        """Run the response hooks of an outcome, once, and return what they leave.
+
+        A failed request's response carries the error. Runs the user's code. Where that was
+        stopped, a further call runs the hooks that are left.
+        """
+        request = outcome.request
+        chain = outcome.chain
+        response = outcome.response
+        if outcome.error is not None and (response is None or outcome.as_failure):
+            response = failed_response(request, outcome.error, chain)
+        assert response is not None
+        before = outcome.errors if chain is None else chain.errors
+        if before:
+            response.hook_errors.extend(before)
+        request.response = response
+        prepared = chain.prepared if chain is not None else None
+        pending = outcome.pending
+        if pending is None:
+            hooks = prepared._hooks if prepared is not None else self._hooks_for(request)
+            if hooks is None or not hooks["response"]:
+                return response
+            pending = outcome.pending = list(hooks["response"])
+            credentials = prepared._credentials if prepared is not None else None
+            auths = None if credentials is None else credentials.auth_hooks
+            if auths:
+                pending[:] = [hook for hook in pending if hook not in auths]
+        keywords = chain.keywords() if chain is not None else {}
+        errors: list[Exception] = []
+        result: Any = response
+        while pending:
+            result = dispatch_hook("response", (pending.pop(0),), result, errors, **keywords)
+        if errors:
+            kept = result if isinstance(result, Response) else response
+            kept.hook_errors.extend(errors)
+        request.response = result
+        return result  # type: ignore[no-any-return]
+
+    def send(self, request: PreparedRequest | Any, **keywords: Any) -> Response:
+        """Send a prepared request. Blocks.
+
+        Args:
+            request: what `prepare_request` made.
+            **keywords: ``timeout verify cert proxies stream prefetch allow_redirects config``;
+                what is not given is the session's.
+
+        Raises:
+            ValueError: it is not a prepared request.
+            RequestException: as `reqkit.request` does.
+        """
+        if not isinstance(request, PreparedRequest):
+            hint = (
+                "; use session.prepare_request(request)"
+                if isinstance(request, UnsentRequest)
+                else ""
+            )
+            raise ValueError(f"You can only send PreparedRequests, not {told(request)}{hint}")
+        for name in keywords:
+            if name not in _SEND_KEYWORDS:
+                raise unknown("send", [name], _SEND_KEYWORDS)
+        given = UnsentRequest(request.method, request.url, **keywords)
+        outcome = Outcome(given)
+        chain: Chain | None = None
+        try:
+            config = self._settings(given.config)
+            outcome.safe = config.safe_mode
+            chain = outcome.chain = self._chain_class(self._connection_for(given, config), given)
+            chain.prepared = request
+            outcome.response = chain.run(request)
+            if config.danger_mode:
+                outcome.response.raise_for_status()
+        except RequestException as error:
+            if error.request is None:
+                error.request = request
+            outcome.error = error
+            if not outcome.safe:
+                if outcome.response is not None:
+                    self.conclude(outcome)
+                raise
+        outcome.as_failure = True
+        return self.conclude(outcome)
