@@ -1,0 +1,78 @@
+"""Which URLs come into the store: known ones do not, nor what goes beyond a bound."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .canonical import Joiner, trap_in
+from .schema import PAGE
+from .scope import Scope
+from .store import Store
+from .turns import Turn
+
+__all__ = ["Admission"]
+
+
+class Admission:
+    """Puts URLs into a turn, once each.
+
+    Args:
+        store: what is known.
+        joiner: makes URLs canonical.
+        scope: where links may lead.
+        depth: links from the first page at most; None for any number.
+        longest: characters of a URL.
+    """
+
+    def __init__(
+        self, store: Store, joiner: Joiner, scope: Scope, depth: int | None, longest: int
+    ) -> None:
+        self.joiner = joiner
+        self.scope = scope
+        self.depth = depth
+        self._store = store
+        self._longest = longest
+
+    def admit(
+        self,
+        turn: Turn,
+        url: str,
+        kind: int = PAGE,
+        priority: Any = 0,
+        depth: int = 0,
+        seed: bool = False,
+        redirects: int = 0,
+        context: str | None = None,
+        found_on: int | None = None,
+        scoped: bool = False,
+    ) -> bool:
+        """Add a canonical URL that is not known and within the bounds.
+
+        Args:
+            turn: what it is added to.
+            url: the URL.
+            kind, priority, depth, seed, redirects, context, found_on: as in the store.
+            scoped: whether it has to be in the scope.
+
+        Returns: whether it was added.
+        """
+        store = self._store
+        key = (url, kind)
+        if key in turn.adds or (kind == PAGE and store.knows(url)):
+            return False
+        bound = self.scope.bound_of(url) if scoped else None
+        if bound is None:
+            fingerprint = store.key_if_new(url, kind)
+            if fingerprint is None:
+                return False
+            bound = trap_in(url, self._longest)
+            if bound is None and self.depth is not None and depth > self.depth:
+                bound = "depth"
+        if bound is not None:
+            turn.bound(bound, url)
+            return False
+        turn.adds[key] = (
+            fingerprint, priority, depth, seed, redirects, context, found_on, time.time(),
+        )  # fmt: skip
+        return True

@@ -1,0 +1,569 @@
+"""`Crawl`: a loop over the pages of a site, that may be killed at any moment."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from reqkit import Response, Session
+from reqkit.timeouts import clock
+
+from .admission import Admission
+from .canonical import Joiner
+from .driver import Driver
+from .errors import StoreError
+from .frontier import Frontier
+from .leaving import left_in_peace
+from .ledger import Ledger
+from .links import Document
+from .robots import Robots, product_token
+from .schema import DONE, FAILED, PAGE, REFUSED, STATES, Page
+from .scope import Scope
+from .settings import Settings
+from .stats import CrawlStats
+from .store import Store
+from .turns import Turn
+from .visits import Known, Visit
+
+__all__ = ["Crawl"]
+
+#: URLs that are gathered outside of the loop before they are written.
+_GATHERED: Final = 20_000
+#: Seconds after which they are written in any case, as soon as another one comes.
+_GATHERED_FOR: Final = 1.0
+
+
+class Crawl:
+    """A crawl, and the file that it lives in.
+
+    A loop over it hands over pages as they end. What the loop's body adds and keeps takes effect
+    together with the page's being done, when the body ends. Killed at any moment, the same program
+    goes on where it was.
+
+    It belongs to the thread that made it. As a context manager: leaving it stops what is in flight,
+    which is asked for again the next time.
+
+    Args:
+        store: the file, made where it is not there; None keeps all in memory.
+        size: pages at most that are in flight, or wait for the loop, or are in it.
+        agent: the crawler's name, version and page: its User-Agent, and whose rules in robots.txt
+            count.
+        within: where links may lead: ``"host"``, ``"site"``, ``"path"``, a function of a URL, or
+            None for anywhere.
+        allow: regular expressions; links that none is found in are left out.
+        deny: regular expressions; links that one is found in are left out.
+        depth: links from the first pages at most.
+        pages: pages at most, in all.
+        pages_per_host: pages of one host at most.
+        max_content_size: bytes of a page at most, after decoding.
+        max_url_length: characters of a URL at most.
+        canonical: makes one URL of those that mean the same, beyond what is always done.
+        robots: keep to robots.txt.
+        max_crawl_delay: seconds that a Crawl-delay counts at most.
+        per_host: requests in flight for one host at most.
+        delay: seconds between two starts to one host; ``"auto"`` for as long as it takes to answer.
+        retries: how often a failed page is asked for again.
+        host_failures: failures in a row after which a host is left alone in this run.
+        revisit: seconds after which pages that are done are asked for again; None for never.
+        archive: a file that gets requests and answers, in WARC's format (``.warc`` or
+            ``.warc.gz``).
+        session: sends the requests; its headers, cookies, auth, hooks and proxies count.
+        page_timeout: seconds for one page in all, or a `reqkit.Timeouts`.
+        timeout: seconds for each loop as a whole; it ends then, and what is left is for the next.
+        progress: True for a line on stderr, where that is a terminal; ``"always"``; or a function
+            of the crawl's ``stats``.
+
+    Raises:
+        ValueError: an argument cannot have that value; nothing was opened.
+        StoreError: the store cannot be opened, and was not changed.
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] | None = None,
+        size: int = 50,
+        *,
+        agent: str | None = None,
+        within: str | Callable[[str], Any] | None = "host",
+        allow: Any = None,
+        deny: Any = None,
+        depth: int | None = None,
+        pages: int | None = None,
+        pages_per_host: int | None = None,
+        max_content_size: int | None = 10 * 1024 * 1024,
+        max_url_length: int = 2000,
+        canonical: Callable[[str], str] | None = None,
+        robots: bool = True,
+        max_crawl_delay: float = 30.0,
+        per_host: int = 2,
+        delay: float | str | None = "auto",
+        retries: int = 2,
+        host_failures: int | None = 25,
+        revisit: float | None = None,
+        session: Session | None = None,
+        page_timeout: Any = 60.0,
+        timeout: float | None = None,
+    ) -> None:
+        settings = self._settings = Settings(
+            size=size, agent=agent, robots=robots, per_host=per_host, delay=delay,
+            max_crawl_delay=max_crawl_delay, retries=retries, depth=depth, pages=pages,
+            pages_per_host=pages_per_host, max_content_size=max_content_size,
+            max_url_length=max_url_length, host_failures=host_failures, revisit=revisit,
+            timeout=timeout, page_timeout=page_timeout,
+        )  # fmt: skip
+        if session is not None and not isinstance(session, Session):
+            raise ValueError(f"session is {session!r}: expected a reqkit.Session")
+        if canonical is not None and not callable(canonical):
+            raise ValueError(f"canonical is {canonical!r}: expected a function of a URL")
+        scope = Scope(within, allow, deny)
+        self._thread = threading.get_ident()
+        self._closed = False
+        self._agent = product_token(settings.agent)
+        self._store = Store(store)
+        self._session = Session() if session is None else session
+        self._own_session = session is None
+        joiner = Joiner(canonical)
+        self._admission = Admission(
+            self._store, joiner, scope, settings.depth, settings.max_url_length
+        )
+        for url in self._store.seeds():
+            scope.begin_at(url)
+        self._frontier = Frontier(self._store, 1 if settings.auto_delay else settings.per_host)
+        self._ledger = Ledger(self._store, self._frontier, None)
+        self._driver = Driver(
+            settings, self._session, self._store, self._frontier, self._ledger, self._admission,
+            Robots(self._agent, self._store), None,
+        )  # fmt: skip
+        self._outside = Turn(None)
+        self._outside_since = 0.0
+        self._turn: Turn | None = None
+        self._answer: Response | None = None
+        self._document: Document | None = None
+        self._loop: Any = None
+        self.stats = CrawlStats(self._store, self._frontier, self._driver)
+        self._ledger.start()
+
+    # -- adding -----------------------------------------------------------------------------
+
+    def add(
+        self,
+        url: str,
+        depth: int | None = None,
+        priority: float = 0,
+        context: Any = None,
+        again: bool = False,
+    ) -> bool:
+        """Add a URL, unless it is known. Never waits for the network.
+
+        What is added outside of the loop is where the crawl begins: ``within`` counts from there.
+        What is added in the loop's body takes effect with its turn.
+
+        Args:
+            url: the URL, with its scheme.
+            depth: how many links it is from the first; None for 0 outside of the loop, and for one
+                more than the page in it.
+            priority: those with a higher one come first.
+            context: anything that JSON has: ``response.context`` later on.
+            again: ask for a known one once more.
+
+        Returns: whether it is asked for (once more).
+
+        Raises:
+            InvalidURL: it cannot be crawled; MissingSchema, URLRequired.
+            ValueError: depth, priority or context cannot be such a thing.
+            StoreError: the store cannot be written.
+        """
+        turn = self._turn
+        outside = turn is None
+        if turn is None:
+            turn = self._gathering()
+        admission = self._admission
+        url = admission.joiner.canonical(url)
+        page = turn.page
+        if depth is None:
+            depth = 0 if page is None else page.depth + 1
+        elif isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
+            raise ValueError(f"depth is {depth!r}: expected links from the first page, 0 or more")
+        if priority != 0 and not _is_number(priority):
+            raise ValueError(f"priority is {priority!r}: expected a number")
+        told = None if context is None else _json("context", context)
+        if outside:
+            admission.scope.begin_at(url)
+        if admission.admit(
+            turn, url, PAGE, priority, depth, outside, 0, told, None if page is None else page.id
+        ):
+            if outside and len(turn.adds) >= _GATHERED:
+                self._write_outside()
+            return True
+        if not again or (url, PAGE) in turn.adds or self._admission_bound(url, depth):
+            return False
+        turn.again.append((url, PAGE, priority, depth, told, 0))
+        return True
+
+    def _admission_bound(self, url: str, depth: int) -> bool:
+        return self._store.find(url) is None
+
+    def follow(
+        self,
+        response: Any,
+        css: str = "a[href]",
+        *,
+        depth: int | None = None,
+        priority: float = 0,
+        context: Any = None,
+        nofollow: bool = True,
+    ) -> int:
+        """Add a page's links that are in scope.
+
+        Args:
+            response: the page.
+            css: selects the elements whose ``href`` or ``src`` counts.
+            depth, priority, context: as for `add`.
+            nofollow: leave out what is marked so; see `links`.
+
+        Returns: how many of them were new.
+
+        Raises:
+            ValueError: the selector is none; context is no JSON.
+            StoreError: the store cannot be written (outside of the loop).
+        """
+        turn = self._turn
+        if turn is None:
+            turn = self._gathering()
+        page = self._page_of(response)
+        if depth is None:
+            depth = 1 if page is None else page.depth + 1
+        if priority != 0 and not _is_number(priority):
+            raise ValueError(f"priority is {priority!r}: expected a number")
+        told = None if context is None else _json("context", context)
+        found_on = None if page is None else page.id
+        admit = self._admission.admit
+        knows = self._store.knows
+        count = 0
+        for url in self._document_of(response).links(self._admission.joiner, css, nofollow):
+            if not knows(url):
+                count += admit(
+                    turn, url, PAGE, priority, depth, False, 0, told, found_on, True
+                )
+        return count
+
+    def links(self, response: Any, css: str = "a[href]", *, nofollow: bool = True) -> list[str]:
+        """Return a page's links: absolute, canonical, each once, in the page's order.
+
+        ``<base>`` counts. What is not a page of HTML has none.
+
+        Args:
+            response: the page.
+            css: selects the elements whose ``href`` or ``src`` counts.
+            nofollow: leave out links with ``rel="nofollow"``, and all where the page says so, in a
+                ``<meta name="robots">`` or as ``X-Robots-Tag``.
+
+        Raises:
+            ValueError: the selector is none.
+        """
+        return list(self._document_of(response).links(self._admission.joiner, css, nofollow))
+
+    def tree(self, response: Any) -> Any:
+        """Return a page as a tree, a ``selectolax.lexbor.LexborHTMLParser``; parsed only once."""
+        return self._document_of(response).tree
+
+    def keep(self, item: Any) -> None:
+        """Keep an item: anything that JSON has. It takes effect with the page's turn.
+
+        Where a page is asked for again later, and keeps items again, these take the place of the
+        ones before (which `items` gives with ``every=True``).
+
+        Raises:
+            ValueError: it is no JSON.
+        """
+        turn = self._turn
+        if turn is None:
+            turn = self._gathering()
+        turn.items.append(_json("item", item))
+
+    def visit(self, response: Any) -> Visit:
+        """Return what is known of a page that the loop has handed over."""
+        page = self._page_of(response)
+        if page is None:
+            raise ValueError(f"{response!r} was not handed over by this crawl")
+        return Visit(page, self._document_of(response), self._store)
+
+    def _page_of(self, response: Any) -> Page | None:
+        turn = self._turn
+        if turn is not None and response is self._answer:
+            return turn.page
+        page = getattr(response, "_crawled", None)
+        return page if isinstance(page, Page) else None
+
+    def _document_of(self, response: Any) -> Document:
+        if self._document is not None and response is self._answer:
+            return self._document
+        page = self._page_of(response)
+        url = self._admission.joiner.canonical(response.url) if page is None else page.url
+        made = Document(response, url, self._agent)
+        if response is self._answer:
+            self._document = made
+        return made
+
+    # -- outside of the loop ----------------------------------------------------------------
+
+    def _gathering(self) -> Turn:
+        """Return what gathers that which comes from outside of the loop."""
+        self._check()
+        if self._loop is not None:
+            self._loop.settle(None)
+        turn = self._outside
+        now = clock()
+        if not turn:
+            self._outside_since = now
+        elif now - self._outside_since > _GATHERED_FOR:
+            self._write_outside()
+            turn = self._outside
+        return turn
+
+    def _write_outside(self) -> None:
+        turn = self._outside
+        if turn:
+            self._ledger.commit(turn, None)
+            self._outside = Turn(None)
+            self._driver.wake()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StoreError("this crawl is closed: make another one on the same store")
+        if threading.get_ident() != self._thread:
+            raise RuntimeError(
+                "a crawl belongs to the thread that made it, and is used in another one"
+            )
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Response]:
+        """Hand over pages as they end, failures too, until nothing is left."""
+        self._check()
+        if self._loop is not None:
+            self._loop.settle(None)
+        self._write_outside()
+        if self._settings.revisit is not None:
+            self._store.again(DONE, time.time() - self._settings.revisit)
+            self._frontier.reopen()
+        self._loop = loop = _Loop(self)
+        return loop
+
+    def _open_turn(self, page: Page, response: Response) -> None:
+        self._turn = Turn(page)
+        self._answer = response
+        self._document = None
+        response._crawled = page  # type: ignore[attr-defined]
+        response.context = (  # type: ignore[attr-defined]
+            None if page.context is None else json.loads(page.context)
+        )
+
+    def _end_turn(self) -> None:
+        """Have the turn take effect."""
+        turn, response = self._turn, self._answer
+        assert turn is not None
+        assert turn.page is not None
+        assert response is not None
+        page = turn.page
+        self._ledger.commit(turn, self._driver.end_of(page, response))
+        self._frontier.line(page.host).ended += 1
+        self._drop_turn()
+
+    def _undo_turn(self) -> None:
+        """Let go of what the turn has brought; its page is handed over once more."""
+        turn = self._turn
+        assert turn is not None
+        assert turn.page is not None
+        self._frontier.later(turn.page, clock())
+        self._drop_turn()
+
+    def _drop_turn(self) -> None:
+        self._turn = self._answer = self._document = None
+        self._driver.out -= 1
+        self._driver.wake()
+
+    # -- what is known ----------------------------------------------------------------------
+
+    def urls(self, state: str | None = None) -> Iterator[Known]:
+        """Yield what is known, in the order in which it was added.
+
+        Args:
+            state: ``queued``, ``in flight``, ``done``, ``failed`` or ``refused``; None for all.
+        """
+        number = None if state is None else _state(state)
+        self._write_outside()
+        self._store.flush()
+        yield from Known.read(self._store, number)
+
+    def failed(self) -> Iterator[Known]:
+        """Yield the pages that have failed: no answer, or one that says so (4xx, 5xx)."""
+        return self.urls("failed")
+
+    def again(self, state: str = "failed") -> int:
+        """Queue all pages of a state once more: ``failed``, ``refused`` or ``done``.
+
+        Returns: how many.
+        """
+        number = _state(state)
+        if number not in (DONE, FAILED, REFUSED):
+            raise ValueError(f"state is {state!r}: expected 'failed', 'refused' or 'done'")
+        self._gathering()
+        self._write_outside()
+        count = self._store.again(number, None)
+        self._frontier.reopen()
+        self._driver.wake()
+        return count
+
+    def items(self, every: bool = False) -> Iterator[Any]:
+        """Yield what was kept, in the order in which it was.
+
+        Args:
+            every: those of earlier visits of a page, too.
+        """
+        self._write_outside()
+        for (text,) in self._store.rows(
+            "SELECT item FROM every_item ORDER BY id" if every
+            else "SELECT item FROM items ORDER BY id"
+        ):  # fmt: skip
+            yield json.loads(text)
+
+    # -- its end ----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop what is in flight, within half a second, and close the store."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._driver.stop()
+            self._write_outside()
+        finally:
+            self._store.release()
+            self._ledger.close()
+            if self._own_session:
+                self._session.close()
+
+    def __enter__(self) -> Crawl:
+        return self
+
+    def __exit__(self, kind: Any, *exception: object) -> None:
+        if self._loop is not None and not self._closed:
+            self._loop.settle(kind)
+        self.close()
+
+    def __repr__(self) -> str:
+        totals = self._store.totals
+        return (
+            f"<Crawl {str(self._store.path) if self._store.path else 'in memory'!r}"
+            f" done={totals.done} queued={totals.queued} failed={totals.failed}>"
+        )
+
+
+class _Loop(Iterator[Response]):
+    """One loop over a crawl."""
+
+    def __init__(self, crawl: Crawl) -> None:
+        self._crawl = crawl
+        self._ends: float | None = None
+        #: Whether the body of a turn has ended, and its effect is still to be written.
+        self._ended = False
+        self._over = False
+
+    def __iter__(self) -> _Loop:
+        return self
+
+    def __next__(self) -> Response:
+        crawl = self._crawl
+        driver = crawl._driver
+        if self._over or crawl._loop is not self:
+            raise StopIteration
+        crawl._check()
+        if crawl._turn is not None:
+            self._ended = True
+            crawl._end_turn()
+            self._ended = False
+        timeout = crawl._settings.timeout
+        if self._ends is None:
+            self._ends = math.inf if timeout is None else clock() + timeout
+        driver.start()
+        while True:
+            if driver.fault is not None:
+                fault, driver.fault = driver.fault, None
+                self._over = True
+                raise fault
+            left = self._ends - clock()
+            if left <= 0:
+                break
+            if driver.ready:
+                page, response = driver.ready.popleft()
+                crawl._open_turn(page, response)
+                return response
+            if driver.over:
+                break
+            driver.news.clear()
+            driver.news.wait(None if left == math.inf else left)
+        self._over = True
+        crawl._store.flush()
+        raise StopIteration
+
+    def settle(self, exception: Any) -> None:
+        """End a turn that is open still, as the loop was left.
+
+        Args:
+            exception: what the loop was left by, if that is known.
+        """
+        crawl = self._crawl
+        if crawl._loop is not self:
+            return
+        if crawl._turn is not None:
+            if exception is None or self._ended:
+                crawl._end_turn()
+            else:
+                crawl._undo_turn()
+
+    def close(self) -> None:
+        """End the loop, as ``break`` does."""
+        self.settle(None)
+        self._over = True
+
+    def __del__(self) -> None:
+        crawl = self._crawl
+        if crawl._turn is None or crawl._loop is not self or crawl._closed or self._ended:
+            return
+        if left_in_peace():
+            crawl._end_turn()
+        else:
+            crawl._undo_turn()
+
+
+def _state(name: str) -> int:
+    try:
+        return STATES.index(name)
+    except ValueError:
+        raise ValueError(
+            f"state is {name!r}: expected one of {', '.join(map(repr, STATES))}"
+        ) from None
+
+
+def _json(name: str, value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{name} is {str(type(value).__name__)!r} with something that JSON has not: {error};"
+            " expected dictionaries, lists, text, numbers, True, False and None"
+        ) from error
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _several(given: Iterable[Any]) -> Iterator[Any]:
+    yield from given

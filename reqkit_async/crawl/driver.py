@@ -1,0 +1,502 @@
+"""Fetching: pages leave the frontier, and come back as answers, redirects and failures.
+
+One greenlet, the driver, decides all of it; the pool's greenlets only send. So nothing in here has
+to be guarded against itself. The loop's body runs in the user's greenlet, and may take its time: at
+most `size` pages are in flight, or wait for the body, or are in it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from functools import partial
+from typing import Any, Final
+
+import gevent
+from gevent.event import Event
+
+from reqkit import Request, Response, Session
+from reqkit.exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
+from reqkit.outcome import failed_response
+from reqkit.timeouts import clock
+
+from ..api import get
+from ..dispatch import Pool
+from ..limits import retry_after
+from ..retries import BackOff
+from .admission import Admission
+from .canonical import Base, origin_of
+from .errors import CrawlRedirectError, RobotsUnreachable
+from .frontier import Frontier, Line
+from .ledger import Ledger
+from .robots import LARGEST, Robots, Rules
+from .schema import DONE, FAILED, PAGE, Page
+from .settings import Settings
+from .store import Store
+from .turns import End, Turn
+
+__all__ = ["Driver"]
+
+#: Redirects one after the other.
+MOST_REDIRECTS: Final = 10
+#: Redirects of a robots.txt (RFC 9309 section 2.3.1.2).
+_ROBOTS_REDIRECTS: Final = 5
+#: Seconds that a host is asked to wait for at most, by Retry-After or by failing.
+_LONGEST_HOLD: Final = 300.0
+_LONGEST_GAP: Final = 60.0
+#: Pages that are looked at before others run.
+_AT_ONCE: Final = 200
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_SLOW_DOWN: Final = frozenset((429, 503))
+
+
+class Driver:
+    """Asks for the pages of a store.
+
+    Args:
+        settings: the crawl's.
+        session: sends.
+        store, frontier, ledger, admission, robots: the crawl's.
+        recorder: makes archive records of answers, or None.
+
+    Attributes:
+        ready: pages and their answers, for the loop.
+        news: set whenever there is something new in `ready`, or the end.
+        fault: what went wrong in the driver itself, for the loop to raise.
+        over: whether nothing is left that could be asked for.
+        reached: bounds of the whole crawl that were reached, with an example.
+        out: how many pages are in flight, wait for the loop, or are in it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: Session,
+        store: Store,
+        frontier: Frontier,
+        ledger: Ledger,
+        admission: Admission,
+        robots: Robots | None,
+        recorder: Any,
+    ) -> None:
+        self._settings = settings
+        self._session = session
+        self._store = store
+        self._frontier = frontier
+        self._ledger = ledger
+        self._admission = admission
+        self._robots = robots
+        self._recorder = recorder
+        self.pool = Pool(settings.size, session=session)
+        self.ready: deque[tuple[Page, Response]] = deque()
+        self.news = Event()
+        self.fault: BaseException | None = None
+        self.over = False
+        self.out = 0
+        self.reached: dict[str, str] = {}
+        self._ended: deque[tuple[Page, Request, Any]] = deque()
+        self._answers: deque[tuple[str, Line, Rules | None]] = deque()
+        #: Origins whose robots.txt is asked for, with the lines that wait for it.
+        self._asking: dict[str, list[Line]] = {}
+        self._wake = Event()
+        self._greenlet: Any = None
+        self._others: set[Any] = set()
+        self._closing = False
+        self._arguments = self._request_arguments()
+
+    def _request_arguments(self) -> dict[str, Any]:
+        settings = self._settings
+        arguments: dict[str, Any] = {
+            "session": self._session,
+            "allow_redirects": False,
+            "timeout": settings.page_timeout,
+        }
+        if settings.names_agent:
+            arguments["headers"] = {"User-Agent": settings.agent}
+        if settings.max_content_size is not None:
+            arguments["config"] = {"max_content_size": settings.max_content_size}
+        return arguments
+
+    # -- its life ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin, or go on. Never blocks."""
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(self._drive)
+        self.over = False
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look whether something may start. Never blocks."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Stop all that is in flight, within half a second, and hear of nothing more."""
+        self._closing = True
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+        for greenlet in list(self._others):
+            greenlet.kill(block=False)
+        self.pool.kill()
+
+    def _drive(self) -> None:
+        try:
+            while not self._closing:
+                self._wake.clear()
+                self._ledger.wait()
+                while self._answers:
+                    self._robots_came(*self._answers.popleft())
+                while self._ended:
+                    self._came(*self._ended.popleft())
+                busy = self._start_some()
+                if busy:
+                    gevent.sleep(0)
+                    continue
+                self._look_whether_over()
+                wait = self._frontier.next_time() - clock()
+                self._wake.wait(None if wait == math.inf else max(wait, 0.0))
+        except gevent.GreenletExit:
+            raise
+        except BaseException as error:
+            self.fault = error
+            self.news.set()
+
+    def _look_whether_over(self) -> None:
+        idle = not (self.out or self._ended or self._answers or self._asking)
+        self.over = idle and (self._frontier.empty or bool(self.reached))
+        if self.over:
+            self._store.flush()
+            self.news.set()
+
+    # -- what goes out ----------------------------------------------------------------------
+
+    def _start_some(self) -> bool:
+        """Start what may start; return whether there is more to look at, at once."""
+        frontier, settings, store = self._frontier, self._settings, self._store
+        for _ in range(_AT_ONCE):
+            if self.out >= settings.size or self._bound_reached():
+                return False
+            now = clock()
+            found = frontier.next(now)
+            if found is None:
+                return False
+            line, page = found
+            if self._blocked(line):
+                continue
+            if self._robots is not None and page.kind == PAGE:
+                rules = self._rules_of(line, page.url, now)
+                if rules is None:
+                    continue
+                if rules.error is not None:
+                    self._unreachable(line, page, rules)
+                    continue
+                if not rules.allows(page.url):
+                    frontier.take(line, page)
+                    store.refuse(page, "robots.txt")
+                    continue
+            frontier.take(line, page)
+            frontier.started(line, now)
+            self._send(page)
+        return True
+
+    def _bound_reached(self) -> bool:
+        pages = self._settings.pages
+        totals = self._store.totals
+        if pages is not None and totals.done + totals.failed + self.out >= pages:
+            if not self.out and totals.queued:
+                self.reached["pages"] = f"{pages} pages"
+                return True
+            return bool(self.out)
+        return False
+
+    def _blocked(self, line: Line) -> bool:
+        most = self._settings.pages_per_host
+        if line.blocked is None and most is not None and line.ended + line.active >= most:
+            if line.active:
+                self._frontier.hold(line, clock() + 0.05)  # one of these may be tried again
+                return True
+            self._frontier.block(line, "pages per host")
+            return not line.again
+        return False
+
+    def _send(self, page: Page) -> None:
+        self.out += 1
+        page.attempts += 1
+        page.tries += 1
+        page.started = time.time()
+        self._store.mark(page)
+        arguments = self._arguments
+        if page.visits and (page.etag or page.modified):
+            headers = dict(arguments.get("headers") or {})
+            if page.etag:
+                headers["If-None-Match"] = page.etag
+            if page.modified:
+                headers["If-Modified-Since"] = page.modified
+            arguments = {**arguments, "headers": headers}
+        if self._recorder is not None:
+            arguments = {**arguments, "callback": partial(self._recorder.take, page)}
+        request = get(page.url, **arguments)
+        prefetch = self._recorder is None
+        self.pool.spawn(request, prefetch).rawlink(partial(self._hear, page, request))
+
+    def _hear(self, page: Page, request: Request, handle: Any) -> None:
+        """Take an entry from the pool. Runs in the hub."""
+        self._ended.append((page, request, handle.value))
+        self._wake.set()
+
+    # -- what comes back --------------------------------------------------------------------
+
+    def _came(self, page: Page, request: Request, entry: Any) -> None:
+        """See what has become of a page."""
+        if self._closing:
+            return
+        response = entry if isinstance(entry, Response) else request.response
+        if response is None:
+            response = failed_response(request, RequestException(f"no answer: {entry!r}"))
+        line = self._frontier.line(page.host)
+        self._frontier.ended(line)
+        again = self._judge(line, page, response)
+        if again is not None:
+            self.out -= 1
+            self._frontier.later(page, clock() + again)
+        elif page.kind != PAGE:
+            self._spawn(self._sitemap, page, response)
+        elif response.status_code in _REDIRECTS and response.headers.get("location"):
+            self._redirected(page, response)
+        else:
+            self.ready.append((page, response))
+            self.news.set()
+
+    def _judge(self, line: Line, page: Page, response: Response) -> float | None:
+        """Learn from an answer how its host is; return the seconds to the next attempt, or None."""
+        settings = self._settings
+        error, status = response.error, response.status_code
+        if error is not None or status in _SLOW_DOWN or (status or 0) >= 500:
+            if settings.auto_delay:
+                line.gap = min(max(2 * line.gap, 1.0), _LONGEST_GAP)
+            if status is None and isinstance(error, (ConnectionError, Timeout)):
+                line.failures += 1
+                most = settings.host_failures
+                if most is not None and line.failures >= most and line.blocked is None:
+                    self._frontier.block(line, "unreachable host")
+        else:
+            line.failures = 0
+            took = response.elapsed.total_seconds()
+            before = line.latency
+            line.latency = took if before is None else (before + took) / 2
+            if settings.auto_delay:
+                line.gap = max(line.latency, line.crawl_delay)
+            line.most = settings.per_host
+        left = settings.retries - page.tries + 1
+        policy = BackOff(left, page.tries - 1)
+        wall = time.time()
+        found = policy.after("GET", page.url, None if error else response, error, wall)
+        if status in _SLOW_DOWN:
+            asked = retry_after(response.headers.get("retry-after"), wall)
+            wait = asked if asked is not None else (found[0] if found else 1.0)
+            if wait > _LONGEST_HOLD:
+                found = None
+                wait = _LONGEST_HOLD
+            self._frontier.hold(line, clock() + wait)
+        return None if found is None or line.blocked is not None else found[0]
+
+    def _redirected(self, page: Page, response: Response) -> None:
+        """Queue what a page redirects to, as a page of its own; the page itself has ended."""
+        admission = self._admission
+        location = response.headers.get("location") or ""
+        target = admission.joiner.join(Base(page.url), location)
+        if target is None:
+            self._fail(page, response, CrawlRedirectError(
+                f"{page.url} redirects to {location[:200]!r}, which is no page that can be asked"
+                " for",
+            ))  # fmt: skip
+            return
+        if page.redirects >= MOST_REDIRECTS:
+            self._fail(page, response, TooManyRedirects(
+                f"{page.url} is the end of {MOST_REDIRECTS} redirects, and redirects to {target}:"
+                " one of them leads back, or they lead on without end",
+            ))  # fmt: skip
+            return
+        turn = Turn(page)
+        end = self.end_of(page, response)
+        end.leads_to = target
+        if page.seed:
+            admission.scope.begin_at(target)
+        known: Any = None
+        if not admission.admit(
+            turn, target, PAGE, page.priority, page.depth, bool(page.seed), page.redirects + 1,
+            page.context, page.id, not page.seed,
+        ) and not turn.bounds:  # fmt: skip
+            known = self._store.find(target)
+        if known is not None and self._leads_back(known[0], page.id):
+            turn.again.append(
+                (target, PAGE, page.priority, page.depth, page.context, page.redirects + 1)
+            )
+        self._ledger.commit(turn, end)
+        line = self._frontier.line(page.host)
+        line.ended += 1
+        self.out -= 1
+        self.news.set()
+
+    def _leads_back(self, first: int, page: int) -> bool:
+        """Tell whether one page redirects, in some steps, to another one."""
+        current: int | None = first
+        for _ in range(MOST_REDIRECTS + 1):
+            if current == page:
+                return True
+            if current is None:
+                return False
+            current = self._store.leads_to(current)
+        return True
+
+    def _fail(self, page: Page, response: Response, error: RequestException) -> None:
+        """Hand a page over as failed, though it was answered."""
+        error.response = response
+        failed = failed_response(response.request, error)
+        failed.url = page.url
+        self.ready.append((page, failed))
+        self.news.set()
+
+    def end_of(self, page: Page, response: Response) -> End:
+        """Return how a page has ended, as its answer says."""
+        status, error = response.status_code, response.error
+        end = End(page, DONE if error is None and status is not None and status < 400 else FAILED)
+        end.status = status
+        if error is not None:
+            end.error = f"{type(error).__name__}: {error}"[:1000]
+            answer = getattr(error, "response", None)
+            if answer is not None and end.status is None:
+                end.status = answer.status_code
+            return end
+        headers = response.headers
+        end.etag = headers.get("ETag") or (page.etag if status == 304 else None)
+        end.modified = headers.get("Last-Modified") or (page.modified if status == 304 else None)
+        end.type = headers.get("Content-Type")
+        end.size = len(response.content or b"")
+        return end
+
+    # -- robots.txt -------------------------------------------------------------------------
+
+    def _rules_of(self, line: Line, url: str, now: float) -> Rules | None:
+        """Return what an origin says; None where it has to be asked, and the line waits."""
+        robots = self._robots
+        assert robots is not None
+        origin = origin_of(url)
+        rules = robots.of(origin, time.time())
+        if rules is not None and (rules.error is None or rules.retry_at == math.inf):
+            if line.crawl_delay == 0.0 and rules.error is None:
+                self._heed(line, rules)
+            return rules
+        self._frontier.wait(line)
+        waiting = self._asking.get(origin)
+        if waiting is not None:
+            waiting.append(line)
+        else:
+            self._asking[origin] = [line]
+            self._frontier.started(line, now)
+            self.out += 1
+            self._spawn(self._ask_robots, origin, line)
+        return None
+
+    def _heed(self, line: Line, rules: Rules) -> None:
+        """Keep to a Crawl-delay, up to a bound."""
+        line.crawl_delay = min(rules.delay, self._settings.max_crawl_delay)
+        line.gap = max(line.gap, line.crawl_delay, self._settings.delay)
+        line.next_start = max(line.next_start, clock() + line.gap if line.crawl_delay else 0.0)
+
+    def _ask_robots(self, origin: str, line: Line) -> None:
+        """Fetch a robots.txt, as often as it takes. Runs in a greenlet of its own."""
+        robots = self._robots
+        assert robots is not None
+        arguments = {**self._arguments, "allow_redirects": True}
+        config = {**arguments.get("config", {}), "max_redirects": _ROBOTS_REDIRECTS}
+        config["max_content_size"] = None
+        arguments["config"] = config
+        while True:
+            tries = robots.tries(origin) + 1
+            request = get(f"{origin}/robots.txt", **arguments)
+            response: Response = self.pool.spawn(request, False).get()
+            status, error = response.status_code, response.error
+            text: bytes | None = None
+            wall = time.time()
+            if error is None and status is not None and status < 300:
+                try:
+                    text = _first_bytes(response, LARGEST)
+                except RequestException as broken:
+                    error = broken
+            response.close()
+            rules: Rules
+            if isinstance(error, TooManyRedirects):
+                rules = robots.answered(origin, 310, None, wall)
+            elif error is None and status is not None and status < 500 and status != 429:
+                rules = robots.answered(origin, status, text, wall)
+            else:
+                wait = 0.5 * 2**tries
+                if status is not None:
+                    asked = retry_after(response.headers.get("retry-after"), wall)
+                    wait = wait if asked is None else asked
+                told = f"status {status}" if error is None else f"{type(error).__name__}: {error}"
+                last = tries > self._settings.retries or wait > _LONGEST_HOLD
+                rules = robots.failed(origin, status, told, wall, None if last else clock() + wait)
+                if rules.error is not None and not last:
+                    gevent.sleep(wait)
+                    continue
+            self._answers.append((origin, line, rules))
+            self._wake.set()
+            return
+
+    def _robots_came(self, origin: str, line: Line, rules: Rules) -> None:
+        self.out -= 1
+        self._frontier.ended(line)
+        if rules.error is None:
+            self._heed(line, rules)
+        for waiting in self._asking.pop(origin, ()):
+            self._frontier.go_on(waiting)
+
+    def _unreachable(self, line: Line, page: Page, rules: Rules) -> None:
+        """Hand a page over as failed, as nothing may be asked for before its robots.txt is read."""
+        self._frontier.take(line, page)
+        self.out += 1
+        page.started = time.time()
+        self._store.mark(page)
+        error = RobotsUnreachable.saying(
+            f"{page.url} was not asked for, as the robots.txt of its host could not be had"
+            f" ({rules.error}): again(state='failed') queues it once more"
+        )
+        self.ready.append((page, failed_response(get(page.url), error)))
+        self.news.set()
+
+    # -- others -----------------------------------------------------------------------------
+
+    def _spawn(self, function: Any, *arguments: Any) -> None:
+        """Run something in a greenlet of its own; what it raises, the loop raises."""
+        greenlet = gevent.Greenlet(self._guarded, function, *arguments)
+        self._others.add(greenlet)
+        greenlet.rawlink(self._others.discard)
+        greenlet.start()
+
+    def _guarded(self, function: Any, *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except gevent.GreenletExit:
+            raise
+        except BaseException as error:
+            if not self._closing:
+                self.fault = error
+                self.news.set()
+
+    def _sitemap(self, page: Page, response: Response) -> None:
+        raise NotImplementedError
+
+
+def _first_bytes(response: Response, most: int) -> bytes:
+    """Read the beginning of a body."""
+    pieces = []
+    size = 0
+    for piece in response.iter_content(65536):
+        pieces.append(piece)
+        size += len(piece)
+        if size >= most:
+            break
+    return b"".join(pieces)[:most]

@@ -1,0 +1,622 @@
+"""The store: one SQLite file that holds all a crawl knows, whatever happens to the process.
+
+What counts is written in one transaction for each turn of the loop (`Store.commit`); what is only
+useful (which pages are in flight, robots files) waits for the next one. Writing goes to SQLite's
+write-ahead log, which takes some tens of microseconds; what may take longer, moving the log into the
+file and having the disk keep it, is done by `keeping.Keeper` in another thread.
+
+Another process may read the file meanwhile. A second crawl may not: `locking` sees to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from .canonical import fingerprint, host_of
+from .errors import NotAStore, StoreError, StoreTooNew
+from .locking import Lock
+from .schema import (
+    APPLICATION_ID, COLUMNS, DONE, FAILED, IN_FLIGHT, PAGE, QUEUED, REFUSED, SCHEMA, VERSION, Page,
+)  # fmt: skip
+from .turns import End, Turn
+
+__all__ = ["Store"]
+
+_MAGIC: Final = b"SQLite format 3\0"
+#: URLs that are remembered as known, so that a link that every page has is not looked up each time.
+_RECENT: Final = 20_000
+#: Bits of the filter that tells most unknown URLs from known ones without looking them up.
+_FILTER_BITS: Final = 1 << 27
+#: A store with more URLs does without: reading all of their keys takes too long.
+_MOST_FILTERED: Final = 2_000_000
+#: Names of hosts that are remembered with their numbers.
+_MOST_HOSTS: Final = 50_000
+
+_INSERT: Final = (
+    "INSERT INTO page (fingerprint, url, kind, host, priority, depth, seed, redirects, context,"
+    " found_on, added) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+)
+_END: Final = (
+    "UPDATE page SET state=?, attempts=?, visits=?, started=?, ended=?, status=?, error=?,"
+    " leads_to=?, type=?, size=?, etag=?, modified=?, archived=? WHERE id=?"
+)
+_QUEUE_AGAIN: Final = (
+    "UPDATE page SET state=0, priority=?, depth=?, context=?, redirects=? WHERE id=?"
+)
+_QUEUE: Final = (
+    f"SELECT {COLUMNS} FROM page WHERE host=? AND state=0 ORDER BY priority DESC, id LIMIT ?"
+)
+
+
+class Totals:
+    """How many URLs are in which state, items, and bytes. As in the table of that name."""
+
+    __slots__ = ("archive_length", "bytes", "done", "failed", "items", "queued", "refused")
+
+    def __init__(self, values: Sequence[int]) -> None:
+        (
+            self.queued, self.done, self.failed, self.refused, self.items, self.bytes,
+            self.archive_length,
+        ) = values  # fmt: skip
+
+    def values(self) -> tuple[int, ...]:
+        """Return them in the table's order."""
+        return (
+            self.queued, self.done, self.failed, self.refused, self.items, self.bytes,
+            self.archive_length,
+        )  # fmt: skip
+
+
+class Store:
+    """An open store.
+
+    Args:
+        path: the file; None keeps all in memory.
+
+    Attributes:
+        path: the file, or None.
+        totals: what is in it; what waits to be written is counted already.
+        changes: counts what was committed, so that others see whether there is something new.
+
+    Raises:
+        NotAStore, StoreTooNew, StoreInUse, StoreError: it cannot be opened; it was not changed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self.path = None if path is None else Path(os.path.abspath(os.fspath(path)))
+        self.changes = 0
+        self._lock: Lock | None = None
+        self._marks: dict[int, tuple[int, float]] = {}
+        self._refusals: list[tuple[Any, ...]] = []
+        self._robots: list[tuple[Any, ...]] = []
+        self._recent: set[str] = set()
+        self._hosts: dict[str, int] = {}
+        self._filter: bytearray | None = None
+        if self.path is None:
+            self._db = _connect(":memory:")
+            self._db.executescript(SCHEMA)
+        else:
+            self._lock = Lock(self.path)
+            try:
+                self._db = _opened(self.path)
+            except BaseException:
+                self._lock.release()
+                raise
+        try:
+            self._begin()
+        except sqlite3.Error as error:
+            self.close()
+            raise self._failed("read", error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        db = self._db
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA wal_autocheckpoint=0")  # `Keeper` does it, in another thread
+        db.execute("PRAGMA cache_size=-32768")
+        db.execute("PRAGMA temp_store=MEMORY")
+        # What was in flight when the last process ended is to be asked for again.
+        db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
+        self.totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
+        if self.known <= _MOST_FILTERED:
+            self._filter = bytearray(_FILTER_BITS >> 3)
+            for (key,) in db.execute("SELECT fingerprint FROM page"):
+                self._remember(key)
+
+    @property
+    def known(self) -> int:
+        """How many URLs are in it."""
+        t = self.totals
+        return t.queued + t.done + t.failed + t.refused
+
+    # -- what is known ----------------------------------------------------------------------
+
+    def _remember(self, key: int) -> None:
+        if self._filter is not None:
+            self._filter[key >> 3 & 0xFFFFFF] |= 1 << (key & 7)
+
+    def key_if_new(self, url: str, kind: int = PAGE) -> int | None:
+        """Return the fingerprint of a URL that is not in the store; None where it is."""
+        if url in self._recent and kind == PAGE:
+            return None
+        key = fingerprint(url, kind)
+        known = self._filter
+        if known is not None and not known[key >> 3 & 0xFFFFFF] & 1 << (key & 7):
+            return key
+        for found, its in self._db.execute("SELECT url, kind FROM page WHERE fingerprint=?", (key,)):
+            if found == url and its == kind:
+                if kind == PAGE:
+                    self._know(url)
+                return None
+        return key
+
+    def _know(self, url: str) -> None:
+        if len(self._recent) >= _RECENT:
+            self._recent.clear()
+        self._recent.add(url)
+
+    def knows(self, url: str) -> bool:
+        """Tell, at once, of a URL that was seen lately; False does not mean that it is new."""
+        return url in self._recent
+
+    def find(self, url: str, kind: int = PAGE) -> tuple[int, int, int | None] | None:
+        """Return the id, state and redirection's end of a URL; None where it is not known."""
+        for id, state, leads_to, found, its in self._db.execute(
+            "SELECT id, state, leads_to, url, kind FROM page WHERE fingerprint=?",
+            (fingerprint(url, kind),),
+        ):
+            if found == url and its == kind:
+                return id, state, leads_to
+        return None
+
+    def leads_to(self, id: int) -> int | None:
+        """Return the id of the page that one redirects to."""
+        row = self._db.execute("SELECT leads_to FROM page WHERE id=?", (id,)).fetchone()
+        return None if row is None else row[0]
+
+    def url_of(self, id: int | None) -> str | None:
+        """Return a page's URL."""
+        row = self._db.execute("SELECT url FROM page WHERE id=?", (id,)).fetchone()
+        return None if row is None else row[0]
+
+    def host_id(self, name: str) -> int:
+        """Return the number of a host; a new one gets one with the next transaction."""
+        found = self._hosts.get(name)
+        if found is None:
+            row = self._db.execute("SELECT id FROM host WHERE name=?", (name,)).fetchone()
+            if row is None:
+                found = self._db.execute("INSERT INTO host (name) VALUES (?)", (name,)).lastrowid
+                assert found is not None
+            else:
+                found = row[0]
+            if len(self._hosts) >= _MOST_HOSTS:
+                self._hosts.clear()
+            self._hosts[name] = found
+        return found
+
+    def host(self, id: int) -> tuple[str, int]:
+        """Return a host's name, and how many of its pages have ended."""
+        found: tuple[str, int] = self._db.execute(
+            "SELECT name, ended FROM host WHERE id=?", (id,)
+        ).fetchone()
+        return found
+
+    def seeds(self) -> Iterator[str]:
+        """Yield the URLs that a crawl began with."""
+        for (url,) in self._db.execute("SELECT url FROM page WHERE seed=1"):
+            yield url
+
+    # -- the queue --------------------------------------------------------------------------
+
+    def queued(self, host: int, most: int) -> list[Page]:
+        """Return the next pages of a host that are to be asked for."""
+        if self._marks or self._refusals:
+            self.flush()  # else these would be among them
+        return [Page(*row) for row in self._db.execute(_QUEUE, (host, most))]
+
+    def next_host(self, after: int) -> int | None:
+        """Return the next host, by number, that has queued pages."""
+        row = self._db.execute(
+            "SELECT host FROM page WHERE state=0 AND host>? ORDER BY host LIMIT 1", (after,)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def hosts_ahead(self, most: int) -> list[int]:
+        """Return the hosts of the pages with the highest priorities."""
+        return [
+            row[0]
+            for row in self._db.execute(
+                "SELECT DISTINCT host FROM (SELECT host FROM page WHERE state=0 AND priority>0"
+                " ORDER BY priority DESC, id LIMIT ?)",
+                (most,),
+            )
+        ]
+
+    def mark(self, page: Page) -> None:
+        """Write down, with the next transaction, that a page is in flight."""
+        self._marks[page.id] = (page.attempts, page.started)
+
+    def refuse(self, page: Page, reason: str) -> None:
+        """Write down, with the next transaction, that a page may not be asked for."""
+        self._marks.pop(page.id, None)
+        self._refusals.append((reason, time.time(), page.id))
+        self.totals.queued -= 1
+        self.totals.refused += 1
+
+    def put_robots(
+        self, origin: str, status: int | None, error: str | None, text: bytes | None
+    ) -> None:
+        """Keep a robots file with the next transaction."""
+        self._robots.append((origin, time.time(), status, error, text))
+
+    def robots(self, origin: str) -> tuple[float, int | None, str | None, bytes | None] | None:
+        """Return a robots file that was kept: when it was fetched, status, error, text."""
+        for row in reversed(self._robots):
+            if row[0] == origin:
+                return row[1:]  # type: ignore[return-value]
+        found: Any = self._db.execute(
+            "SELECT fetched, status, error, text FROM robots WHERE origin=?", (origin,)
+        ).fetchone()
+        return found  # type: ignore[no-any-return]
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits for the next transaction."""
+        return bool(self._marks or self._refusals or self._robots)
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self.pending:
+            self.commit(None, None)
+
+    def commit(self, turn: Turn | None, end: End | None) -> None:
+        """Write all that a turn has brought, in one transaction, and what waits.
+
+        Args:
+            turn: what was added and kept; its pages are given their numbers' order.
+            end: how its page has ended; None where there is none.
+
+        Raises:
+            StoreError: it cannot be written; nothing of it was.
+        """
+        db = self._db
+        before = self.totals.values()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            if end is not None:
+                self._marks.pop(end.page.id, None)
+            self._write_pending()
+            if turn is not None:
+                self._write_turn(turn, end)
+            if end is not None:
+                self._write_end(end)
+            db.execute(
+                "UPDATE totals SET queued=?, done=?, failed=?, refused=?, items=?, bytes=?,"
+                " archive_length=?",
+                self.totals.values(),
+            )
+            db.execute("COMMIT")
+        except BaseException as error:
+            self.totals = Totals(before)
+            self._hosts.clear()  # those that were new are not there
+            with contextlib.suppress(sqlite3.Error):
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise self._failed("written", error) from error
+            raise
+        self._marks.clear()
+        self._refusals.clear()
+        self._robots.clear()
+        self.changes += 1
+        if turn is not None:
+            for url, kind in turn.adds:
+                if kind == PAGE:
+                    self._know(url)
+
+    def _write_pending(self) -> None:
+        db = self._db
+        if self._marks:
+            db.executemany(
+                f"UPDATE page SET state={IN_FLIGHT}, attempts=?, started=? WHERE id=?",
+                [(*mark, id) for id, mark in self._marks.items()],
+            )
+        if self._refusals:
+            db.executemany(
+                f"UPDATE page SET state={REFUSED}, error=?, ended=? WHERE id=?", self._refusals
+            )
+        if self._robots:
+            db.executemany("INSERT OR REPLACE INTO robots VALUES (?,?,?,?,?)", self._robots)
+
+    def _write_turn(self, turn: Turn, end: End | None) -> None:
+        db = self._db
+        totals = self.totals
+        if turn.adds:
+            rows = []
+            for (url, kind), added in turn.adds.items():
+                host = self.host_id(host_of(url))
+                turn.hosts[host] = max(added[1], turn.hosts.get(host, added[1]))
+                rows.append((added[0], url, kind, host, *added[1:]))
+                self._remember(added[0])
+            db.executemany(_INSERT, rows)
+            totals.queued += len(rows)
+        for url, kind, *rest in turn.again:
+            self._queue_again(turn, url, kind, tuple(rest), end)
+        if turn.items:
+            page, visit = (None, 0) if end is None else (end.page.id, end.page.visits + 1)
+            now = time.time()
+            db.executemany(
+                "INSERT INTO item (page, visit, kept, item) VALUES (?,?,?,?)",
+                [(page, visit, now, item) for item in turn.items],
+            )
+            totals.items += len(turn.items)
+        if turn.bounds:
+            db.executemany(
+                "INSERT INTO bounds VALUES (?,?,?) ON CONFLICT (name) DO UPDATE SET"
+                " count = count + excluded.count",
+                [(name, count, url) for name, (count, url) in turn.bounds.items()],
+            )
+
+    def _queue_again(
+        self, turn: Turn, url: str, kind: int, rest: tuple[Any, ...], end: End | None
+    ) -> None:
+        found = self.find(url, kind)
+        assert found is not None
+        id, state, _ = found
+        if end is not None and end.page.id == id:
+            end.again = rest
+            turn.hosts[end.page.host] = rest[0]
+            return
+        if state in (QUEUED, IN_FLIGHT):
+            return
+        self._requeue(id, state)
+        self._db.execute(_QUEUE_AGAIN, (*rest, id))
+        turn.hosts[self.host_id(host_of(url))] = rest[0]
+
+    def _requeue(self, id: int, state: int) -> None:
+        totals = self.totals
+        if state == DONE:
+            totals.done -= 1
+        elif state == FAILED:
+            totals.failed -= 1
+        elif state == REFUSED:
+            totals.refused -= 1
+        totals.queued += 1
+        if state in (DONE, FAILED):
+            self._db.execute(
+                "UPDATE host SET ended = ended - 1 WHERE id = (SELECT host FROM page WHERE id=?)",
+                (id,),
+            )
+
+    def _write_end(self, end: End) -> None:
+        db, page, totals = self._db, end.page, self.totals
+        leads_to = None
+        if end.leads_to is not None:
+            found = self.find(end.leads_to)
+            leads_to = None if found is None else found[0]
+        db.execute(
+            _END,
+            (
+                end.state, page.attempts, page.visits + 1, page.started, time.time(), end.status,
+                end.error, leads_to, end.type, end.size, end.etag, end.modified, end.archived,
+                page.id,
+            ),
+        )  # fmt: skip
+        totals.queued -= 1
+        if end.archived is not None:
+            totals.archive_length = end.archived
+        totals.bytes += end.size or 0
+        if end.again is not None:
+            totals.queued += 1
+            db.execute(_QUEUE_AGAIN, (*end.again, page.id))
+            return
+        if end.state == DONE:
+            totals.done += 1
+        elif end.state == FAILED:
+            totals.failed += 1
+        else:
+            totals.refused += 1
+        db.execute("UPDATE host SET ended = ended + 1 WHERE id=?", (page.host,))
+
+    def again(self, state: int, older: float | None) -> int:
+        """Queue all pages of a state once more; return how many.
+
+        Args:
+            state: `DONE`, `FAILED` or `REFUSED`.
+            older: only those that have ended before this moment; None for all.
+        """
+        self.flush()
+        db = self._db
+        where = f"state={int(state)}" + ("" if older is None else f" AND ended<{float(older)!r}")
+        with self.transaction():
+            if state in (DONE, FAILED):
+                counts = db.execute(
+                    f"SELECT count(*), host FROM page WHERE {where} GROUP BY host"
+                ).fetchall()
+                db.executemany("UPDATE host SET ended = ended - ? WHERE id=?", counts)
+            count = db.execute(f"UPDATE page SET state={QUEUED} WHERE {where}").rowcount
+            name = {DONE: "done", FAILED: "failed", REFUSED: "refused"}[state]
+            db.execute(f"UPDATE totals SET queued = queued + {count}, {name} = {name} - {count}")
+        self.totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
+        self.changes += 1
+        return count
+
+    def undo_after(self, length: int) -> int:
+        """Queue those pages once more whose records an archive has lost, and undo their turns.
+
+        A power failure may take the end of an archive away that the store knows of.
+
+        Args:
+            length: bytes of the archive that are there.
+
+        Returns: how many.
+        """
+        lost = [
+            row[0] for row in self._db.execute("SELECT id FROM page WHERE archived>?", (length,))
+        ]
+        with self.transaction():
+            for id in lost:
+                row = self._db.execute("SELECT state, visits FROM page WHERE id=?", (id,)).fetchone()
+                if row[0] in (DONE, FAILED, REFUSED):
+                    self._requeue(id, row[0])
+                self.totals.items -= self._db.execute(
+                    "DELETE FROM item WHERE page=? AND visit=?", (id, row[1])
+                ).rowcount
+                self._db.execute(
+                    f"UPDATE page SET state={QUEUED}, archived=NULL, visits=visits-1 WHERE id=?",
+                    (id,),
+                )
+            self.totals.archive_length = length
+            self._db.execute(
+                "UPDATE totals SET queued=?, done=?, failed=?, refused=?, items=?, bytes=?,"
+                " archive_length=?",
+                self.totals.values(),
+            )
+        return len(lost)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Have what is written inside count together, or not at all."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            with contextlib.suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise self._failed("written", error) from error
+            raise
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def rows(self, statement: str, arguments: Iterable[Any] = ()) -> Iterator[Any]:
+        """Yield what a statement finds."""
+        try:
+            yield from self._db.execute(statement, tuple(arguments))
+        except sqlite3.Error as error:
+            raise self._failed("read", error) from error
+
+    def setting(self, name: str) -> Any:
+        """Return a setting that was kept; None where there is none."""
+        row = self._db.execute("SELECT value FROM settings WHERE name=?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def set(self, name: str, value: Any) -> None:
+        """Keep a setting."""
+        with self.transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO settings VALUES (?,?)", (name, json.dumps(value))
+            )
+
+    def release(self) -> None:
+        """Queue what is in flight, as nothing of it will be waited for."""
+        with contextlib.suppress(StoreError):
+            self.flush()
+        with contextlib.suppress(StoreError), self.transaction():
+            self._db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
+
+    def close(self) -> None:
+        """Let go of the file. What was not committed is not there."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def _failed(self, what: str, error: sqlite3.Error) -> StoreError:
+        name = self.path or "in memory"
+        text = str(error)
+        advice = "what was committed before is there: mend the cause and begin again"
+        if "full" in text:
+            advice = "make room on the disk and begin again: what was committed before is there"
+        elif "readonly" in text:
+            advice = "give it write permission, and its folder, too"
+        return StoreError(f"the store {name} cannot be {what}: {text}; {advice}")
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, cached_statements=256, timeout=5.0)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Open a store's file, or make one. Whatever is not a store is not touched."""
+    try:
+        _check(path)
+        if not path.exists() or not path.stat().st_size:
+            _make(path)
+        if not os.access(path, os.W_OK):
+            raise StoreError(
+                f"the store {path} cannot be written: it is read-only; give it write permission"
+            )
+        db = _connect(str(path))
+    except OSError as error:
+        raise StoreError(f"the store {path} cannot be opened: {error}") from error
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the store {path} cannot be made: {error}; make room on its disk, or take another"
+        ) from error
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        row = db.execute("PRAGMA user_version").fetchone()
+        assert row[0] == VERSION
+        return db
+    except sqlite3.Error as error:
+        db.close()
+        raise StoreError(f"the store {path} cannot be opened: {error}") from error
+
+
+def _check(path: Path) -> None:
+    """See that a file is a store, by its first bytes: SQLite would change what it opens.
+
+    Source: https://www.sqlite.org/fileformat2.html section 1.3
+    """
+    if path.is_dir():
+        raise NotAStore(f"{path} is a folder: expected the name of a file for the store")
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except FileNotFoundError:
+        return
+    if not head:
+        return
+    application = int.from_bytes(head[68:72], "big")
+    version = int.from_bytes(head[60:64], "big")
+    if len(head) < 100 or head[:16] != _MAGIC or application != APPLICATION_ID:
+        raise NotAStore(
+            f"{path} is no store of a crawl: it was left as it is; give the name of another file"
+        )
+    if version > VERSION:
+        raise StoreTooNew(
+            f"the store {path} has version {version}, and this reqkit knows {VERSION} at most: it"
+            " was left as it is; take a newer reqkit, or another file"
+        )
+
+
+def _make(path: Path) -> None:
+    """Make an empty store, whole or not at all."""
+    new = path.with_name(path.name + "-new")
+    new.unlink(missing_ok=True)
+    try:
+        db = _connect(str(new))
+        try:
+            db.executescript(f"BEGIN;{SCHEMA}COMMIT;")
+        finally:
+            db.close()
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+        new.with_name(new.name + "-journal").unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""What one turn of the loop brings, gathered until it takes effect all at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .schema import Page
+
+__all__ = ["End", "Turn"]
+
+
+class Turn:
+    """What the body of the loop has added and kept for one page, or a program before the loop.
+
+    Attributes:
+        page: the page; None outside of the loop.
+        adds: by URL and kind: fingerprint, priority, depth, seed, redirects, context, found_on,
+            and when.
+        again: known URLs that are to be asked for once more: URL, kind, priority, depth, context,
+            redirects.
+        items: what was kept, as JSON.
+        bounds: what was not added, by the bound's name: how often, and an example.
+        hosts: the hosts of what was queued, with their highest priority; the store fills it.
+    """
+
+    __slots__ = ("adds", "again", "bounds", "hosts", "items", "page")
+
+    def __init__(self, page: Page | None) -> None:
+        self.page = page
+        self.adds: dict[tuple[str, int], tuple[Any, ...]] = {}
+        self.again: list[tuple[str, int, Any, int, str | None, int]] = []
+        self.items: list[str] = []
+        self.bounds: dict[str, tuple[int, str]] = {}
+        self.hosts: dict[int, Any] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.adds or self.again or self.items or self.bounds)
+
+    def bound(self, name: str, url: str) -> None:
+        """Count a URL that a bound has kept out."""
+        known = self.bounds.get(name)
+        self.bounds[name] = (1, url[:500]) if known is None else (known[0] + 1, known[1])
+
+
+class End:
+    """How a page has ended.
+
+    Attributes:
+        page: the page.
+        state: `schema.DONE` or `schema.FAILED`.
+        status, error, type, size, etag, modified: as in the store.
+        leads_to: the URL that it redirects to.
+        archived: where its record ends in the archive.
+        again: priority, depth, context and redirects, where its own turn asked for it once more.
+    """
+
+    __slots__ = (
+        "again", "archived", "error", "etag", "leads_to", "modified", "page", "size", "state",
+        "status", "type",
+    )  # fmt: skip
+
+    def __init__(self, page: Page, state: int) -> None:
+        self.page = page
+        self.state = state
+        self.status: int | None = None
+        self.error: str | None = None
+        self.leads_to: str | None = None
+        self.type: str | None = None
+        self.size: int | None = None
+        self.etag: str | None = None
+        self.modified: str | None = None
+        self.archived: int | None = None
+        self.again: tuple[Any, int, str | None, int] | None = None
