@@ -15,6 +15,15 @@ from reqkit import Request, Response, Session, Timeouts, exceptions, session
 
 from .api import delete, get, head, options, patch, post, put, request, send
 from .batches import imap, imap_enumerated, imap_unordered, map
+from .crawl import (
+    Crawl,
+    CrawlStats,
+    NotAStore,
+    RobotsUnreachable,
+    StoreError,
+    StoreInUse,
+    StoreTooNew,
+)  # fmt: skip
 from .network.dns import Resolver, set_resolver
 from .pool.pool import Pool
 from .stats import Stats, summarise
@@ -23,7 +32,8 @@ from .stats import Stats, summarise
 AsyncRequest = Request
 
 __all__ = [
-    "AsyncRequest", "Pool", "Request", "Resolver", "Response", "Session", "Stats", "Timeouts",
+    "AsyncRequest", "Crawl", "CrawlStats", "NotAStore", "Pool", "Request", "Resolver", "Response",
+    "RobotsUnreachable", "Session", "Stats", "StoreError", "StoreInUse", "StoreTooNew", "Timeouts",
     "delete", "exceptions", "get", "head", "imap", "imap_enumerated", "imap_unordered", "map",
     "options", "patch", "post", "put", "request", "send", "session", "set_resolver", "summarise",
 ]  # fmt: skip

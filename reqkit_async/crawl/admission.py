@@ -52,7 +52,13 @@ class Admission:
         Args:
             turn: what it is added to.
             url: the URL.
-            kind, priority, depth, seed, redirects, context, found_on: as in the store.
+            kind: as in the store, and so are the following.
+            priority: see there.
+            depth: see there.
+            seed: see there.
+            redirects: see there.
+            context: see there.
+            found_on: see there.
             scoped: whether it has to be in the scope.
 
         Returns: whether it was added.

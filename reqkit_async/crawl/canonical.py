@@ -1,8 +1,8 @@
 """URLs as a crawl knows them: one form for each page, links joined, and bounds on both. Pure.
 
-The canonical form is what `reqkit.urls.prepare_url` makes of a URL, without a fragment and without
-the scheme's own port. Nearly all links are in it already, but for being relative; these take the
-short ways below, and only the others the long one.
+The canonical form is what `reqkit.message.urls.prepare_url` makes of a URL, without a fragment and
+without the scheme's own port. Nearly all links are in it already, but for being relative; these
+take the short ways below, and only the others the long one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from hashlib import blake2b
 from typing import Final
 
 from reqkit.exceptions import InvalidURL
-from reqkit.urls import prepare_url, without_password
+from reqkit.message.urls import prepare_url, without_password
 
 __all__ = ["Base", "Joiner", "canonical", "fingerprint", "host_of", "origin_of", "trap_in"]
 
-# As `reqkit.urls.targets` has them: what a path or a query may have, and escapes in normal form.
+# What a path or a query may have, and escapes in normal form: as in `reqkit.message.urls.targets`.
 _PLAIN: Final = r"[!$&-;=?-Z_a-z~]"
 _ESCAPE: Final = r"%(?:[0189A-F][0-9A-F]|2[0-9A-CF]|3[A-F]|[46]0|5[B-E]|7[BCDF])"
 _normal = re.compile(
@@ -46,7 +46,7 @@ def canonical(url: str) -> str:
 
     Raises:
         InvalidURL: it cannot be sent to; it is not http(s); or it has a user or a password.
-        MissingSchema, URLRequired: see `reqkit.urls.prepare_url`.
+        MissingSchema, URLRequired: see `reqkit.message.urls.prepare_url`.
     """
     if _normal(url) is not None and "/." not in url and url[-1] != "?" and ".." not in url:
         return url
@@ -123,9 +123,7 @@ class Base:
         self.path = url.partition("#")[0].partition("?")[0]
         slash = self.path.find("/", 8)
         self.origin = self.path if slash < 0 else self.path[:slash]
-        self.directory = (
-            self.path + "/" if slash < 0 else self.path[: self.path.rindex("/") + 1]
-        )
+        self.directory = self.path + "/" if slash < 0 else self.path[: self.path.rindex("/") + 1]
 
 
 class Joiner:

@@ -14,11 +14,12 @@ from reqkit import Response, Session
 from reqkit.timeouts import clock
 
 from .admission import Admission
+from .archive import Archive, Recorder
 from .canonical import Joiner
 from .driver import Driver
 from .errors import StoreError
 from .frontier import Frontier
-from .leaving import left_in_peace
+from .leaving import left_in_peace, position
 from .ledger import Ledger
 from .links import Document
 from .robots import Robots, product_token
@@ -105,6 +106,7 @@ class Crawl:
         retries: int = 2,
         host_failures: int | None = 25,
         revisit: float | None = None,
+        archive: str | os.PathLike[str] | None = None,
         session: Session | None = None,
         page_timeout: Any = 60.0,
         timeout: float | None = None,
@@ -134,17 +136,28 @@ class Crawl:
         for url in self._store.seeds():
             scope.begin_at(url)
         self._frontier = Frontier(self._store, 1 if settings.auto_delay else settings.per_host)
-        self._ledger = Ledger(self._store, self._frontier, None)
+        try:
+            kept = None if archive is None else Archive(archive, self._store)
+        except BaseException:
+            self._store.close()
+            raise
+        recorder = None if kept is None else Recorder(kept.compressed, settings.max_content_size)
+        self._ledger = Ledger(self._store, self._frontier, kept)
         self._driver = Driver(
             settings, self._session, self._store, self._frontier, self._ledger, self._admission,
-            Robots(self._agent, self._store), None,
+            Robots(self._agent, self._store), recorder,
         )  # fmt: skip
         self._outside = Turn(None)
         self._outside_since = 0.0
         self._turn: Turn | None = None
         self._answer: Response | None = None
         self._document: Document | None = None
-        self._loop: Any = None
+        #: Whether the turn's body has ended, and its effect is still to be written.
+        self._turn_over = False
+        #: Whether the turn's loop is gone, and the turn is not: the next call ends it.
+        self._left_open = False
+        #: How many loops were begun; the last one counts.
+        self._loops = 0
         self.stats = CrawlStats(self._store, self._frontier, self._driver)
         self._ledger.start()
 
@@ -223,7 +236,9 @@ class Crawl:
         Args:
             response: the page.
             css: selects the elements whose ``href`` or ``src`` counts.
-            depth, priority, context: as for `add`.
+            depth: as for `add`.
+            priority: as for `add`.
+            context: as for `add`.
             nofollow: leave out what is marked so; see `links`.
 
         Returns: how many of them were new.
@@ -247,9 +262,7 @@ class Crawl:
         count = 0
         for url in self._document_of(response).links(self._admission.joiner, css, nofollow):
             if not knows(url):
-                count += admit(
-                    turn, url, PAGE, priority, depth, False, 0, told, found_on, True
-                )
+                count += admit(turn, url, PAGE, priority, depth, False, 0, told, found_on, True)
         return count
 
     def links(self, response: Any, css: str = "a[href]", *, nofollow: bool = True) -> list[str]:
@@ -315,8 +328,7 @@ class Crawl:
     def _gathering(self) -> Turn:
         """Return what gathers that which comes from outside of the loop."""
         self._check()
-        if self._loop is not None:
-            self._loop.settle(None)
+        self._settle(None)
         turn = self._outside
         now = clock()
         if not turn:
@@ -327,6 +339,8 @@ class Crawl:
         return turn
 
     def _write_outside(self) -> None:
+        if self._left_open:
+            self._settle(None)
         turn = self._outside
         if turn:
             self._ledger.commit(turn, None)
@@ -346,14 +360,13 @@ class Crawl:
     def __iter__(self) -> Iterator[Response]:
         """Hand over pages as they end, failures too, until nothing is left."""
         self._check()
-        if self._loop is not None:
-            self._loop.settle(None)
+        self._settle(None)
         self._write_outside()
         if self._settings.revisit is not None:
             self._store.again(DONE, time.time() - self._settings.revisit)
             self._frontier.reopen()
-        self._loop = loop = _Loop(self)
-        return loop
+        self._loops += 1
+        return _Loop(self, self._loops)
 
     def _open_turn(self, page: Page, response: Response) -> None:
         self._turn = Turn(page)
@@ -364,6 +377,18 @@ class Crawl:
             None if page.context is None else json.loads(page.context)
         )
 
+    def _settle(self, exception: Any) -> None:
+        """End a turn that is open still, as the loop was left.
+
+        Args:
+            exception: what the loop was left by, if that is known.
+        """
+        if self._turn is not None:
+            if exception is None or self._turn_over:
+                self._end_turn()
+            else:
+                self._undo_turn()
+
     def _end_turn(self) -> None:
         """Have the turn take effect."""
         turn, response = self._turn, self._answer
@@ -371,6 +396,7 @@ class Crawl:
         assert turn.page is not None
         assert response is not None
         page = turn.page
+        self._turn_over = True
         self._ledger.commit(turn, self._driver.end_of(page, response))
         self._frontier.line(page.host).ended += 1
         self._drop_turn()
@@ -385,6 +411,7 @@ class Crawl:
 
     def _drop_turn(self) -> None:
         self._turn = self._answer = self._document = None
+        self._turn_over = self._left_open = False
         self._driver.out -= 1
         self._driver.wake()
 
@@ -453,9 +480,14 @@ class Crawl:
         return self
 
     def __exit__(self, kind: Any, *exception: object) -> None:
-        if self._loop is not None and not self._closed:
-            self._loop.settle(kind)
-        self.close()
+        try:
+            if not self._closed:
+                self._settle(kind)
+            self.close()
+        except StoreError:
+            self.close()
+            if kind is None:
+                raise  # else the first error says it
 
     def __repr__(self) -> str:
         totals = self._store.totals
@@ -468,12 +500,12 @@ class Crawl:
 class _Loop(Iterator[Response]):
     """One loop over a crawl."""
 
-    def __init__(self, crawl: Crawl) -> None:
+    def __init__(self, crawl: Crawl, number: int) -> None:
         self._crawl = crawl
+        self._number = number
         self._ends: float | None = None
-        #: Whether the body of a turn has ended, and its effect is still to be written.
-        self._ended = False
         self._over = False
+        self._at: Any = None
 
     def __iter__(self) -> _Loop:
         return self
@@ -481,13 +513,11 @@ class _Loop(Iterator[Response]):
     def __next__(self) -> Response:
         crawl = self._crawl
         driver = crawl._driver
-        if self._over or crawl._loop is not self:
+        if self._over or crawl._loops != self._number:
             raise StopIteration
         crawl._check()
         if crawl._turn is not None:
-            self._ended = True
             crawl._end_turn()
-            self._ended = False
         timeout = crawl._settings.timeout
         if self._ends is None:
             self._ends = math.inf if timeout is None else clock() + timeout
@@ -502,6 +532,7 @@ class _Loop(Iterator[Response]):
                 break
             if driver.ready:
                 page, response = driver.ready.popleft()
+                self._at = position()
                 crawl._open_turn(page, response)
                 return response
             if driver.over:
@@ -512,34 +543,26 @@ class _Loop(Iterator[Response]):
         crawl._store.flush()
         raise StopIteration
 
-    def settle(self, exception: Any) -> None:
-        """End a turn that is open still, as the loop was left.
-
-        Args:
-            exception: what the loop was left by, if that is known.
-        """
-        crawl = self._crawl
-        if crawl._loop is not self:
-            return
-        if crawl._turn is not None:
-            if exception is None or self._ended:
-                crawl._end_turn()
-            else:
-                crawl._undo_turn()
-
     def close(self) -> None:
         """End the loop, as ``break`` does."""
-        self.settle(None)
-        self._over = True
+        if self._crawl._loops == self._number and not self._over:
+            self._over = True
+            self._crawl._settle(None)
 
     def __del__(self) -> None:
         crawl = self._crawl
-        if crawl._turn is None or crawl._loop is not self or crawl._closed or self._ended:
-            return
-        if left_in_peace():
-            crawl._end_turn()
-        else:
-            crawl._undo_turn()
+        if crawl._turn is not None and crawl._loops == self._number and not crawl._closed:
+            if crawl._turn_over:
+                crawl._left_open = True  # it could not be written: the next call tries again
+            elif left_in_peace():
+                try:
+                    crawl._settle(None)
+                except StoreError:
+                    crawl._left_open = True
+            elif position() == self._at:
+                crawl._left_open = True  # as by ``next(iter(crawl))``: its body is yet to come
+            else:
+                crawl._undo_turn()
 
 
 def _state(name: str) -> int:

@@ -18,13 +18,13 @@ from gevent.event import Event
 
 from reqkit import Request, Response, Session
 from reqkit.exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
-from reqkit.outcome import failed_response
+from reqkit.sessions.arguments import request_of
+from reqkit.sessions.result import failed_response
 from reqkit.timeouts import clock
 
-from ..api import get
-from ..dispatch import Pool
-from ..limits import retry_after
-from ..retries import BackOff
+from ..pool.limits import retry_after
+from ..pool.pool import Pool
+from ..pool.retries import BackOff
 from .admission import Admission
 from .canonical import Base, origin_of
 from .errors import CrawlRedirectError, RobotsUnreachable
@@ -96,7 +96,7 @@ class Driver:
         self.out = 0
         self.reached: dict[str, str] = {}
         self._ended: deque[tuple[Page, Request, Any]] = deque()
-        self._answers: deque[tuple[str, Line, Rules | None]] = deque()
+        self._answers: deque[tuple[str, Line, Rules]] = deque()
         #: Origins whose robots.txt is asked for, with the lines that wait for it.
         self._asking: dict[str, list[Line]] = {}
         self._wake = Event()
@@ -236,7 +236,7 @@ class Driver:
             arguments = {**arguments, "headers": headers}
         if self._recorder is not None:
             arguments = {**arguments, "callback": partial(self._recorder.take, page)}
-        request = get(page.url, **arguments)
+        request = request_of("GET", page.url, arguments)
         prefetch = self._recorder is None
         self.pool.spawn(request, prefetch).rawlink(partial(self._hear, page, request))
 
@@ -251,6 +251,8 @@ class Driver:
         """See what has become of a page."""
         if self._closing:
             return
+        if self._recorder is not None and self._recorder.fault is not None:
+            raise self._recorder.fault
         response = entry if isinstance(entry, Response) else request.response
         if response is None:
             response = failed_response(request, RequestException(f"no answer: {entry!r}"))
@@ -415,7 +417,7 @@ class Driver:
         arguments["config"] = config
         while True:
             tries = robots.tries(origin) + 1
-            request = get(f"{origin}/robots.txt", **arguments)
+            request = request_of("GET", f"{origin}/robots.txt", arguments)
             response: Response = self.pool.spawn(request, False).get()
             status, error = response.status_code, response.error
             text: bytes | None = None
@@ -464,7 +466,7 @@ class Driver:
             f"{page.url} was not asked for, as the robots.txt of its host could not be had"
             f" ({rules.error}): again(state='failed') queues it once more"
         )
-        self.ready.append((page, failed_response(get(page.url), error)))
+        self.ready.append((page, failed_response(request_of("GET", page.url, {}), error)))
         self.news.set()
 
     # -- others -----------------------------------------------------------------------------

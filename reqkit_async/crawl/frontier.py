@@ -62,8 +62,8 @@ class Line:
     """
 
     __slots__ = (
-        "active", "again", "blocked", "crawl_delay", "ended", "failures", "gap", "held_until", "id", "latency",
-        "most", "name", "next_start", "pages", "place", "served", "top", "turn",
+        "active", "again", "blocked", "crawl_delay", "ended", "failures", "gap", "held_until", "id",
+        "latency", "most", "name", "next_start", "pages", "place", "served", "top", "turn",
     )  # fmt: skip
 
     def __init__(self, id: int, name: str, ended: int) -> None:
@@ -329,17 +329,17 @@ class Frontier:
         wrapped = False
         start = self._cursor
         while self._inside < _WINDOW:
-            host = self._store.next_host(self._cursor)
-            if host is None or (wrapped and host > start):
-                if wrapped or start == 0:
-                    self._outside = False
-                    self._cursor = 0
-                    return
+            found = self._store.next_host(self._cursor)
+            if found is not None and not (wrapped and found > start):
+                self._cursor = found
+                self._let_in(found)
+            elif wrapped or start == 0:
+                self._outside = False
+                self._cursor = 0
+                return
+            else:
                 wrapped = True
                 self._cursor = 0
-                continue
-            self._cursor = host
-            self._let_in(host)
 
     def _let_in(self, host: int) -> None:
         if host not in self._blocked and self._inside < _WINDOW:

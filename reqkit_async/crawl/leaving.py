@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import dis
 import sys
+from types import FrameType
 from typing import Final
 
-__all__ = ["left_in_peace"]
+__all__ = ["left_in_peace", "position"]
 
 _PEACEFUL: Final = (
     "POP_TOP", "POP_ITER", "END_FOR", "FOR_ITER", "POP_BLOCK", "ROT_", "SWAP", "RETURN_",
     "DELETE_", "STORE_", "INSTRUMENTED_POP", "INSTRUMENTED_RETURN", "INSTRUMENTED_FOR",
     "INSTRUMENTED_END_FOR",
 )  # fmt: skip
+
+_YIELDING: Final = ("YIELD_", "INSTRUMENTED_YIELD", "RESUME", "SEND")
 
 
 def left_in_peace(depth: int = 2) -> bool:
@@ -27,11 +30,28 @@ def left_in_peace(depth: int = 2) -> bool:
         depth: how many frames up the one is that lets go of it.
     """
     try:
+        frame: FrameType | None = sys._getframe(depth)
+    except ValueError:
+        frame = None
+    while frame is not None:
+        last = frame.f_lasti
+        if last < 0:
+            return True
+        name = dis.opname[frame.f_code.co_code[last]]
+        if not name.startswith(_YIELDING):
+            return name.startswith(_PEACEFUL)
+        frame = frame.f_back  # a generator that has the loop in it is let go of: by whom?
+    return True  # nobody's frame: the collector's, or the end of a thread
+
+
+def position(depth: int = 2) -> tuple[int, int] | None:
+    """Return where the program is: a frame, and the instruction that it executes.
+
+    Args:
+        depth: how many frames up.
+    """
+    try:
         frame = sys._getframe(depth)
     except ValueError:
-        return True  # nobody's frame: the collector, or the end of a thread
-    last = frame.f_lasti
-    if last < 0:
-        return True
-    name = dis.opname[frame.f_code.co_code[last]]
-    return name.startswith(_PEACEFUL)
+        return None
+    return id(frame), frame.f_lasti

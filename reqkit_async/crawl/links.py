@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from reqkit.locks import IMPORTING
+from reqkit.base.locks import IMPORTING
 
 from .canonical import Base, Joiner
 
@@ -157,7 +157,5 @@ def _parser() -> Any:
         with IMPORTING:
             from selectolax.lexbor import LexborHTMLParser
     except ImportError as error:
-        raise ImportError(
-            "reading links needs selectolax: pip install 'reqkit[crawl]'"
-        ) from error
+        raise ImportError("reading links needs selectolax: pip install 'reqkit[crawl]'") from error
     return LexborHTMLParser

@@ -11,7 +11,7 @@ import re
 from collections import OrderedDict
 from typing import Any, Final
 
-from reqkit.locks import IMPORTING
+from reqkit.base.locks import IMPORTING
 
 __all__ = ["LARGEST", "Robots", "Rules", "product_token"]
 

@@ -1,4 +1,4 @@
-"""The store's tables, and what a page is in memory. The schema is a promise: docs/crawl.md has it."""
+"""The store's tables, and what a page is in memory. docs/crawl.md promises the schema."""
 
 from __future__ import annotations
 

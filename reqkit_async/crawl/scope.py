@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from reqkit.locks import IMPORTING
+from reqkit.base.locks import IMPORTING
 
 from .canonical import host_of, origin_of
 
@@ -85,9 +85,8 @@ def patterns(name: str, given: Any) -> list[re.Pattern[str]]:
     """
     if given is None:
         return []
-    several: Iterable[Any] = (
-        [given] if isinstance(given, (str, re.Pattern)) or not isinstance(given, Iterable) else given
-    )
+    alone = isinstance(given, (str, re.Pattern)) or not isinstance(given, Iterable)
+    several: Iterable[Any] = [given] if alone else given
     made = []
     for pattern in several:
         try:
@@ -107,7 +106,7 @@ def _site_of() -> Callable[[str], str]:
             from publicsuffixlist import PublicSuffixList
     except ImportError as error:
         raise ImportError(
-            'within="site" needs publicsuffixlist: pip install \'reqkit[crawl]\''
+            "within=\"site\" needs publicsuffixlist: pip install 'reqkit[crawl]'"
         ) from error
     known = PublicSuffixList()
     sites: dict[str, str] = {}

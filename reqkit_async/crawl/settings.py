@@ -66,9 +66,7 @@ class Settings:
 
 def _count(name: str, value: Any, what: str, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(
-            f"{name} is {value!r}: expected {what}, a whole number of {least} or more"
-        )
+        raise ValueError(f"{name} is {value!r}: expected {what}, a whole number of {least} or more")
     return value
 
 
@@ -91,7 +89,9 @@ def _seconds(name: str, value: Any) -> float:
         or value < 0
     ):
         also = ', "auto" for as long as the host takes to answer,' if name == "delay" else ""
-        raise ValueError(f"{name} is {value!r}: expected seconds, a number not below 0{also} or None")
+        raise ValueError(
+            f"{name} is {value!r}: expected seconds, a number not below 0{also} or None"
+        )
     return float(value)
 
 

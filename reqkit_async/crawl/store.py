@@ -2,8 +2,8 @@
 
 What counts is written in one transaction for each turn of the loop (`Store.commit`); what is only
 useful (which pages are in flight, robots files) waits for the next one. Writing goes to SQLite's
-write-ahead log, which takes some tens of microseconds; what may take longer, moving the log into the
-file and having the disk keep it, is done by `keeping.Keeper` in another thread.
+write-ahead log, which takes some tens of microseconds; what may take longer, moving the log into
+the file and having the disk keep it, is done by `keeping.Keeper` in another thread.
 
 Another process may read the file meanwhile. A second crawl may not: `locking` sees to that.
 """
@@ -23,7 +23,17 @@ from .canonical import fingerprint, host_of
 from .errors import NotAStore, StoreError, StoreTooNew
 from .locking import Lock
 from .schema import (
-    APPLICATION_ID, COLUMNS, DONE, FAILED, IN_FLIGHT, PAGE, QUEUED, REFUSED, SCHEMA, VERSION, Page,
+    APPLICATION_ID,
+    COLUMNS,
+    DONE,
+    FAILED,
+    IN_FLIGHT,
+    PAGE,
+    QUEUED,
+    REFUSED,
+    SCHEMA,
+    VERSION,
+    Page,
 )  # fmt: skip
 from .turns import End, Turn
 
@@ -39,6 +49,7 @@ _MOST_FILTERED: Final = 2_000_000
 #: Names of hosts that are remembered with their numbers.
 _MOST_HOSTS: Final = 50_000
 
+_LIKE: Final = "SELECT url, kind FROM page WHERE fingerprint=?"
 _INSERT: Final = (
     "INSERT INTO page (fingerprint, url, kind, host, priority, depth, seed, redirects, context,"
     " found_on, added) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
@@ -152,7 +163,7 @@ class Store:
         known = self._filter
         if known is not None and not known[key >> 3 & 0xFFFFFF] & 1 << (key & 7):
             return key
-        for found, its in self._db.execute("SELECT url, kind FROM page WHERE fingerprint=?", (key,)):
+        for found, its in self._db.execute(_LIKE, (key,)):
             if found == url and its == kind:
                 if kind == PAGE:
                     self._know(url)
@@ -262,8 +273,9 @@ class Store:
         """Return a robots file that was kept: when it was fetched, status, error, text."""
         for row in reversed(self._robots):
             if row[0] == origin:
-                return row[1:]  # type: ignore[return-value]
-        found: Any = self._db.execute(
+                found: Any = row[1:]
+                return found  # type: ignore[no-any-return]
+        found = self._db.execute(
             "SELECT fetched, status, error, text FROM robots WHERE origin=?", (origin,)
         ).fetchone()
         return found  # type: ignore[no-any-return]
@@ -460,30 +472,33 @@ class Store:
         Args:
             length: bytes of the archive that are there.
 
-        Returns: how many.
+        Returns: where the last record ends that is there.
         """
         lost = [
             row[0] for row in self._db.execute("SELECT id FROM page WHERE archived>?", (length,))
         ]
         with self.transaction():
             for id in lost:
-                row = self._db.execute("SELECT state, visits FROM page WHERE id=?", (id,)).fetchone()
-                if row[0] in (DONE, FAILED, REFUSED):
-                    self._requeue(id, row[0])
+                state, visits = self._db.execute(
+                    "SELECT state, visits FROM page WHERE id=?", (id,)
+                ).fetchone()
+                if state in (DONE, FAILED, REFUSED):
+                    self._requeue(id, state)
                 self.totals.items -= self._db.execute(
-                    "DELETE FROM item WHERE page=? AND visit=?", (id, row[1])
+                    "DELETE FROM item WHERE page=? AND visit=?", (id, visits)
                 ).rowcount
                 self._db.execute(
                     f"UPDATE page SET state={QUEUED}, archived=NULL, visits=visits-1 WHERE id=?",
                     (id,),
                 )
-            self.totals.archive_length = length
+            (length,) = self._db.execute("SELECT max(archived) FROM page").fetchone()
+            self.totals.archive_length = length = length or 0
             self._db.execute(
                 "UPDATE totals SET queued=?, done=?, failed=?, refused=?, items=?, bytes=?,"
                 " archive_length=?",
                 self.totals.values(),
             )
-        return len(lost)
+        return length
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

@@ -1,0 +1,161 @@
+"""Killed at any moment: no page is lost, no item is there twice, and little is asked for again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crawl.site import Answer, Site, linked, tree
+from warcio.archiveiterator import ArchiveIterator
+
+import reqkit_async
+from servers.processes import environment
+
+PROGRAM = Path(__file__).with_name("program.py")
+PAGES = 150
+SIZE = 8
+#: Seconds for one run that is not killed.
+PATIENCE = 120
+
+
+class Victims:
+    """Runs crawls of a site, and ends them while the site answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "site.crawl"
+        self.archive = folder / "site.warc.gz"
+        self.handed = folder / "handed.txt"
+        self.kills = 0
+        self._answer = tree(PAGES)
+        self._guard = threading.Lock()
+        self._left = 0
+        self._victim = 0
+        self.site = Site(self._answered)
+
+    def _answered(self, path: str, fields: dict[str, str]) -> Answer | None:
+        with self._guard:
+            if self._left and path != "/robots.txt":
+                self._left -= 1
+                if not self._left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(self._victim, signal.SIGKILL)
+        if path == "/page/5":
+            return Answer("", 301, Location="/page/old")
+        if path == "/page/old":
+            return linked("moved", ["/page/11", "/page/12", "/page/2"])
+        return self._answer(path, fields)
+
+    def run(self, kill: tuple[str, int] | None) -> int:
+        """Run the crawl once; return its status."""
+        options: dict[str, Any] = {"size": SIZE, "archive": str(self.archive)}
+        if kill is not None and kill[0] != "fetch":
+            options["kill"] = kill
+        command = [
+            sys.executable, str(PROGRAM), str(self.store), self.site("/page/0"), str(self.handed),
+            json.dumps(options),
+        ]  # fmt: skip
+        process = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE)
+        with self._guard:
+            self._victim = process.pid
+            self._left = kill[1] if kill is not None and kill[0] == "fetch" else 0
+        try:
+            _, errors = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+            with self._guard:
+                self._left = 0
+        if process.returncode == -signal.SIGKILL:
+            self.kills += 1
+        else:
+            assert process.returncode == 0, errors.decode()
+        return process.returncode
+
+    def check(self) -> None:
+        """See that all is there, and once."""
+        pages = {f"/page/{n}" for n in range(PAGES)} | {"/page/old"}
+        handed = {self.site(path) for path in pages - {"/page/5"}}
+        with contextlib.closing(sqlite3.connect(self.store)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            states = dict(db.execute("SELECT url, state FROM urls").fetchall())
+            items = [json.loads(text) for (text,) in db.execute("SELECT item FROM every_item")]
+        assert states == {self.site(path): "done" for path in pages}
+        assert Counter(item["url"] for item in items) == Counter(handed)
+        asked = self.site.pages()
+        assert set(asked) == pages
+        assert sum(asked.values()) <= len(pages) + SIZE * self.kills
+        lines = Counter(self.handed.read_text().split())
+        assert set(lines) == handed
+        assert sum(lines.values()) <= len(handed) + self.kills
+        with self.archive.open("rb") as file:
+            kept = [
+                record.rec_headers.get_header("WARC-Target-URI")
+                for record in ArchiveIterator(file, check_digests="raise")
+                if record.rec_type == "response" and record.content_stream().read() is not None
+            ]
+        assert Counter(kept) == Counter(self.site(path) for path in pages)
+        check = subprocess.run(
+            [sys.executable, "-m", "warcio.cli", "check", str(self.archive)], capture_output=True
+        )
+        assert check.returncode == 0, check.stdout.decode()
+
+
+@pytest.fixture
+def victims(tmp_path: Path) -> Iterator[Victims]:
+    made = Victims(tmp_path)
+    with made.site:
+        yield made
+
+
+def moments(seed: int, count: int) -> list[tuple[str, int]]:
+    """Return moments at which a crawl is ended, some of each kind."""
+    chance = random.Random(seed)
+    found = []
+    for number in range(count):
+        where = ("fetch", "body", "commit", "archive")[number % 4]
+        most = {"fetch": 12, "body": 10, "commit": 90, "archive": 12}[where]
+        found.append((where, chance.randint(1, most)))
+    return found
+
+
+def killed_and_ended(victims: Victims, seed: int, count: int) -> None:
+    for moment in moments(seed, count):
+        if victims.run(moment) == 0:
+            break
+    assert victims.kills == count
+    assert victims.run(None) == 0
+    victims.check()
+    # There is nothing left to do.
+    before = len(victims.site.asked)
+    assert victims.run(None) == 0
+    assert len(victims.site.asked) == before
+
+
+def test_killed_at_eight_moments(victims: Victims) -> None:
+    killed_and_ended(victims, 1, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 27))
+def test_killed_at_two_hundred_moments(victims: Victims, seed: int) -> None:
+    killed_and_ended(victims, seed, 8)
+
+
+def test_the_same_as_without_a_kill(victims: Victims) -> None:
+    assert victims.run(None) == 0
+    victims.check()
+    with reqkit_async.Crawl(victims.store, archive=victims.archive) as crawl:
+        assert list(crawl) == []
+        assert crawl.stats.done == PAGES + 1

@@ -1,0 +1,326 @@
+"""The store's file: made whole or not at all, opened by one crawl, left alone where it is none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crawl.conftest import FAST
+from crawl.site import Site, tree
+
+import reqkit_async
+from reqkit_async.crawl import schema
+from reqkit_async.crawl.store import Store
+from reqkit_async.crawl.turns import Turn
+from servers.processes import environment
+
+Crawling = Callable[..., reqkit_async.Crawl]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def other_database(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE mine (value)")
+        db.commit()
+
+
+def newer(path: Path) -> None:
+    reqkit_async.Crawl(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda path: path.write_text("dear diary"), reqkit_async.NotAStore, "no store of a crawl"),
+        (lambda path: path.write_bytes(b"\0" * 5000), reqkit_async.NotAStore, "left as it is"),
+        (
+            lambda path: path.write_bytes(b"SQLite format 3\0" + b"\1" * 200),
+            reqkit_async.NotAStore, "no store",
+        ),
+        (other_database, reqkit_async.NotAStore, "another file"),
+        (newer, reqkit_async.StoreTooNew, "version 99"),
+        (lambda path: path.mkdir(), reqkit_async.NotAStore, "folder"),
+    ],
+)  # fmt: skip
+def test_what_is_no_store_is_left_as_it_is(
+    store: Path, make: Callable[[Path], Any], error: type[Exception], says: str
+) -> None:
+    make(store)
+    before = {} if store.is_dir() else contents(store.parent)
+    with pytest.raises(error, match=says) as caught:
+        reqkit_async.Crawl(store)
+    assert str(store) in str(caught.value)
+    assert isinstance(caught.value, reqkit_async.StoreError)
+    assert ({} if store.is_dir() else contents(store.parent)) == before
+
+
+def test_an_empty_file_becomes_a_store(store: Path) -> None:
+    store.touch()
+    with reqkit_async.Crawl(store) as crawl:
+        assert crawl.stats.known == 0
+    assert [path.name for path in store.parent.iterdir()] == [store.name]
+
+
+def test_a_second_crawl_is_told_whose_the_store_is(store: Path) -> None:
+    with reqkit_async.Crawl(store) as crawl:
+        crawl.add("http://127.0.0.1/")
+        with pytest.raises(reqkit_async.StoreInUse, match=f"process {os.getpid()}"):
+            reqkit_async.Crawl(store)
+        program = f"import reqkit_async; reqkit_async.Crawl({str(store)!r})"
+        ended = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, env=environment(), text=True
+        )
+        assert "StoreInUse" in ended.stderr
+        assert f"(process {os.getpid()})" in ended.stderr
+        assert crawl.add("http://127.0.0.1/2")
+    with reqkit_async.Crawl(store) as crawl:
+        assert crawl.stats.known == 2
+
+
+def test_others_read_it_while_a_crawl_runs(
+    crawling: Crawling, site: Callable[..., Site], store: Path
+) -> None:
+    pages = site(tree(20))
+    with crawling() as crawl:
+        crawl.add(pages("/page/0"), context={"from": "seed"})
+        for number, response in enumerate(crawl):
+            if number == 10:
+                with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as db:
+                    done = db.execute("SELECT count(*) FROM urls WHERE state='done'").fetchone()
+                    first = db.execute("SELECT * FROM urls WHERE depth=0")
+                    names = [column[0] for column in first.description]
+                    [row] = first.fetchall()
+                    items = db.execute("SELECT count(*) FROM items").fetchone()
+                assert done == (10,)
+                assert items == (10,)
+            crawl.keep(response.url)
+            crawl.follow(response)
+    found = dict(zip(names, row, strict=True))
+    assert found["url"] == pages("/page/0")
+    assert found["context"] == '{"from":"seed"}'
+    assert (found["state"], found["status"], found["attempts"]) == ("done", 200, 1)
+    assert found["type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to all files")
+def test_a_file_that_cannot_be_written(store: Path) -> None:
+    reqkit_async.Crawl(store).close()
+    store.chmod(0o400)
+    with pytest.raises(reqkit_async.StoreError, match="read-only"):
+        reqkit_async.Crawl(store)
+
+
+def test_a_file_that_may_not_be_written(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reqkit_async.Crawl(store).close()
+    before = contents(store.parent)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(reqkit_async.StoreError, match="read-only"):
+        reqkit_async.Crawl(store)
+    assert contents(store.parent) == before
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(reqkit_async.StoreError, match=r"needs a folder"):
+        reqkit_async.Crawl(tmp_path / "no" / "such.crawl")
+
+
+class FullAfter:
+    """A connection whose disk is full from some statement on."""
+
+    def __init__(self, db: sqlite3.Connection, statements: int) -> None:
+        self._db = db
+        self.left = statements
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    def _count(self, statement: str) -> None:
+        if statement.startswith(("INSERT", "UPDATE", "COMMIT")):
+            self.left -= 1
+            if self.left < 0:
+                raise sqlite3.OperationalError("database or disk is full")
+
+    def execute(self, statement: str, *arguments: Any) -> Any:
+        self._count(statement)
+        return self._db.execute(statement, *arguments)
+
+    def executemany(self, statement: str, *arguments: Any) -> Any:
+        self._count(statement)
+        return self._db.executemany(statement, *arguments)
+
+
+@pytest.mark.parametrize("statements", range(12))
+def test_a_full_disk_undoes_the_turn_and_is_told(
+    crawling: Crawling, site: Callable[..., Site], statements: int
+) -> None:
+    pages = site(tree(7))
+    with crawling(size=2) as crawl:
+        crawl.add(pages("/page/0"))
+        with pytest.raises(reqkit_async.StoreError, match="make room on the disk"):
+            for response in crawl:
+                if response.url.endswith("/2"):
+                    crawl._store._db = FullAfter(crawl._store._db, statements)  # type: ignore[assignment]
+                crawl.keep(response.url)
+                crawl.follow(response)
+        crawl._store._db = getattr(crawl._store._db, "_db", crawl._store._db)
+    with crawling() as crawl:
+        before = sorted(crawl.items())
+        assert len(set(before)) == len(before)
+        for response in crawl:
+            crawl.keep(response.url)
+            crawl.follow(response)
+        assert sorted(crawl.items()) == [pages(f"/page/{n}") for n in range(7)]
+
+
+def test_the_totals_are_what_is_there(crawling: Crawling, site: Callable[..., Site]) -> None:
+    pages = site(tree(40))
+    with crawling() as crawl:
+        crawl.add(pages("/page/0"))
+        crawl.add(pages("/none"))
+        for response in crawl:
+            crawl.keep(1)
+            crawl.follow(response)
+        found = crawl.stats
+        states = [known.state for known in crawl.urls()]
+        assert (found.done, found.failed, found.queued) == (40, 1, 0)
+        assert found.known == len(states) == 41
+        assert found.items == 41
+    with crawling() as crawl:
+        assert (crawl.stats.done, crawl.stats.failed, crawl.stats.queued) == (40, 1, 0)
+        assert crawl.again() == 1
+        assert (crawl.stats.failed, crawl.stats.queued) == (0, 1)
+        assert [response.status_code for response in crawl] == [404]
+        assert crawl.again("done") == 40
+        assert len(list(crawl)) == 40
+        assert pages.pages()["/page/7"] == 2
+        assert [known.url for known in crawl.failed()] == [pages("/none")]
+
+
+def test_urls_with_one_fingerprint_are_told_apart(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reqkit_async.crawl.store.fingerprint", lambda url, kind=0: 7)
+    with reqkit_async.Crawl(store) as crawl:
+        urls = [f"http://a.example/{n}" for n in range(50)]
+        assert all(crawl.add(url) for url in urls)
+        assert not any(crawl.add(url) for url in urls)
+        assert [known.url for known in crawl.urls()] == urls
+        assert not any(crawl.add(url) for url in urls)
+
+
+def test_a_turn_is_written_whole_or_not_at_all(store: Path) -> None:
+    opened = Store(store)
+    turn = Turn(None)
+    turn.adds[("http://a.example/", 0)] = (1, 0, 0, False, 0, None, None, 0.0)
+    turn.items.append("1")
+    turn.adds[("http://b.example/", 0)] = (2, 0, 0, False, 0, None, None, None)  # no moment
+    with pytest.raises(reqkit_async.StoreError):
+        opened.commit(turn, None)
+    assert opened.known == 0
+    assert list(opened.rows("SELECT * FROM page")) == []
+    assert list(opened.rows("SELECT * FROM host")) == []
+    del turn.adds[("http://b.example/", 0)]
+    opened.commit(turn, None)
+    assert opened.known == 1
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"size": 0}, "size"),
+        ({"size": True}, "size"),
+        ({"agent": "bot\r\nX: y"}, "agent"),
+        ({"agent": "bot\x7f"}, "agent"),
+        ({"agent": "bøt"}, "agent"),
+        ({"agent": " "}, "agent"),
+        ({"allow": "("}, "allow"),
+        ({"deny": ["a", "*"]}, "deny"),
+        ({"deny": 3}, "deny"),
+        ({"deny": b"x"}, "deny"),
+        ({"within": "planet"}, "within"),
+        ({"delay": -1}, "delay"),
+        ({"delay": "soon"}, "auto"),
+        ({"per_host": None}, "per_host"),
+        ({"retries": -1}, "retries"),
+        ({"depth": -1}, "depth"),
+        ({"pages": 0}, "pages"),
+        ({"revisit": "day"}, "revisit"),
+        ({"page_timeout": "long"}, "page_timeout"),
+        ({"session": 3}, "session"),
+        ({"canonical": "lower"}, "canonical"),
+    ],
+)
+def test_a_wrong_argument_makes_no_file(store: Path, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        reqkit_async.Crawl(store, **options)
+    assert list(store.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "value", [{1, 2}, object(), float("nan"), b"bytes", {"a": {"b": 1j}}, [[float("inf")]]]
+)
+def test_what_json_has_not_is_refused(store: Path, value: Any) -> None:
+    with reqkit_async.Crawl(store) as crawl:
+        with pytest.raises(ValueError, match="JSON"):
+            crawl.add("http://a.example/", context=value)
+        with pytest.raises(ValueError, match="JSON"):
+            crawl.keep(value)
+        assert crawl.stats.known == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "a.example", "ftp://a.example/", "http://", "http://a b/", "http://me:pass@a.example/"],
+)
+def test_what_cannot_be_crawled_is_refused(store: Path, url: str) -> None:
+    with reqkit_async.Crawl(store) as crawl:
+        with pytest.raises(ValueError, match="URL") as caught:
+            crawl.add(url)
+        assert "pass@" not in str(caught.value)
+        assert crawl.stats.known == 0
+
+
+def test_another_thread_is_told_off(store: Path) -> None:
+    import threading
+
+    with reqkit_async.Crawl(store, **FAST) as crawl:
+        said: list[Exception] = []
+
+        def work() -> None:
+            try:
+                crawl.add("http://a.example/")
+            except Exception as error:
+                said.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert "thread" in str(said[0])
+
+
+def test_a_closed_crawl_says_so(store: Path) -> None:
+    with reqkit_async.Crawl(store) as crawl:
+        pass
+    with pytest.raises(reqkit_async.StoreError, match="closed"):
+        crawl.add("http://a.example/")
+    crawl.close()
+
+
+def test_the_schema_has_a_version(store: Path) -> None:
+    reqkit_async.Crawl(store).close()
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        assert db.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)

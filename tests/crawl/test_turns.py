@@ -1,0 +1,344 @@
+"""One turn of the loop is one transaction, however the body ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from crawl.conftest import FAST
+from crawl.site import Answer, Site, linked, tree
+
+import reqkit_async
+from servers.processes import environment
+
+Crawling = Callable[..., reqkit_async.Crawl]
+
+
+class Wrong(Exception):
+    """What a body raises."""
+
+
+@pytest.fixture
+def pages(site: Callable[..., Site]) -> Site:
+    return site(tree(15))
+
+
+def states(crawl: reqkit_async.Crawl) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for known in crawl.urls():
+        found.setdefault(known.state, []).append(known.url)
+    return found
+
+
+def test_a_body_that_raises_undoes_its_turn_and_comes_out(crawling: Crawling, pages: Site) -> None:
+    with pytest.raises(Wrong), crawling() as crawl:
+        crawl.add(pages("/page/0"))
+        for response in crawl:
+            crawl.keep({"url": response.url})
+            crawl.follow(response)
+            if response.url == pages("/page/0"):
+                raise Wrong
+    with crawling() as crawl:
+        assert list(crawl.items()) == []
+        assert states(crawl) == {"queued": [pages("/page/0")]}
+        for response in crawl:
+            crawl.keep({"url": response.url})
+            crawl.follow(response)
+            assert crawl.visit(response).attempts == 1 + (response.url == pages("/page/0"))
+        assert sorted(item["url"] for item in crawl.items()) == sorted(
+            pages(f"/page/{n}") for n in range(15)
+        )
+    assert pages.pages() == {f"/page/{n}": 1 + (n == 0) for n in range(15)}
+
+
+def test_an_exception_that_is_caught_outside_of_the_loop_undoes_its_turn(
+    crawling: Crawling, pages: Site
+) -> None:
+    handed = []
+    with crawling() as crawl:
+        crawl.add(pages("/page/0"))
+        while True:
+            try:
+                for response in crawl:
+                    handed.append(response.url)
+                    crawl.keep(response.url)
+                    crawl.follow(response)
+                    if handed.count(response.url) < 2:
+                        raise Wrong
+                break
+            except Wrong:
+                assert sorted(crawl.items()) == sorted({u for u in handed if handed.count(u) == 2})
+        assert sorted(crawl.items()) == sorted(pages(f"/page/{n}") for n in range(15))
+    assert sorted(handed) == sorted(2 * [pages(f"/page/{n}") for n in range(15)])
+
+
+def leave_by_break(crawl: reqkit_async.Crawl) -> None:
+    for response in crawl:
+        crawl.keep(response.url)
+        crawl.follow(response)
+        break
+
+
+def leave_by_return(crawl: reqkit_async.Crawl) -> Any:
+    for response in crawl:
+        crawl.keep(response.url)
+        crawl.follow(response)
+        return response.status_code
+    return None
+
+
+def leave_by_break_in_an_if(crawl: reqkit_async.Crawl) -> None:
+    for response in crawl:
+        with contextlib.suppress(KeyError):
+            crawl.keep(response.url)
+            crawl.follow(response)
+            if response.ok:
+                break
+
+
+def leave_a_slice(crawl: reqkit_async.Crawl) -> None:
+    for response in islice(crawl, 1):
+        crawl.keep(response.url)
+        crawl.follow(response)
+
+
+def leave_by_next(crawl: reqkit_async.Crawl) -> None:
+    response = next(iter(crawl))
+    crawl.keep(response.url)
+    crawl.follow(response)
+
+
+def leave_a_generator(crawl: reqkit_async.Crawl) -> None:
+    def pages() -> Any:
+        for response in crawl:
+            crawl.keep(response.url)
+            crawl.follow(response)
+            yield response
+
+    for _ in pages():
+        break
+
+
+LEAVING = [
+    leave_by_break, leave_by_return, leave_by_break_in_an_if, leave_a_slice, leave_a_generator,
+    leave_by_next,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("leave", LEAVING)
+def test_leaving_the_loop_ends_the_turn(
+    crawling: Crawling, pages: Site, leave: Callable[[reqkit_async.Crawl], None]
+) -> None:
+    with crawling() as crawl:
+        crawl.add(pages("/page/0"))
+        leave(crawl)
+        assert list(crawl.items()) == [pages("/page/0")]
+        assert states(crawl)["done"] == [pages("/page/0")]
+        # And it goes on.
+        for response in crawl:
+            crawl.keep(response.url)
+            crawl.follow(response)
+        assert len(list(crawl.items())) == 15
+    assert set(pages.pages().values()) == {1}
+
+
+def raise_at_once(crawl: reqkit_async.Crawl) -> None:
+    for response in crawl:
+        crawl.keep(response.url)
+        raise Wrong
+
+
+def raise_in_a_call(crawl: reqkit_async.Crawl) -> None:
+    def work() -> None:
+        raise Wrong
+
+    for response in crawl:
+        crawl.keep(response.url)
+        work()
+
+
+def raise_in_an_expression(crawl: reqkit_async.Crawl) -> None:
+    for response in crawl:
+        crawl.keep(response.url)
+        try:
+            len(1 / (response.status_code - 200))  # type: ignore[arg-type, operator]
+        except ZeroDivisionError as error:
+            raise Wrong from error
+
+
+def raise_in_a_with(crawl: reqkit_async.Crawl) -> None:
+    for response in crawl:
+        with contextlib.suppress(KeyError):
+            crawl.keep(response.url)
+            raise Wrong
+
+
+def raise_after_finally(crawl: reqkit_async.Crawl) -> None:
+    for response in crawl:
+        try:
+            crawl.keep(response.url)
+            raise Wrong
+        finally:
+            crawl.follow(response)
+
+
+def raise_by_timeout(crawl: reqkit_async.Crawl) -> None:
+    for response in crawl:
+        crawl.keep(response.url)
+        with gevent.Timeout(0.01, Wrong):
+            gevent.sleep(30)
+
+
+RAISING = [
+    raise_at_once, raise_in_a_call, raise_in_an_expression, raise_in_a_with, raise_after_finally,
+    raise_by_timeout,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("leave", RAISING)
+def test_an_exception_undoes_the_turn(
+    crawling: Crawling, pages: Site, leave: Callable[[reqkit_async.Crawl], None]
+) -> None:
+    with crawling() as crawl:
+        crawl.add(pages("/page/0"))
+        with pytest.raises(Wrong):
+            leave(crawl)
+        assert list(crawl.items()) == []
+        assert "done" not in states(crawl)
+        leave_by_break(crawl)
+        assert list(crawl.items()) == [pages("/page/0")]
+
+
+def test_a_page_taken_by_hand_is_done_when_the_crawl_is_closed(
+    crawling: Crawling, pages: Site
+) -> None:
+    with crawling() as crawl:
+        crawl.add(pages("/page/0"))
+        loop = iter(crawl)
+        response = next(loop)
+        crawl.keep(response.url)
+    with crawling() as crawl:
+        assert list(crawl.items()) == [pages("/page/0")]
+
+
+def test_a_deadline_ends_the_loop_and_loses_nothing(
+    crawling: Crawling, site: Callable[..., Site]
+) -> None:
+    let_go = gevent.event.Event()
+
+    def answer(path: str, fields: dict[str, str]) -> Answer | None:
+        if path == "/slow":
+            time.sleep(1.5)
+        return linked(path, ["/slow", "/quick"]) if path != "/robots.txt" else None
+
+    pages = site(answer)
+    began = time.monotonic()
+    with crawling(timeout=0.4) as crawl:
+        crawl.add(pages("/"))
+        for response in crawl:
+            crawl.keep(response.url)
+            crawl.follow(response)
+    assert time.monotonic() - began < 1.4
+    assert not let_go.is_set()
+    with crawling() as crawl:
+        known = {known.url: known.state for known in crawl.urls()}
+        assert known == {pages("/"): "done", pages("/quick"): "done", pages("/slow"): "queued"}
+        for response in crawl:
+            crawl.keep(response.url)
+        assert sorted(crawl.items()) == sorted(map(pages, ("/", "/quick", "/slow")))
+
+
+INTERRUPTED = """
+import sys, reqkit_async, time
+with reqkit_async.Crawl(sys.argv[1], per_host=50, delay=0) as crawl:
+    crawl.add(sys.argv[2])
+    for response in crawl:
+        crawl.keep(response.url)
+        crawl.follow(response)
+        if len(sys.argv) > 3:
+            print("in the body", flush=True)
+            time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("where", ["the body", "a fetch"])
+def test_an_interrupt_ends_it_within_half_a_second(
+    store: Path, site: Callable[..., Site], where: str
+) -> None:
+    arrived = gevent.event.Event()
+    reached, asked = os.pipe()
+
+    def answer(path: str, fields: dict[str, str]) -> Answer | None:
+        if path == "/robots.txt":
+            return None
+        if path == "/slow":
+            os.write(asked, b"x")
+            time.sleep(2)
+        return linked(path, ["/slow"])
+
+    pages = site(answer)
+    more = ["x"] if where == "the body" else []
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(store), pages("/"), *more],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        if where == "the body":
+            process.stdout.readline()
+        else:
+            os.read(reached, 1)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, errors = process.communicate(timeout=20)
+        # Half a second, and what the interpreter takes to end.
+        assert time.monotonic() - began < 1.5
+    assert b"KeyboardInterrupt" in errors
+    assert not arrived.is_set()
+    os.close(reached)
+    os.close(asked)
+    with reqkit_async.Crawl(store, **FAST) as crawl:
+        if where == "the body":
+            assert list(crawl.items()) == []
+            assert states(crawl) == {"queued": [pages("/")]}
+        else:
+            assert list(crawl.items()) == [pages("/")]
+            assert states(crawl) == {"done": [pages("/")], "queued": [pages("/slow")]}
+
+
+def test_added_and_kept_outside_of_the_loop(crawling: Crawling, pages: Site) -> None:
+    with crawling() as crawl:
+        assert crawl.add(pages("/page/14"), context={"n": [1, None, "ü"]}, priority=3)
+        assert not crawl.add(pages("/page/14#here"))
+        crawl.keep("before")
+        [response] = crawl
+        assert response.context == {"n": [1, None, "ü"]}
+        assert not crawl.add(pages("/page/14"))
+        assert crawl.add(pages("/page/14"), again=True)
+        [response] = crawl
+        assert response.context is None
+        assert crawl.visit(response).number == 2
+        crawl.keep("after")
+    with crawling() as crawl:
+        assert list(crawl.items()) == ["before", "after"]
+        assert not crawl.add(pages("/page/14"))
+
+
+def test_a_crawl_in_memory(pages: Site) -> None:
+    with reqkit_async.Crawl(None, **FAST) as crawl:
+        crawl.add(pages("/page/0"))
+        for response in crawl:
+            crawl.keep(response.url)
+            crawl.follow(response)
+        assert len(list(crawl.items())) == 15
