@@ -18,8 +18,8 @@ from gevent.event import Event
 
 from reqkit import Request, Response, Session
 from reqkit.exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
-from reqkit.sessions.arguments import request_of
 from reqkit.sessions.result import failed_response
+from reqkit.sessions.unsent import request_of
 from reqkit.timeouts import clock
 
 from ..pool.limits import retry_after
