@@ -18,6 +18,7 @@ from .message.environment import select_proxy
 from .message.response import Times
 from .message.urls import Target, without_password
 from .network import Network, Semaphore, current
+from .network import network as seam
 from .timeouts import Deadline, Timeouts, clock
 from .transport.connecting import open_stream
 from .transport.exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of
@@ -331,6 +332,8 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 forwarded = proxy if route.forwarding else None
         head, block = head_of(request, target, forwarded)
         network = current()
+        if seam.stand_in is not None:
+            network = seam.stand_in.network(network)
         manager = self.poolmanager
         if type(manager) is not PoolManager:
             manager = self._manager()
@@ -422,6 +425,8 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
             )
         finally:
             times.dns, times.connect, times.tls = marks.dns, marks.connect, marks.tls
+        if seam.stand_in is not None:
+            stream = seam.stand_in.opened(stream, route)
         return Connection(stream, key)
 
     def close(self) -> None:

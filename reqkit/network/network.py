@@ -338,6 +338,35 @@ _current: contextvars.ContextVar[Network] = contextvars.ContextVar("reqkit_netwo
 current: Final[Callable[[], Network]] = _current.get
 
 
+class StandIn(Protocol):
+    """What tests put in place of all networks of the process."""
+
+    def network(self, real: Network) -> Network:
+        """Return what stands in for a network; the same one each time."""
+
+    def opened(self, stream: Stream, route: Any) -> Stream:
+        """Return what is used in place of a stream that was opened along a route."""
+
+
+_stand_ins: list[StandIn] = []
+#: The one that counts, which was put in place last; None outside tests.
+stand_in: StandIn | None = None
+
+
+def put_in_place(new: StandIn) -> None:
+    """Have all exchanges of the process begin with what stands in for its networks."""
+    global stand_in
+    _stand_ins.append(new)
+    stand_in = new
+
+
+def take_away(old: StandIn) -> None:
+    """Have what was there before count again."""
+    global stand_in
+    _stand_ins.remove(old)
+    stand_in = _stand_ins[-1] if _stand_ins else None
+
+
 @contextlib.contextmanager
 def use(network: Network) -> Iterator[Network]:
     """Send all that runs in this context (this thread, task or greenlet) over another network."""

@@ -171,6 +171,10 @@ class _Opening:
         proxy: Proxy | None,
     ) -> Stream:
         """Begin TLS, with the server or with the proxy itself."""
+        begin = getattr(stream, "begin_tls", None)
+        if begin is not None:  # in memory, in tests: there is nobody to shake hands with
+            begun: Stream = begin(settings)
+            return begun
         with _Step(self, "tls", host, port, proxy) as step:
             via = self.route.proxy
             return secure(stream, settings, host, port, step.left(), via, client)
