@@ -14,6 +14,8 @@ from __future__ import annotations
 import json as _json
 from typing import TYPE_CHECKING, Any
 
+from ._pickling import portable_chain, portable_values, with_causes
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -50,7 +52,9 @@ __all__ = [
     "TooManyRedirects",
     "TotalTimeout",
     "URLRequired",
+    "UnpicklableError",
     "UnrewindableBodyError",
+    "WorkerLost",
 ]
 
 
@@ -97,21 +101,54 @@ class RequestException(OSError):
             self.args = (f"{url}: {said}",)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self._kept())
+        return rebuild_error, (type(self), self.args, self._kept(), self._known())
 
     def _kept(self) -> dict[str, Any]:
-        # The request carries credentials and the response may hold a socket: neither is pickled.
-        return {
-            name: value
-            for name, value in self.__dict__.items()
-            if name not in ("request", "response", "times", "__notes__")
-        }
+        """Return the attributes of its own that can be pickled."""
+        return portable_values(
+            {name: value for name, value in self.__dict__.items() if name != "__notes__"}
+        )
+
+    def _known(self, of: Any = None) -> dict[str, Any]:
+        """Return what it knows of its request, as it is pickled: without secrets.
+
+        Args:
+            of: a request that is there anyway, and is not to be pickled once more.
+        """
+        known: dict[str, Any] = {}
+        for name, value in (("request", self.request), ("response", self.response)):
+            if value is not None and value is not of:
+                # What is not ours may be anything.
+                shown = getattr(value, "_without_secrets", None)
+                if shown is not None:
+                    known[name] = shown()
+        if self.__cause__ is not None:
+            known["causes"] = portable_chain(self)
+        return known
+
+    def __copy__(self) -> Self:
+        copied: Self = rebuild_error(type(self), self.args, self.__dict__, {})
+        copied.request, copied.response = self.request, self.response
+        copied.__cause__ = self.__cause__
+        return copied
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self.__copy__()  # a message is no part of its error
 
 
-def _rebuild(kind: type[RequestException], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+def rebuild_error(
+    kind: type[RequestException],
+    args: tuple[Any, ...],
+    state: dict[str, Any],
+    known: dict[str, Any],
+) -> Any:
+    """Return an error as it was pickled."""
     error = kind.__new__(kind, *args)
     RequestException.__init__(error, *args)
     error.__dict__.update(state)
+    error.request = known.get("request")
+    error.response = known.get("response")
+    with_causes(error, known.get("causes", ()))
     return error
 
 
@@ -246,6 +283,21 @@ class UnrewindableBodyError(RequestException):
     """The body must be sent again (a 307/308, an auth challenge) and cannot be rewound."""
 
 
+class WorkerLost(ConnectionError):
+    """The worker of an executor that had the request is gone, or all of them are.
+
+    Of a request, the server may have acted on it, once: a retry is safe for idempotent methods.
+    Those were sent twice already, to two workers that died. Of a whole batch, no worker has come.
+    """
+
+
+class UnpicklableError(RequestException, TypeError):
+    """A request, or what a hook made of its answer, cannot travel to or from another process.
+
+    The text names what it was. A request that cannot travel was not sent.
+    """
+
+
 class RequestCancelled(RequestException):
     """The request was stopped before it ended: killed, or its batch was left early.
 
@@ -266,8 +318,27 @@ class JSONDecodeError(InvalidJSONError, _json.JSONDecodeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The text may have the URL before what the stdlib's error says.
-        state = {**self._kept(), "args": self.args}
-        return JSONDecodeError, (self.msg, self.doc, self.pos), state
+        return _rebuild_json_error, (
+            (self.msg, self.doc, self.pos), self.args, self._kept(), self._known(),
+        )  # fmt: skip
+
+    def __copy__(self) -> JSONDecodeError:
+        copied = _rebuild_json_error(
+            (self.msg, self.doc, self.pos), self.args, self.__dict__, {}
+        )  # fmt: skip
+        copied.request, copied.response = self.request, self.response
+        copied.__cause__ = self.__cause__
+        return copied
+
+
+def _rebuild_json_error(
+    said: tuple[str, str, int], args: tuple[Any, ...], state: dict[str, Any], known: dict[str, Any]
+) -> JSONDecodeError:
+    error = JSONDecodeError(*said, request=known.get("request"), response=known.get("response"))
+    error.__dict__.update(state)
+    error.args = args
+    with_causes(error, known.get("causes", ()))
+    return error
 
 
 class RequestsWarning(Warning):

@@ -134,11 +134,14 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         return self
 
     def __repr__(self) -> str:
-        shown = {
-            name: "***" if lower in SECRET_HEADERS else _PASSWORD.sub("***", value)
+        return repr(dict(self.masked()))
+
+    def masked(self) -> CaseInsensitiveDict:
+        """Return a copy that may be shown: without passwords, tokens and cookies."""
+        return CaseInsensitiveDict.of_pairs(
+            (name, "***" if lower in SECRET_HEADERS else _PASSWORD.sub("***", value))
             for lower, (name, value) in self._store.items()
-        }
-        return repr(shown)
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (tuple(self._store.values()),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .._pickling import portable_values
 from ..auth import HTTPBasicAuth
 from ..cookies import CookieJar, header_for, merge_cookies, store, to_jar
 from ..exceptions import InvalidHeader
@@ -477,27 +478,60 @@ class PreparedRequest:
         return f"{self.method} {without_password(self.url or '')}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {
-            "method": self.method,
-            "url": self.url,
-            "headers": self.headers,
-            "body": self.body if isinstance(self.body, (bytes, str)) else None,
-            "_encode": self._encode,
-            "_length": self._length,
-            **self.__dict__,
-        }
-        return _rebuild, (state,)
+        return rebuild_prepared, (self._packed(),)
+
+    def _packed(self) -> tuple[Any, ...]:
+        """Return what another process can make this message of: plain values, for most."""
+        headers = self._headers
+        body = self.body
+        own = self.__dict__
+        return (
+            self.method,
+            self.url,
+            self._pairs if headers is None else headers.pairs(),
+            body if isinstance(body, (bytes, str)) else None,
+            self._encode,
+            self._length,
+            portable_values(own) if own else None,
+        )
+
+    def _without_secrets(self) -> PreparedRequest:
+        """Return a copy that an error may be pickled with."""
+        copied = PreparedRequest()
+        copied.method = self.method
+        copied.url = without_password(self.url) if isinstance(self.url, str) else None
+        # What others are for, nobody knows: a token, maybe.
+        copied.headers = CaseInsensitiveDict.of_pairs(
+            (name, value if name.lower() in _HARMLESS else "***")
+            for name, value in self.headers.masked().items()
+        )
+        copied.body = self.body if isinstance(self.body, (bytes, str)) else None
+        return copied
 
 
-def _rebuild(state: dict[str, Any]) -> PreparedRequest:
+def rebuild_prepared(packed: tuple[Any, ...]) -> PreparedRequest:
+    """Return a message as it was pickled."""
     prepared = PreparedRequest()
-    for name, value in state.items():
-        setattr(prepared, name, value)
+    (
+        prepared.method, prepared.url, prepared._pairs, prepared.body, prepared._encode,
+        prepared._length, own,
+    ) = packed  # fmt: skip
+    if own is not None:
+        prepared.__dict__.update(own)
     return prepared
 
 
 _COPIED = (
     "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_policy",
+)  # fmt: skip
+#: Headers of requests that hold no secret (lower case).
+_HARMLESS = frozenset(
+    (
+        "accept", "accept-encoding", "accept-language", "cache-control", "connection",
+        "content-encoding", "content-length", "content-type", "expect", "host", "if-match",
+        "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range",
+        "transfer-encoding", "user-agent",
+    )
 )  # fmt: skip
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"))
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from .._pickling import can_be_pickled, portable_values
 from ..hooks import Hook, Hooks
 from .settings import UNSET, unknown
 from .urls import without_password
@@ -280,6 +281,36 @@ class UnsentRequest:
     def describe(self) -> str:
         """Return method and URL, without a password, for messages."""
         return f"{self.method} {without_password(str(self.url))}"
+
+    def _without_secrets(self) -> Request:
+        """Return a copy that an error may be pickled with."""
+        url = self.url
+        method = self.method
+        return Request(
+            method if isinstance(method, str) else None,
+            without_password(url) if isinstance(url, str) else None,
+        )
+
+    def _portable(self) -> Request:
+        """Return a copy with what of it can be pickled, its session left out.
+
+        What stays behind is what the request of a failed response may have: a hook, an open file,
+        an auth object.
+        """
+        kept = Request(self.method, self.url if can_be_pickled(self.url) else str(self.url))
+        said = self._said
+        if said is not NOTHING_SAID:
+            for name in Said.__slots__:
+                value = getattr(said, name)
+                if (
+                    value is not getattr(NOTHING_SAID, name)
+                    and name != "hook_errors"
+                    and can_be_pickled(value)
+                ):
+                    setattr(kept._say(), name, value)
+        if own := self.__dict__:
+            kept.__dict__.update(portable_values(own))
+        return kept
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The answer stays behind: it may hold a connection.

@@ -5,22 +5,21 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
+from .._pickling import can_be_pickled, portable_values
 from ..base.locks import IMPORTING
 from ..cookies import CookieJar, store
-from ..exceptions import HTTPError
+from ..exceptions import HTTPError, RequestException, rebuild_error
 from ..status_codes import reason_phrase
 from ..structures import CaseInsensitiveDict
 from ..wire.h1.head import AnswerHead, field_of, fields_of
 from .body import ReadableBody
 from .links import links_by_rel
+from .prepare import PreparedRequest, rebuild_prepared
 from .urls import without_password
 
-if TYPE_CHECKING:
-    from .prepare import PreparedRequest
-
-__all__ = ["Response"]
+__all__ = ["Response", "restored"]
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
@@ -38,6 +37,22 @@ class Times:
         self.dns: float | None = None
         self.connect: float | None = None
         self.tls: float | None = None
+
+    def values(self) -> tuple[float | None, ...]:
+        """Return all of them; `of` makes one of them again."""
+        return (
+            self.started, self.sent, self.headed, self.received, self.dns, self.connect, self.tls,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, values: tuple[Any, ...]) -> Times:
+        """Make one of what `values` has returned."""
+        times = cls(values[0])
+        (_, times.sent, times.headed, times.received, times.dns, times.connect, times.tls) = values
+        return times
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Times.of, (self.values(),)
 
 
 class Response(ReadableBody):
@@ -338,33 +353,129 @@ class Response(ReadableBody):
             return f"<Response [{type(self.error).__name__}]>"
         return f"<Response [{self.status_code}]>"
 
-    def __getstate__(self) -> dict[str, Any]:
-        content = self._content if self._streamed and self._content is False else self.content
-        return {
-            "_content": content,
-            "status_code": self.status_code,
-            "reason": self.reason,
-            "url": self.url,
-            "headers": self.headers,
-            "history": self.history,
-            "encoding": self.encoding,
-            "elapsed": self.elapsed,
-            "request": self.request,
-            "cookies": self.cookies,
-            "error": self.error,
-            "hook_errors": [repr(error) for error in self.hook_errors],
-            "_times": self._times,
-            "extra": self.__dict__,
-        }
+    def __reduce__(self) -> tuple[Any, ...]:
+        if type(self) is Response:
+            return restored, (self._packed(),)  # each name in a pickle is dear
+        return restored, (self._packed(), type(self))
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        Response.__init__(self)
-        self.__dict__.update(state.pop("extra", {}))
-        errors = state.pop("hook_errors", [])
-        self._hook_errors = [RuntimeError(text) for text in errors] or None
-        times = state.pop("_times", None)
-        for name, value in state.items():
-            setattr(self, name, value)
-        self._times = times
-        self._streamed = self._content is False
-        self._received = len(self._content) if self._content else 0
+    def _packed(self) -> tuple[Any, ...]:
+        """Return what another process can make this of: plain values, where the last one is None.
+
+        Reads the body. What cannot be pickled stays behind.
+        """
+        content = self._content
+        if content is False and not self._streamed:
+            try:
+                content = self.content
+            except RequestException:
+                content = False  # what there was of it is lost
+        rare: dict[str, Any] = {}
+        if self._headers is not None:
+            rare["_headers"] = self._headers
+        if self._history:
+            rare["_history"] = self._history
+        if self._cookies is not None and len(self._cookies) and can_be_pickled(self._cookies):
+            rare["_cookies"] = self._cookies
+        if self._hook_errors:
+            rare["_hook_errors"] = [
+                error if can_be_pickled(error) else RuntimeError(repr(error))
+                for error in self._hook_errors
+            ]
+        if self._found_encoding and self._encoding is not None:
+            rare["_encoding"] = self._encoding
+        if own := self.__dict__:
+            rare["own"] = portable_values(own)
+        request = self.request
+        packed_request: tuple[Any, ...] | None = None
+        if type(request) is PreparedRequest:
+            packed_request = request._packed()
+        elif request is not None:
+            portable = getattr(request, "_portable", None)
+            if portable is not None:
+                rare["request"] = portable()
+            elif can_be_pickled(request):
+                rare["request"] = request
+        if self.error is not None:
+            rare["error"] = self._packed_error(self.error)
+        started: Any = self._started
+        if self._headed is None and self._live_times is not None:
+            started = self._live_times.values()
+        return (
+            self.status_code, self.reason, self.url, self._version, self._head_text, self._said,
+            content, started, self._sent, self._headed, packed_request, rare or None,
+        )  # fmt: skip
+
+    def _packed_error(self, error: Exception) -> tuple[Any, ...]:
+        """Return what the error can be made of again: of its request it has no copy of its own."""
+        if type(error).__reduce__ is not RequestException.__reduce__:
+            if not can_be_pickled(error):
+                error = RequestException(f"{type(error).__qualname__}: {error}")
+            return (error,)
+        assert isinstance(error, RequestException)
+        known = error._known(of=self.request)
+        if self.request is not None and error.request is self.request:
+            known["request"] = True
+        if error.response is not None:
+            # A batch's failure has the answer in hand: with secrets, as the request's own.
+            known["response"] = error.response
+        return type(error), error.args, error._kept(), known
+
+    def _without_secrets(self) -> Response:
+        """Return a copy that an error may be pickled with."""
+        copied = Response(self.status_code, self.reason, version=self._version)
+        copied.url = None if self.url is None else without_password(self.url)
+        shown = getattr(self.request, "_without_secrets", None)
+        copied.request = None if shown is None else shown()
+        copied.headers = self.headers.masked()
+        copied._content = self._packed()[_CONTENT]
+        copied._streamed = copied._content is False
+        copied._received = self._received
+        copied._history = [response._without_secrets() for response in self._history or ()] or None
+        copied._times = self._times
+        return copied
+
+
+#: Where the body stands in what `Response._packed` returns.
+_CONTENT: Final = 6
+
+
+def restored(packed: tuple[Any, ...], kind: type[Response] = Response) -> Any:
+    """Return a response as it was pickled."""
+    started: Any
+    (status, reason, url, version, text, said, content, started, sent, headed, request, rare) = (
+        packed
+    )
+    response = kind.__new__(kind)
+    prepared = None if request is None else rebuild_prepared(request)
+    moments: Times | None = None
+    if isinstance(started, tuple):
+        started, moments = 0.0, Times.of(started)
+    Response.__init__(
+        response, status, reason, url, prepared, version, text, said, None, started, sent, headed
+    )
+    response._live_times = moments
+    response._content = content
+    if content:
+        response._received = len(content)
+    elif content is False:
+        response._streamed = True
+    if rare is not None:
+        own = rare.pop("own", None)
+        error = rare.pop("error", None)
+        for name, value in rare.items():
+            setattr(response, name, value)
+        if "_encoding" in rare:
+            response._found_encoding = True
+        if own is not None:
+            response.__dict__.update(own)
+        if error is not None:
+            response.error = _restored_error(response, error)
+    return response
+
+
+def _restored_error(response: Response, packed: tuple[Any, ...]) -> Any:
+    if len(packed) == 1:
+        return packed[0]
+    if packed[3].get("request") is True:
+        packed[3]["request"] = response.request
+    return rebuild_error(*packed)

@@ -108,7 +108,8 @@ def test_each_pickles_without_secrets(kind: type[reqkit.RequestException]) -> No
     assert [type(again)] == [kind]
     assert (again.args, str(again)) == (error.args, str(error))
     assert (again.before_sending, again.extra) == (True, 5)
-    assert (again.request, again.response) == (None, None)
+    assert again.request.url == again.response.request.url == "http://u:***@h/"
+    assert again.request.headers["Authorization"] == "***"
 
 
 def test_attributes_of_their_own_are_pickled() -> None:
