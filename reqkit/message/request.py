@@ -282,22 +282,27 @@ class UnsentRequest:
         """Return method and URL, without a password, for messages."""
         return f"{self.method} {without_password(str(self.url))}"
 
-    def _without_secrets(self) -> Request:
-        """Return a copy that an error may be pickled with."""
-        url = self.url
-        method = self.method
-        return Request(
-            method if isinstance(method, str) else None,
-            without_password(url) if isinstance(url, str) else None,
-        )
+    def _bare(self, url: Any) -> UnsentRequest:
+        """Return a request of this package's own class, with this one's method alone."""
+        kind = next(kind for kind in type(self).__mro__ if kind.__module__.startswith("reqkit."))
+        bare: UnsentRequest = kind.__new__(kind)
+        bare.method = self.method if isinstance(self.method, str) else None
+        bare.url = url
+        bare.session = bare.response = None
+        bare._said = NOTHING_SAID
+        return bare
 
-    def _portable(self) -> Request:
+    def _without_secrets(self) -> UnsentRequest:
+        """Return a copy that an error may be pickled with."""
+        return self._bare(without_password(self.url) if isinstance(self.url, str) else None)
+
+    def _portable(self) -> UnsentRequest:
         """Return a copy with what of it can be pickled, its session left out.
 
         What stays behind is what the request of a failed response may have: a hook, an open file,
         an auth object.
         """
-        kept = Request(self.method, self.url if can_be_pickled(self.url) else str(self.url))
+        kept = self._bare(self.url if can_be_pickled(self.url) else str(self.url))
         said = self._said
         if said is not NOTHING_SAID:
             for name in Said.__slots__:
