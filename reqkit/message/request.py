@@ -285,7 +285,7 @@ class UnsentRequest:
     def _bare(self, url: Any) -> UnsentRequest:
         """Return a request of this package's own class, with this one's method alone."""
         kind = next(kind for kind in type(self).__mro__ if kind.__module__.startswith("reqkit."))
-        bare: UnsentRequest = kind.__new__(kind)
+        bare: UnsentRequest = object.__new__(kind)
         bare.method = self.method if isinstance(self.method, str) else None
         bare.url = url
         bare.session = bare.response = None
