@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib3.util import Retry
 
 from .exceptions import ConnectTimeout, InvalidSchema, RequestException
-from .message import bodies
 from .message.environment import select_proxy
 from .message.response import Times
 from .message.urls import Target, without_password
@@ -482,8 +481,7 @@ def _may_repeat(request: PreparedRequest, gone: ConnectionGone) -> bool:
     """Tell whether a message that a closed connection took may be sent once more."""
     if not gone.unsent and request.method not in _IDEMPOTENT:
         return False
-    if request.body is not None:
-        bodies.rewind(request.body, request._body_position)
+    request.rewind()
     return True
 
 

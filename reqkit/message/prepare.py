@@ -12,6 +12,8 @@ from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks
 from ..structures import CaseInsensitiveDict
 from . import bodies, urls
+from .content.charsets import parse_content_type
+from .framing import frame
 from .settings import merge_headers
 from .urls import Target, without_password
 
@@ -137,6 +139,7 @@ class PreparedRequest:
         "_headers",
         "_hooks",
         "_length",
+        "_measured",
         "_pairs",
         "_policy",
         "_target",
@@ -160,7 +163,10 @@ class PreparedRequest:
         #: Most messages have neither auth nor cookies: `_own_credentials` makes them.
         self._credentials: Credentials | None = None
         self._body_position: Any = None
+        #: How many bytes of a streamed body are sent; None for what is sent chunked.
         self._length: int | None = None
+        #: The body that `_body_position` is of, and its length; None where that is not known.
+        self._measured: tuple[Any, int | None] | None = None
         self._target: Target | None = None
         self._encode = True
         self._policy: Policy | None = None
@@ -255,41 +261,50 @@ class PreparedRequest:
 
     def prepare_body(self, data: Any, files: Any = None, json: Any = None) -> None:
         """Set the body, and the headers that tell its type and length."""
-        encoded = bodies.encode_body(data, json, files)
+        self.encode_body(data, files, json, None)
+
+    def encode_body(
+        self, data: Any, files: Any, json: Any, positions: bodies.Positions | None
+    ) -> None:
+        """Set the body, and the headers that tell its type and length.
+
+        Args:
+            data: as in `reqkit.request`.
+            files: likewise.
+            json: likewise.
+            positions: where files stood when the same were prepared before; is added to.
+        """
+        given = self.headers.get("content-type") if files else None
+        kind, parameters = parse_content_type(given) if given else ("", {})
+        named = parameters.get("boundary") if kind.startswith("multipart/") else None
+        encoded = bodies.encode_body(data, json, files, positions, named)
         self.body = encoded.body
         self._length = encoded.length
-        self._body_position = bodies.position(encoded.body)
-        if encoded.content_type and "content-type" not in self.headers:
-            self.headers["Content-Type"] = encoded.content_type
+        self._measured = (encoded.body, encoded.length)
+        start = bodies.position(encoded.body)
+        if positions is not None and encoded.body is data:
+            start = positions.of(data)
+        self._body_position = start
+        if encoded.content_type:
+            if "content-type" not in self.headers:
+                self.headers["Content-Type"] = encoded.content_type
+            elif kind.startswith("multipart/") and named is None:
+                # RFC 2046 section 5.1.1: without its boundary nobody can read it.
+                boundary = encoded.content_type.partition(";")[2].strip()
+                self.headers["Content-Type"] = f"{(given or '').rstrip(' ;')}; {boundary}"
         if encoded.body is None:
             self.prepare_content_length(None)
-        elif "transfer-encoding" in self.headers:
-            self._check_coding()
-            self._length = None
-            self.headers.pop("Content-Length", None)
-        elif encoded.length is not None:
-            self.headers["Content-Length"] = str(encoded.length)
-        elif "content-length" in self.headers:
-            self._length = self._given_length()
         else:
-            self.headers["Transfer-Encoding"] = "chunked"
-
-    def _check_coding(self) -> None:
-        # RFC 9112 section 6.1: without chunked at the end, nothing tells where the body ends.
-        text = self.headers["Transfer-Encoding"]
-        if text.lower().rpartition(",")[2].strip() != "chunked":
-            raise InvalidHeader(f"Transfer-Encoding is {text[:60]!r}: expected 'chunked'")
-
-    def _given_length(self) -> int:
-        text = self.headers["Content-Length"].strip()
-        if not (text.isascii() and text.isdigit()):
-            raise InvalidHeader(f"Content-Length is {text[:60]!r}: expected a number of bytes")
-        return int(text)
+            frame(self)
 
     def prepare_content_length(self, body: Any) -> None:
         """Set Content-Length (or Transfer-Encoding) to fit a body."""
         if body is not None:
-            length = bodies.content_length(body)
+            measured = self._measured
+            if measured is not None and measured[0] is body and body is self.body:
+                length = measured[1]  # it may have been read meanwhile: it is sent from its start
+            else:
+                length = bodies.content_length(body)
             self._length = length
             if length is not None:
                 self.headers["Content-Length"] = str(length)
@@ -297,9 +312,12 @@ class PreparedRequest:
         elif "transfer-encoding" in self.headers:
             del self.headers["Transfer-Encoding"]  # there is nothing to be framed by it
             self.prepare_content_length(None)
-        # RFC 9110 section 8.6: a method that anticipates content says that there is none.
-        elif self.method not in ("GET", "HEAD") and "content-length" not in self.headers:
+        # RFC 9110 section 8.6: a method that anticipates content says that there is none; one that
+        # does not, has no length either.
+        elif self.method not in ("GET", "HEAD"):
             self.headers["Content-Length"] = "0"
+        elif self.headers.get("content-length", "0") != "0":
+            del self.headers["Content-Length"]
 
     def prepare_cookies(self, cookies: Any) -> None:
         """Set the Cookie header from a dictionary or a jar, unless it was set by hand."""
@@ -522,7 +540,8 @@ def rebuild_prepared(packed: tuple[Any, ...]) -> PreparedRequest:
 
 
 _COPIED = (
-    "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_policy",
+    "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_measured",
+    "_policy",
 )  # fmt: skip
 #: Headers of requests that hold no secret (lower case).
 _HARMLESS = frozenset(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._pickling import can_be_pickled, portable_values
 from ..hooks import Hook, Hooks
+from .bodies import Positions
 from .settings import UNSET, unknown
 from .urls import without_password
 
@@ -53,8 +54,8 @@ class Said:
 
     __slots__ = (
         "allow_redirects", "auth", "callback", "cert", "config", "cookies", "data", "files",
-        "headers", "hook_errors", "hooks", "json", "params", "prefetch", "proxies", "timeout",
-        "verify",
+        "headers", "hook_errors", "hooks", "json", "params", "positions", "prefetch", "proxies",
+        "timeout", "verify",
     )  # fmt: skip
 
     allow_redirects: bool | None
@@ -71,6 +72,8 @@ class Said:
     hooks: Hooks | None
     json: Any
     params: Any
+    #: Where the files that are sent stood when the request was first prepared.
+    positions: Positions | None
     prefetch: bool | None
     proxies: Mapping[str, str | None] | None
     timeout: Any
@@ -179,12 +182,12 @@ class UnsentRequest:
         # What is changed here later is no business of the caller's dictionaries.
         said.headers = headers if headers is None else _own(headers)
         said.files = files if files is None else _own(files)
-        said.data = data if data is None else _own(data)
+        said.data = data.copy() if type(data) is dict else data
         said.params = params if params is None else _own(params)
         said.auth = auth
         said.cookies = cookies if cookies is None else _own(cookies)
         said.hooks = None if hooks is None else Hooks(hooks)
-        said.hook_errors = None
+        said.hook_errors = said.positions = None
         said.json = json
         said.timeout = timeout
         said.allow_redirects = allow_redirects
@@ -323,7 +326,7 @@ class UnsentRequest:
             name: value
             for name in Said.__slots__
             if (value := getattr(self._said, name)) is not getattr(NOTHING_SAID, name)
-            and name != "hook_errors"
+            and name not in ("hook_errors", "positions")
         }
         state = {"method": self.method, "url": self.url, "session": self.session, **self.__dict__}
         return _rebuild, (type(self), state, said)
@@ -334,8 +337,13 @@ for _name in _OF_ANSWERS:
 
 
 def _own(given: Any) -> Any:
-    """Return a copy of a plain dictionary; anything else as it is."""
-    return given.copy() if type(given) is dict else given
+    """Return a copy of a plain dictionary, what an iterator gives, and anything else as it is.
+
+    A request that is sent again says the same again.
+    """
+    if type(given) is dict:
+        return given.copy()
+    return list(given) if hasattr(given, "__next__") else given
 
 
 def _rebuild(

@@ -10,6 +10,7 @@ from ..cookies import CookieJar, left_out, to_jar
 from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks, merge_hooks
 from ..message import environment
+from ..message.bodies import Positions
 from ..message.prepare import PreparedRequest, auth_of
 from ..message.request import UnsentRequest
 from ..message.settings import Config, Settings, merge, merge_headers
@@ -30,6 +31,8 @@ def _untouched() -> Settings:
 
 #: A session's headers with a call's on top: most calls of a program give the same ones.
 _merged: dict[Any, Pairs] = {}
+#: Bodies that are no files.
+_PLAIN: Final = frozenset((bytes, str, dict, list, tuple, type(None)))
 #: How many are remembered, and up to how many characters.
 _MOST_MERGED: Final = 256
 _LONGEST_MERGED: Final = 1024
@@ -132,7 +135,10 @@ class Merging(Defaults):
             self._write_cookies(prepared, given, target.origin, left_out(said.cookies))
         data = said.data
         if data is not None or said.files or said.json is not None:
-            prepared.prepare_body(data, said.files, said.json)
+            positions = said.positions
+            if positions is None and (said.files or type(data) not in _PLAIN):
+                positions = said.positions = Positions()  # there is something to be read
+            prepared.encode_body(data, said.files, said.json, positions)
         elif method != "GET" and prepared.method != "HEAD":
             prepared.prepare_content_length(None)
         if self._hooks or said.hooks or said.callback is not None:

@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from ..exceptions import ConnectionError, RequestException
-from ..message import bodies
+from ..message.framing import frame, outgoing
 from ..message.response import Response, Times
 from ..message.urls import without_password
 from ..timeouts import Deadline, Timeouts, clock
@@ -45,6 +45,19 @@ def head_of(
     """
     headers = request._headers
     block = block_of(request._pairs if headers is None else headers.pairs())
+    body = request.body
+    # Most messages say nothing of a body and have none; of the others, most are right.
+    if (
+        block.coding is not None or block.length not in (None, "0")
+        if body is None
+        else (
+            block.coding is not None
+            or not (type(body) is bytes or (type(body) is str and body.isascii()))
+            or block.length != str(len(body))
+        )
+    ):
+        frame(request)
+        block = block_of(request.headers.pairs())
     if forwarded is None and block.plain:
         return (
             write_request(request.method or "GET", target.path, target.authority, block),
@@ -228,20 +241,11 @@ def exchange(
         ConnectionGone: the connection was kept, and the server has closed it meanwhile.
         RequestException, OSError, TimeoutError: as the wire has it.
     """
-    body = request.body
-    chunked = False
+    body, chunked = (None, False) if request.body is None else outgoing(request)
     broken: OSError | None = None
     connection.sent = connection.headed = None
     if closes:  # said by config['keep_alive'] or by hand; the server may not heed it
         connection.serve_no_more()
-    if body is not None:
-        if isinstance(body, str):
-            body = body.encode()
-        chunked = "transfer-encoding" in request.headers
-        if not isinstance(body, bytes):
-            body = bodies.pieces(body, None if chunked else request._length)
-        elif chunked:  # set by hand: unframed, the body would be read as further requests
-            body = (body,) if body else ()
     try:
         connection.send(head, body, chunked, limits.read, deadline)
     except ConnectionGone:

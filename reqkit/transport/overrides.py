@@ -21,9 +21,11 @@ from urllib3.util import Retry
 from ..exceptions import AddressNotAllowed, InvalidSchema
 from ..message.conversion import built
 from ..message.environment import select_proxy
+from ..message.framing import frame, outgoing
 from ..message.prepare import PreparedRequest
 from ..message.urls import without_password
 from ..timeouts import Deadline, Timeouts
+from ..wire.h1.head import block_of
 from .exchange import failure
 from .pools import PoolManager
 from .routes import Proxy, parse_proxy
@@ -201,21 +203,25 @@ class AdapterSteps:
                 " by urllib3, where allow_address is not asked: mount an HTTPAdapter without such"
                 " steps, or set allow_address to None"
             )
-        body = request.body
+        frame(request)
+        body, chunked = outgoing(request)
+        fields = urllib3.HTTPHeaderDict()
+        for name, value in block_of(request.headers.pairs()).pairs:
+            fields.add(name, value)
         left = None if deadline is None else deadline.left(None, "connect")
         try:
             answer = pool.urlopen(
                 method=request.method,
                 url=self.request_url(request, proxies),
                 body=body,
-                headers=dict(request.headers),
+                headers=fields,
                 redirect=False,
                 assert_same_host=False,
                 preload_content=False,
                 decode_content=False,
                 retries=Retry(0, read=False),
                 timeout=urllib3.Timeout(total=left, connect=limits.connect, read=limits.read),
-                chunked=body is not None and "content-length" not in request.headers,
+                chunked=chunked,
             )
         except Exception as error:
             ours = failure(error, "wait", request, None, deadline)

@@ -14,9 +14,9 @@ from .form import encode_form
 from .jsonbody import encode_json
 from .multipart import MultipartStream, encode_multipart
 from .streams import (
-    FAILED,
     Body,
-    Failed,
+    Once,
+    Positions,
     Restartable,
     content_length,
     is_streamed,
@@ -27,11 +27,11 @@ from .streams import (
 )
 
 __all__ = [
-    "FAILED",
     "Body",
     "Encoded",
-    "Failed",
     "MultipartStream",
+    "Once",
+    "Positions",
     "Restartable",
     "content_length",
     "encode_body",
@@ -60,7 +60,13 @@ _FORM_KINDS: Final = (Mapping, ItemsView, list, tuple)
 _NO_BODY: Final = Encoded(None, None, 0)
 
 
-def encode_body(data: Any = None, json: Any = None, files: Any = None) -> Encoded:
+def encode_body(
+    data: Any = None,
+    json: Any = None,
+    files: Any = None,
+    positions: Positions | None = None,
+    boundary: str | None = None,
+) -> Encoded:
     """Return the body that these arguments mean together, as in ``requests``.
 
     ``files`` (with the fields of ``data``) make a multipart body; else ``data``, unless it is
@@ -72,6 +78,8 @@ def encode_body(data: Any = None, json: Any = None, files: Any = None) -> Encode
             bytes.
         json: anything that JSON can express; ``[] {} 0 ''`` and False are sent too.
         files: a mapping or pairs of names and files: see `encode_multipart`.
+        positions: where files stood when the same was asked before; is added to.
+        boundary: what parts a multipart body; a random one where it is None.
 
     Returns: the `Encoded` body. A bytearray or memoryview is copied, so that it cannot change
         before it is sent.
@@ -83,7 +91,7 @@ def encode_body(data: Any = None, json: Any = None, files: Any = None) -> Encode
         InvalidJSONError: JSON has no way to express a value (NaN, a circle).
     """
     if files:
-        return _multipart(data, files)
+        return _multipart(data, files, positions, boundary)
     if data is None:
         return _NO_BODY if json is None else _json(json)
     if isinstance(data, (bytes, bytearray, memoryview)):
@@ -98,6 +106,8 @@ def encode_body(data: Any = None, json: Any = None, files: Any = None) -> Encode
             return Encoded(form, "application/x-www-form-urlencoded", len(form))
         body = b""
     elif is_streamed(data):
+        if positions is not None:
+            positions.of(data)
         refuse_unreadable(data, "data")
         return Encoded(data, None, content_length(data))
     else:
@@ -110,7 +120,7 @@ def encode_body(data: Any = None, json: Any = None, files: Any = None) -> Encode
     return _NO_BODY if json is None else _json(json)
 
 
-def _multipart(data: Any, files: Any) -> Encoded:
+def _multipart(data: Any, files: Any, positions: Positions | None, boundary: str | None) -> Encoded:
     if isinstance(data, (str, bytes, bytearray, memoryview)) and data:
         raise ValueError(
             f"data is a {type(data).__name__}, with files. Data must not be a string. Give a"
@@ -121,7 +131,7 @@ def _multipart(data: Any, files: Any) -> Encoded:
             f"data is a {type(data).__name__} to be streamed, with files: expected a dictionary or"
             " pairs; put what is streamed into files"
         )
-    body, content_type = encode_multipart(data, files)
+    body, content_type = encode_multipart(data, files, boundary, positions)
     return Encoded(body, content_type, content_length(body))
 
 

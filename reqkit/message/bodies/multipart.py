@@ -11,12 +11,11 @@ from typing import Any, Final, NamedTuple
 from ...exceptions import InvalidHeader, UnrewindableBodyError
 from ..multimapping import flat_pairs, pairs_of
 from .streams import (
-    FAILED,
-    Failed,
+    Once,
+    Positions,
     Restartable,
     content_length,
     pieces,
-    position,
     refuse_unreadable,
     rewind,
 )
@@ -29,6 +28,7 @@ _SMALL: Final = 1024 * 1024
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINE_BREAK_OR_NUL: Final = re.compile(r"[\r\n\0]")
+_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 # As browsers write names (the HTML standard, "multipart form data").
 _ESCAPES: Final = {10: "%0A", 13: "%0D", 34: "%22"}
 
@@ -39,10 +39,12 @@ class _Source(NamedTuple):
     name: str
     body: Any
     length: int | None
-    start: int | Failed | None
+    start: int | Once | None
 
 
-def encode_multipart(data: Any, files: Any, boundary: str | None = None) -> tuple[Any, str]:
+def encode_multipart(
+    data: Any, files: Any, boundary: str | None = None, positions: Positions | None = None
+) -> tuple[Any, str]:
     """Return a multipart body, and its content type.
 
     Small files are read now, and left where they stood; larger ones while they are sent.
@@ -54,17 +56,26 @@ def encode_multipart(data: Any, files: Any, boundary: str | None = None) -> tupl
             headers]])``, whose filename may be None; or a list of such values. Contents that are
             iterables of bytes are taken too. None is left out.
         boundary: what parts them; a random one where it is None.
+        positions: where the files stood when the same was asked before; is added to.
 
     Returns: bytes where all is at hand and small; else a `MultipartStream`.
 
     Raises:
         TypeError: a content is of a kind that cannot be sent.
         ValueError: an item is not a pair, or text that UTF-8 cannot express.
-        InvalidHeader: a header of a part cannot be sent.
+        InvalidHeader: a header of a part cannot be sent, or the boundary is none.
 
-    Source: RFC 7578; the HTML standard, "multipart form data".
+    Source: RFC 7578; RFC 2046 section 5.1.1; the HTML standard, "multipart form data".
     """
-    boundary = boundary or os.urandom(16).hex()
+    if boundary is None:
+        boundary = os.urandom(16).hex()
+    elif not _BOUNDARY.fullmatch(boundary):
+        raise InvalidHeader(
+            f"the boundary of the multipart body is {boundary[:80]!r}: expected 1 to 70 letters,"
+            " digits, spaces and '()+_,-./:=?, not ending in a space"
+        )
+    if positions is None:
+        positions = Positions()
     segments: list[bytes | _Source] = []
     for name, value in flat_pairs(data or {}, "data"):
         segments.append(_head(boundary, _text(name), None, None, None))
@@ -77,7 +88,7 @@ def encode_multipart(data: Any, files: Any, boundary: str | None = None) -> tupl
         if content is None:
             continue
         segments.append(_head(boundary, field, filename, content_type, headers))
-        segment = _content(field, content)
+        segment = _content(field, content, positions)
         if isinstance(segment, _Source) and segment.length is not None and segment.length <= room:
             segment = _read_now(segment)
             room -= len(segment) if isinstance(segment, bytes) else 0
@@ -154,13 +165,16 @@ def _guessed_name(file: Any) -> str | None:
     return None if name.startswith("<") and name.endswith(">") else name
 
 
-def _content(field: str, content: Any) -> bytes | _Source:
+def _content(field: str, content: Any, positions: Positions) -> bytes | _Source:
     if isinstance(content, (bytes, bytearray, memoryview)):
         return bytes(content)
     if isinstance(content, str):
         return _utf8(content, f"files[{field!r}]")
     if isinstance(content, (bool, int, float)):
         return str(content).encode("ascii")
+    start: int | Once | None = None
+    if hasattr(content, "read") or isinstance(content, Iterable):
+        start = positions.of(content)
     refuse_unreadable(content, f"files[{field!r}]")
     if type(content) is io.BytesIO and content.getbuffer().nbytes <= _SMALL:
         # It is in memory already. Its position is left, so that it can be sent again.
@@ -168,7 +182,7 @@ def _content(field: str, content: Any) -> bytes | _Source:
     if hasattr(content, "read") or (
         isinstance(content, Iterable) and not isinstance(content, Mapping)
     ):
-        return _Source(field, content, content_length(content), position(content))
+        return _Source(field, content, content_length(content), start)
     raise TypeError(
         f"files[{field!r}] is a {type(content).__name__}: expected an open file, bytes, str, an"
         " iterable of bytes, or a tuple (filename, content)"
@@ -181,7 +195,7 @@ def _read_now(source: _Source) -> bytes | _Source:
     Files of other kinds may show how far the upload has come, and so are read only then.
     """
     file = source.body
-    if not isinstance(file, io.IOBase) or isinstance(source.start, Failed) or source.start is None:
+    if not isinstance(file, io.IOBase) or isinstance(source.start, Once) or source.start is None:
         return source
     content: bytes | str = file.read()
     file.seek(source.start)
@@ -274,7 +288,9 @@ class MultipartStream(Restartable):
     @property
     def restarts(self) -> bool:
         """Whether all its parts can be read once more."""
-        return all(isinstance(one, bytes) or one.start is not FAILED for one in self._segments)
+        return all(
+            isinstance(one, bytes) or not isinstance(one.start, Once) for one in self._segments
+        )
 
     def __iter__(self) -> Iterator[bytes]:
         """Iterate over its pieces, from the start.
@@ -288,16 +304,16 @@ class MultipartStream(Restartable):
             if isinstance(segment, bytes):
                 yield segment
                 continue
-            if not isinstance(segment.start, Failed):
+            if not isinstance(segment.start, Once):
                 # The first time too: it may have been read, or be in two parts.
                 rewind(segment.body, segment.start)
-            elif again:
+            elif again or segment.start.begun:
                 raise UnrewindableBodyError(
                     f"the multipart body must be sent again, and the content of {segment.name!r}"
                     f" (a {type(segment.body).__name__}) can be read only once: give bytes, or a"
                     " file that can be sought"
                 )
-            yield from pieces(segment.body, segment.length)
+            yield from pieces(segment.body, segment.length, segment.start)
 
     def __repr__(self) -> str:
         size = "length not known" if self._len is None else f"{self._len} bytes"

@@ -1,28 +1,32 @@
 """Bodies that are read while they are sent: how long they are, their pieces, and once more.
 
 What is asked of a file is ``read(size)``. Its length is known if it can be sought, and so is how to
-send it again. It is sent from where it stood when the request was made. A file opened in text mode
-is sent as UTF-8; it is read through once to find out how many bytes that makes.
+send it again. It is sent from where it stood when the request was made, each time that it is sent:
+what reads it meanwhile (a hook, another message that is sent at the same time) changes nothing. A
+file opened in text mode is sent as UTF-8; it is read through once to find out how many bytes that
+makes.
 """
 
 from __future__ import annotations
 
 import codecs
-import enum
+import contextlib
 import io
 import os
 import stat
+import types
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
+from ...base.locks import native_lock, native_rlock
 from ...exceptions import RequestException, UnrewindableBodyError
 
 __all__ = [
-    "FAILED",
     "PIECE",
     "Body",
-    "Failed",
+    "Once",
+    "Positions",
     "Readable",
     "Restartable",
     "content_length",
@@ -63,14 +67,18 @@ class Restartable(ABC):
         """Iterate over its pieces, from the start."""
 
 
-class Failed(enum.Enum):
-    """The type of `FAILED`."""
+class Once:
+    """The position of a body that can be read but once. Shared by all messages that have the body.
 
-    FAILED = "failed"
+    Attributes:
+        begun: whether some of it may have been read.
+    """
 
+    __slots__ = ("begun",)
 
-#: The position of a body that cannot be sent a second time.
-FAILED: Final = Failed.FAILED
+    def __init__(self) -> None:
+        self.begun = False
+
 
 Body: TypeAlias = "bytes | str | Readable | Restartable | Iterable[bytes | str] | None"
 
@@ -107,6 +115,11 @@ def refuse_unreadable(file: Any, argument: str) -> None:
     if isinstance(file, io.IOBase) and callable(readable) and not readable():
         raise ValueError(
             f"{argument} is a {type(file).__name__} opened for writing only: open it with 'rb'"
+        )
+    if isinstance(file, types.GeneratorType) and file.gi_frame is None:
+        raise UnrewindableBodyError(
+            f"{argument} is a generator that was read to its end already: make a new one for each"
+            " request, or give bytes"
         )
 
 
@@ -218,27 +231,53 @@ def _seekable(body: Any) -> bool:
         return False
 
 
-def position(body: Any) -> int | Failed | None:
+def position(body: Any) -> int | Once | None:
     """Return what `rewind` needs to know to have a body sent again.
 
-    Returns: a file's position; None for what starts anew by itself (bytes, collections); `FAILED`
+    Returns: a file's position; None for what starts anew by itself (bytes, collections); a `Once`
         for what can be read but once.
     """
     if type(body) is bytes:  # as most are
         return None
     if isinstance(body, Restartable):
-        return None if body.restarts else FAILED
+        return None if body.restarts else Once()
     if hasattr(body, "read"):
         start = _tell(body)
-        return FAILED if start is None or not _seekable(body) else start
+        return Once() if start is None or not _seekable(body) else start
     if body is None or isinstance(body, (str, memoryview, Collection)):
         return None
     # An iterable of a known length may start anew; if it does not, `pieces` finds it too short.
     again = not hasattr(body, "__next__") and _told_length(body) is not None
-    return None if again else FAILED
+    return None if again else Once()
 
 
-def rewind(body: Any, position: int | Failed | None) -> None:
+class Positions:
+    """Where the bodies of one request stood when it was first prepared.
+
+    A request that is prepared again has them where they were, and not where sending has left them.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Any, int | Once | None]] = []
+
+    def of(self, body: Any) -> int | Once | None:
+        """Return a body's position, and have the body stand there.
+
+        Raises:
+            UnrewindableBodyError: it was sent already, and cannot be read again.
+        """
+        for known, start in self._known:
+            if known is body:
+                rewind(body, start)
+                return start
+        start = position(body)
+        self._known.append((body, start))
+        return start
+
+
+def rewind(body: Any, position: int | Once | None) -> None:
     """Make a body ready to be sent again.
 
     Args:
@@ -251,7 +290,9 @@ def rewind(body: Any, position: int | Failed | None) -> None:
     if position is None:
         return
     kind = type(body).__name__
-    if isinstance(position, Failed):
+    if isinstance(position, Once):
+        if not position.begun:
+            return
         if isinstance(body, Restartable):
             why = "a part of it can be read only once"
         elif hasattr(body, "read"):
@@ -259,21 +300,24 @@ def rewind(body: Any, position: int | Failed | None) -> None:
         else:
             why = "an iterable can be read only once"
         raise UnrewindableBodyError(
-            f"the body (a {kind}) must be sent again, for a redirect, an auth challenge or a retry,"
-            f" and {why}: give bytes, or a file that can be sought; or do without the redirect"
+            f"the body (a {kind}) was sent already, must be sent again (for a redirect, an auth"
+            " challenge or a retry, or since the request is), and"
+            f" {why}: give bytes, or a file that can be sought; or do without the redirect"
             " (allow_redirects=False)"
         )
     try:
-        body.seek(position)
+        if _tell(body) != position:
+            body.seek(position)
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UnrewindableBodyError(
-            f"the body (a {kind}) must be sent again, for a redirect, an auth challenge or a retry,"
-            f" and going back to {position} in it failed: {error}: keep the file open, or give"
-            " bytes"
+            f"the body (a {kind}) must be sent again, and going back to {position} in it failed:"
+            f" {error}: keep the file open, or give bytes"
         ) from error
 
 
-def pieces(body: Any, length: int | None = None) -> Iterator[bytes]:
+def pieces(
+    body: Any, length: int | None = None, start: int | Once | None = None
+) -> Iterator[bytes]:
     """Iterate over a body's bytes, as they are to be sent. Empty pieces are left out.
 
     Blocks as long as reading the file, or the iterable, does.
@@ -282,18 +326,23 @@ def pieces(body: Any, length: int | None = None) -> Iterator[bytes]:
         body: bytes come whole; files in pieces of 64 KiB; iterables item by item, str as UTF-8.
         length: how many bytes were announced; None if none were. Never more are given: what a file
             has grown by is left out.
+        start: what `position` said of it; None reads a file from where it stands.
 
     Raises:
+        UnrewindableBodyError: it can be read but once, and was begun before.
         RequestException: the body is shorter than announced, an iterable is longer, or reading it
             failed. Nobody but the user knows whether a retry is safe.
         TypeError: an item is neither bytes nor str.
     """
+    if isinstance(start, Once):
+        rewind(body, start)
+        start.begun = True
     if body is None:
         source: Iterator[Any] = iter(())
     elif isinstance(body, (bytes, bytearray, memoryview, str)):
         source = iter((body,))
     elif hasattr(body, "read") and not isinstance(body, Restartable):
-        source = _reads(body, length)
+        source = _reads(body, length, start if isinstance(start, int) else None)
     elif isinstance(body, Iterable):
         source = iter(body)
     else:
@@ -332,10 +381,14 @@ def pieces(body: Any, length: int | None = None) -> Iterator[bytes]:
         )
 
 
-def _reads(body: Any, length: int | None) -> Iterator[Any]:
+def _reads(body: Any, length: int | None, at: int | None) -> Iterator[Any]:
     left = length
     while left is None or left > 0:
-        data = body.read(PIECE if left is None else min(PIECE, left))
+        size = PIECE if left is None else min(PIECE, left)
+        if at is None:
+            data = body.read(size)
+        else:
+            data, at = _read_at(body, size, at)
         if data is None:
             raise RequestException(
                 f"the body (a {type(body).__name__}) is a non-blocking file with nothing to read"
@@ -351,6 +404,43 @@ def _reads(body: Any, length: int | None) -> Iterator[Any]:
         yield data
         if left is not None:
             left -= len(data)
+
+
+def _read_at(body: Any, size: int, at: int) -> tuple[Any, int]:
+    """Read a file on from a position, wherever others have left it; return where that ended."""
+    with _alone(body):
+        if body.tell() != at:
+            body.seek(at)
+        data = body.read(size)
+        after = body.tell()
+    if isinstance(data, bytes) and after != at + len(data):
+        raise RequestException(
+            f"the body (a {type(body).__name__}) was read elsewhere while it was sent: give each"
+            " request a file of its own, or bytes"
+        )
+    return data, after
+
+
+#: Files that are read just now, with a lock for each and how many want it: one message's position
+#: must not become another's between a seek and a read. Its holder's greenlets may pass.
+_being_read: Final[dict[int, list[Any]]] = {}
+_guard: Final[Any] = native_lock()
+
+
+@contextlib.contextmanager
+def _alone(body: Any) -> Iterator[None]:
+    key = id(body)
+    with _guard:
+        entry = _being_read.setdefault(key, [native_rlock(), 0])
+        entry[1] += 1
+    try:
+        with entry[0]:
+            yield
+    finally:
+        with _guard:
+            entry[1] -= 1
+            if not entry[1]:
+                _being_read.pop(key, None)
 
 
 def _as_bytes(item: Any, body: Any) -> bytes:

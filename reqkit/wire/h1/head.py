@@ -282,17 +282,25 @@ class FieldBlock:
         octets: their lines, and the empty one.
         plain: whether neither Host nor Proxy-Authorization is among them.
         closes: whether Connection says that this is the last request (RFC 9112 section 9.6).
+        length: what Content-Length says, and None without one; of several, all.
+        coding: what Transfer-Encoding says, likewise.
     """
 
-    __slots__ = ("closes", "octets", "pairs", "plain")
+    __slots__ = ("closes", "coding", "length", "octets", "pairs", "plain")
 
     def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
-        self.pairs = pairs
         # Written with a line before them, which is then cut off, by the code that checks all.
         self.octets = write_head("GET", "/", pairs)[len("GET / HTTP/1.1\r\n") :]
-        fields = {name.lower(): value for name, value in pairs}
+        # Plain text from here on, whatever classes of the user's have to say of theirs.
+        self.pairs = tuple([(str.__str__(name), str.__str__(value)) for name, value in pairs])
+        fields: dict[str, str] = {}
+        for name, value in self.pairs:
+            lower = name.lower()
+            fields[lower] = f"{fields[lower]}, {value}" if lower in fields else value
         self.plain = fields.keys().isdisjoint(("host", "proxy-authorization"))
         self.closes = "close" in fields.get("connection", "").lower()
+        self.length = fields.get("content-length")
+        self.coding = fields.get("transfer-encoding")
 
 
 class _Blocks(dict[tuple[tuple[str, str], ...], FieldBlock]):
