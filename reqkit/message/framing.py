@@ -9,21 +9,34 @@ Source: RFC 9112 section 6; RFC 9110 section 8.6.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..exceptions import InvalidHeader
+from ..structures import CaseInsensitiveDict
 from . import bodies
 
-if TYPE_CHECKING:
-    from .prepare import PreparedRequest
-
 __all__ = ["frame", "outgoing"]
+
+
+class Message(Protocol):
+    """As much of a `PreparedRequest` as is looked at here."""
+
+    method: str | None
+    body: Any
+    _body_position: Any
+    _length: int | None
+    _measured: tuple[Any, int | None] | None
+
+    @property
+    def headers(self) -> CaseInsensitiveDict:
+        """The fields that go out."""
+
 
 #: Methods that do not anticipate content: where there is none they do not say so.
 _WITHOUT_BODY = ("GET", "HEAD")
 
 
-def frame(request: PreparedRequest) -> None:
+def frame(request: Message) -> None:
     """Have Content-Length and Transfer-Encoding say what the body is, and the body ready to go.
 
     Raises:
@@ -69,7 +82,7 @@ def frame(request: PreparedRequest) -> None:
     request._length = length
 
 
-def outgoing(request: PreparedRequest) -> tuple[Any, bool]:
+def outgoing(request: Message) -> tuple[Any, bool]:
     """Return what is to be sent of a message that was framed: bytes, pieces or None.
 
     Returns:
@@ -89,7 +102,7 @@ def outgoing(request: PreparedRequest) -> tuple[Any, bool]:
     return body, chunked
 
 
-def _plain(request: PreparedRequest) -> Any:
+def _plain(request: Message) -> Any:
     """Return the body; bytes and text as they are, whatever a class of the user's says of them."""
     body = request.body
     kind = type(body)
