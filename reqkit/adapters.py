@@ -320,6 +320,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         route: Route | None = None
         proxy = forwarded = None
         policy = request._policy
+        strict = policy is not None and policy.strict
         if (
             proxies
             or target.scheme != "http"
@@ -352,7 +353,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 connection = self._connect(key, route, request, network, limits, deadline, times)
                 pool.opened += 1
             try:
-                answer = exchange(connection, request, head, block.closes, limits, deadline)
+                answer = exchange(connection, request, head, block.closes, limits, deadline, strict)
             except ConnectionGone as gone:
                 connection.close()
                 if times is not None or not _may_repeat(request, gone):
@@ -362,7 +363,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 times = Times(started)
                 connection = self._connect(key, route, request, network, limits, deadline, times)
                 pool.opened += 1
-                answer = exchange(connection, request, head, block.closes, limits, deadline)
+                answer = exchange(connection, request, head, block.closes, limits, deadline, strict)
             if policy is not None:
                 connection.beside = policy.kept
         except BaseException as error:
@@ -418,15 +419,19 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 options=_as_key(keywords.get("socket_options")),
             )
         marks = Marks()
+        policy = request._policy
+        strict = policy is not None and policy.strict
+        url = without_password(request.url or "")
         try:
-            stream = open_stream(
-                route, network, limits, deadline, marks, without_password(request.url or "")
-            )
+            stream = open_stream(route, network, limits, deadline, marks, url, strict)
         finally:
             times.dns, times.connect, times.tls = marks.dns, marks.connect, marks.tls
         if seam.stand_in is not None:
             stream = seam.stand_in.opened(stream, route)
-        return Connection(stream, key)
+        connection = Connection(stream, key)
+        if marks.oddity:  # of a proxy that opened a tunnel
+            connection.serve_no_more()
+        return connection
 
     def close(self) -> None:
         """Close the idle connections, and those in use when they come back."""

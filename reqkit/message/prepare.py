@@ -33,10 +33,11 @@ class Policy:
         kept: how many hosts' connections, and how many of each, are kept when this one's comes
             back; None leaves it to the session.
         allow_address: the session's `reqkit.transport.addresses.AddressFilter`, or None.
+        strict: whether an answer is refused for whatever HTTP's rules forbid.
     """
 
     __slots__ = (
-        "allow_address", "deadline", "kept", "max_content_size", "retries", "timeouts",
+        "allow_address", "deadline", "kept", "max_content_size", "retries", "strict", "timeouts",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,7 @@ class Policy:
         timeouts: Any = None,
         kept: tuple[int, int] | None = None,
         allow_address: Any = None,
+        strict: bool = False,
     ) -> None:
         self.deadline = deadline
         self.kept = kept
@@ -54,6 +56,7 @@ class Policy:
         self.max_content_size = max_content_size
         self.timeouts = timeouts
         self.allow_address = allow_address
+        self.strict = strict
 
 
 def auth_of(auth: Any) -> Auth | None:

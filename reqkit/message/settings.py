@@ -100,6 +100,7 @@ _FLAGS: Final = (
     "encode_uri",
     "store_cookies",
     "trust_env",
+    "strict",
 )
 _DEFAULTS: Final[dict[str, Any]] = {
     "base_headers": None,
@@ -114,6 +115,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "encode_uri": True,
     "store_cookies": True,
     "trust_env": True,
+    "strict": False,
     "max_content_size": None,
 }
 
@@ -182,6 +184,7 @@ class Settings:
     encode_uri: bool
     store_cookies: bool
     trust_env: bool
+    strict: bool
     max_content_size: int | None
 
     def __init__(self, values: Mapping[str, Any]) -> None:

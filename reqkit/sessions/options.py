@@ -73,6 +73,7 @@ class CallOptions:
             or config.max_content_size is not None
             or self.kept is not None
             or self.allow_address is not None
+            or config.strict
         )
         #: Whether auth was given, so that credentials found elsewhere do not count.
         self.asked = said.auth is not None or defaults.auth is not None
@@ -83,7 +84,7 @@ class CallOptions:
         config = self.config
         return Policy(
             deadline, config.max_retries, config.max_content_size, None, self.kept,
-            self.allow_address,
+            self.allow_address, config.strict,
         )  # fmt: skip
 
     def keywords(self, prefetch: bool) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def timeouts_for_adapter(prepared: PreparedRequest, timeouts: Any, policy: Polic
     policy = policy or Policy()
     prepared._policy = Policy(
         policy.deadline, policy.retries, policy.max_content_size, timeouts, policy.kept,
-        policy.allow_address,
+        policy.allow_address, policy.strict,
     )  # fmt: skip
     if timeouts is DEFAULT_TIMEOUTS:
         return None

@@ -36,6 +36,7 @@ def open_stream(
     deadline: Deadline | None,
     marks: Marks,
     url: str | None = None,
+    strict: bool = False,
 ) -> Stream:
     """Open a connection along a route. Blocks.
 
@@ -46,6 +47,7 @@ def open_stream(
         deadline: the whole exchange's.
         marks: gets the seconds spent on each phase, also where it fails.
         url: what is asked for, without its password: for the errors.
+        strict: whether to refuse a proxy's answer for whatever HTTP's rules forbid.
 
     Returns:
         the stream; the caller closes it.
@@ -84,7 +86,7 @@ def open_stream(
                     stream, route.proxy_tls, proxy_client, proxy.host, proxy.port, proxy
                 )
             if not route.forwarding:
-                opening.pass_through(stream, proxy, asked)
+                opening.pass_through(stream, proxy, asked, strict)
         if route.tls is not None:
             stream = opening.secure(stream, route.tls, client, host, port, None)
     except BaseException:  # a killed greenlet's too
@@ -179,7 +181,7 @@ class _Opening:
             via = self.route.proxy
             return secure(stream, settings, host, port, step.left(), via, client)
 
-    def pass_through(self, stream: Stream, proxy: Proxy, asked: str) -> None:
+    def pass_through(self, stream: Stream, proxy: Proxy, asked: str, strict: bool) -> None:
         """Have the proxy connect to the server."""
         port = self.route.port
         with _Step(self, "connect", proxy.host, proxy.port, proxy) as step:
@@ -187,7 +189,9 @@ class _Opening:
                 proxying.socks(stream, proxy, asked, port, self.url, step.left)
             else:
                 headers = self.route.proxy_headers
-                proxying.tunnel(stream, proxy, asked, port, headers, self.url, step.left)
+                self.marks.oddity = proxying.tunnel(
+                    stream, proxy, asked, port, headers, self.url, step.left, strict
+                )
 
 
 class _Step:

@@ -221,6 +221,7 @@ def exchange(
     closes: bool,
     limits: Timeouts,
     deadline: Deadline | None,
+    strict: bool = False,
 ) -> tuple[AnswerHead, bytes | None]:
     """Send a message and read the head of its answer. Blocks.
 
@@ -233,6 +234,7 @@ def exchange(
         closes: whether the head says that it is the connection's last (RFC 9112 section 9.6).
         limits: time limits of each step.
         deadline: of the whole.
+        strict: whether to refuse an answer for whatever HTTP's rules forbid.
 
     Returns:
         the head, and the whole body where it came along (None: it is to be read).
@@ -256,7 +258,7 @@ def exchange(
         broken = error
     connection.sent = clock()
     try:
-        answer = connection.read_head(request.method or "GET", limits.read, deadline)
+        answer = connection.read_head(request.method or "GET", limits.read, deadline, strict)
     except (OSError, RequestException) as error:
         # An alert of TLS (no client's certificate, say) tells more than that it closed.
         if broken is not None and not isinstance(error, (TimeoutError, ssl.SSLError)):

@@ -60,8 +60,13 @@ def tunnel(
     headers: Sequence[tuple[str, str]],
     url: str,
     left: Left,
-) -> None:
+    strict: bool = False,
+) -> str:
     """Ask an HTTP proxy for a tunnel. Blocks.
+
+    Returns:
+        what is odd about its answer, for which the tunnel is to be used once; empty for a sound
+        one.
 
     Raises:
         ProxyError: it refused, or what it answered is no answer.
@@ -78,7 +83,7 @@ def tunnel(
         fields.append(("Proxy-Authorization", authorization))
     stream.send_all(write_head("CONNECT", target, fields), left())
     try:
-        head, surplus = _answer(stream, left)
+        head, surplus, oddity = _answer(stream, left, strict)
     except ProtocolError as error:
         raise ProxyError(f"{url}: the proxy {proxy.url} did not answer CONNECT: {error}") from error
     if not 200 <= head.status < 300:
@@ -92,23 +97,26 @@ def tunnel(
             f"{url}: the proxy {proxy.url} sent {len(surplus)} bytes of its own after it had opened"
             " the tunnel"
         )
+    return oddity
 
 
-def _answer(stream: Stream, left: Left) -> tuple[AnswerHead, bytearray]:
-    """Read the final head; return what came after it too."""
+def _answer(stream: Stream, left: Left, strict: bool) -> tuple[AnswerHead, bytearray, str]:
+    """Read the final head; return what came after it, and what was odd about any, too."""
     buffer = bytearray()
+    oddity = ""
     for _ in range(_MOST_INTERIM):
         searched = 0
-        while (end := find_end(buffer, searched)) < 0:
+        while (end := find_end(buffer, searched, strict)) < 0:
             searched = len(buffer)
             data = stream.receive(16384, left())
             if not data:
                 raise ProtocolError("it closed the connection")
             buffer += data
-        head = parse_head(bytes(buffer[:end]))
+        head = parse_head(bytes(buffer[:end]), strict)
+        oddity = oddity or head.oddity
         del buffer[:end]
         if head.status >= 200:
-            return head, buffer
+            return head, buffer, oddity
     raise ProtocolError(f"it sent {_MOST_INTERIM} interim answers and no final one")
 
 

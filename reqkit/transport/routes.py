@@ -201,9 +201,13 @@ class Route(NamedTuple):
 
 
 class Marks:
-    """Seconds that opening a connection took, by phase; None for what did not happen."""
+    """Seconds that opening a connection took, by phase; None for what did not happen.
 
-    __slots__ = ("connect", "dns", "tls")
+    Attributes:
+        oddity: what was odd about a proxy's answer, for which the tunnel is to be used once.
+    """
+
+    __slots__ = ("connect", "dns", "oddity", "tls")
 
     dns: float | None
     connect: float | None
@@ -211,6 +215,7 @@ class Marks:
 
     def __init__(self) -> None:
         self.dns = self.connect = self.tls = None
+        self.oddity = ""
 
     def add(self, phase: str, seconds: float) -> None:
         """Count time for a phase, which may come more than once: a proxy's, the server's."""

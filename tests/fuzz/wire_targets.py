@@ -17,6 +17,7 @@ from .feeding import choices, cut, h11_answer
 FAULTS = (ProtocolError, ChunkedEncodingError)
 
 _NO_VALUE = re.compile(r"[\x00-\x08\n-\x1f\x7f]")
+_NO_ODD_VALUE = re.compile(r"[\x00\r\n]")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -59,11 +60,25 @@ def head(data: bytes) -> None:
     """Any block is a head of sound fields, or a ProtocolError; so it is after any cuts."""
     for block in (data, b"HTTP/1.1 200 OK\r\n" + data + b"\r\n\r\n"):
         try:
+            strict = parse_head(block, strict=True)
+        except ProtocolError as error:
+            assert str(error)
+            strict = None
+        try:
             parsed = parse_head(block)
         except ProtocolError as error:
             assert str(error)
+            assert strict is None
             continue
         _check_head(parsed)
+        # What nobody minds is not odd, and the other way round.
+        assert (strict is None) == bool(parsed.oddity)
+        if strict is not None:
+            assert (strict.text, strict.said) == (parsed.text, parsed.said)
+        else:
+            # What was understood is a head by itself, and means the same.
+            again = parse_head(parsed.text.encode("latin-1"))
+            assert (again.fields, again.said) == (parsed.fields, parsed.said)
         assert find_end(block, 0) > 0
         try:
             framing_of("GET", parsed)
@@ -77,7 +92,7 @@ def _check_head(parsed: AnswerHead) -> None:
     assert 100 <= parsed.status <= 999
     for name, value in parsed.fields:
         assert _NAME.fullmatch(name), name
-        assert not _NO_VALUE.search(value), value
+        assert not (_NO_ODD_VALUE if parsed.oddity else _NO_VALUE).search(value), value
         assert value == value.strip(" \t")
         assert parsed.get(name.lower()) == ", ".join(parsed.get_all(name.lower()))
 
@@ -113,7 +128,7 @@ def chunks(data: bytes) -> None:
         assert theirs[2] == whole[0]
 
 
-Answer = tuple[int, str, list[tuple[str, str]], bytes, bool]
+Answer = tuple[int, str, list[tuple[str, str]], bytes, bool, str]
 
 
 def _exchange(method: str, pieces: list[bytes]) -> Answer | str:
@@ -133,7 +148,8 @@ def _exchange(method: str, pieces: list[bytes]) -> Answer | str:
         return "fault"
     _check_head(parsed)
     reusable = connection.is_reusable() and not pieces
-    return parsed.status, parsed.reason, parsed.fields, body, reusable
+    assert not (reusable and parsed.oddity)
+    return parsed.status, parsed.reason, parsed.fields, body, reusable, parsed.oddity
 
 
 class _Socket:
@@ -165,13 +181,14 @@ def answer(data: bytes) -> None:
     assert _exchange(method, [data[at : at + 1] for at in range(len(data))]) == whole
     if isinstance(whole, str) or method == "HEAD":
         return
-    status, _, fields, body, _ = whole
+    status, _, fields, body, _, oddity = whole
     theirs = h11_answer(data)
     if theirs is not None:
         assert (theirs[0], theirs[2]) == (status, body)
     # It takes an odd name for the head's end, a listed length for none, the first of several
-    # lengths, 101 to 199 for answers, and chunks after a 204 or 304 for its body.
-    usual = all(re.fullmatch("[A-Za-z-]+", name) for name, _ in fields)
+    # lengths, 101 to 199 for answers, and chunks after a 204 or 304 for its body; after a line that
+    # is no field it takes the others for none.
+    usual = not oddity and all(re.fullmatch("[A-Za-z-]+", name) for name, _ in fields)
     lengths = [value for name, value in fields if name.lower() == "content-length"]
     if usual and status not in (204, 304) and len(lengths) < 2 and "," not in "".join(lengths):
         stdlib = _stdlib_body(data)

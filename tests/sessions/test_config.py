@@ -75,6 +75,7 @@ def test_the_defaults() -> None:
         "encode_uri": True,
         "store_cookies": True,
         "trust_env": True,
+        "strict": False,
         "max_content_size": None,
     }
     assert list(base) == ["User-Agent", "Accept-Encoding", "Accept"]

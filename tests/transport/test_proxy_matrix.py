@@ -71,6 +71,7 @@ def refused(send: Send, url: str, said: str, proxy_url: str, **keywords: Any) ->
 # -- what answers CONNECT
 
 WORKS = "works"
+WORKS_ONCE = "works, and is not used again"
 OK = b"HTTP/1.1 200 Connection established\r\n"
 LONG = b"X: " + b"y" * 60_000 + b"\r\n"
 
@@ -126,10 +127,21 @@ CONNECTS: Mapping[str, tuple[bytes, str]] = {
     "SOCKS": (b"\x05\xff", "did not answer CONNECT"),
     "HTTP/2": (b"HTTP/2 200\r\n\r\n", "did not answer CONNECT"),
     "HTTP/0.9": (b"<html>tunnel?", "did not answer CONNECT"),
-    "bare LF": (b"HTTP/1.1 200 OK\n\n", "did not answer CONNECT"),
-    "folded": (OK + b"X: a\r\n b\r\n\r\n", "did not answer CONNECT"),
-    "a field too long": (OK + b"X: " + b"y" * 70_000 + b"\r\n\r\n", "did not answer CONNECT"),
-    "fields too many": (OK + b"X: y\r\n" * 300 + b"\r\n", "did not answer CONNECT"),
+    # Heads as the web has them
+    "bare LF": (b"HTTP/1.1 200 OK\n\n", WORKS_ONCE),
+    "an empty line before": (b"\r\n" + OK + b"\r\n", WORKS_ONCE),
+    "folded": (OK + b"X: a\r\n b\r\n\r\n", WORKS_ONCE),
+    "a control": (OK + b"X: \x01\r\n\r\n", WORKS_ONCE),
+    "space before the colon": (OK + b"X : a\r\n\r\n", WORKS_ONCE),
+    "no field": (OK + b"tunnel open\r\nA B: c\r\n: d\r\n\r\n", WORKS_ONCE),
+    "an odd interim answer": (b"HTTP/1.1 100 Continue\n\n" + OK + b"\r\n", WORKS_ONCE),
+    "a long head": (OK + b"X: " + b"y" * 70_000 + b"\r\n\r\n", WORKS_ONCE),
+    "many fields": (OK + b"X: y\r\n" * 300 + b"\r\n", WORKS_ONCE),
+    "407, folded": (b"HTTP/1.1 407 Who\r\nX: a\r\n b\r\n\r\n", "407.*the credentials"),
+    "bare LF, and bytes": (b"HTTP/1.1 200 OK\n\n\r\n", "2 bytes of its own"),
+    "a NUL": (OK + b"X: \0\r\n\r\n", "did not answer CONNECT"),
+    "a field too long": (OK + b"X: " + b"y" * 110_000 + b"\r\n\r\n", "did not answer CONNECT"),
+    "fields too many": (OK + b"X: y\r\n" * 1001 + b"\r\n", "did not answer CONNECT"),
     "head too long": (OK + LONG * 20 + b"\r\n", "did not answer CONNECT"),
     "interim answers without end": (
         b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, "interim answers and no final one",
@@ -148,19 +160,23 @@ def test_what_answers_connect(
     def handler(connection: Connection) -> None:
         connection.recv_request()
         connection.send(data)
-        if said is WORKS:
+        if said in (WORKS, WORKS_ONCE):
             connection.relay("127.0.0.1", echo_secure.port)
 
     proxy = scripted(handler)
     proxy_url = f"http://ann:hush@{proxy.netloc}"
     with reqkit.Session(verify=ca_bundle) as session:
-        if said is WORKS:
+        if said in (WORKS, WORKS_ONCE):
             for _ in range(2):
                 response = send(echo_secure(), session=session, proxies={"https": proxy_url})
                 assert response.json()["target"] == "/"
                 assert response.history == []
-            assert proxy.connections_opened == 1
+            assert proxy.connections_opened == (1 if said is WORKS else 2)
             assert not session.cookies
+            if said is WORKS_ONCE:
+                strictly = {"proxies": {"https": proxy_url}, "config": {"strict": True}}
+                with pytest.raises(ProxyError, match="did not answer CONNECT"):
+                    send(echo_secure(), session=session, **strictly)
         else:
             refused(send, echo_secure(), said, proxy_url, session=session)
             assert not echo_secure.connections_opened

@@ -13,8 +13,10 @@ from typing import Any, Final
 from ..._types import Stream
 from ...exceptions import ChunkedEncodingError, IncompleteHead, ProtocolError
 from ...timeouts import Deadline
+from .answer import AnswerHead
 from .framing import ChunkedReader, Framing, framing_of, keeps_alive
-from .head import AnswerHead, find_end, parse_head
+from .head import find_end, parse_head
+from .usual import read_usual
 
 __all__ = ["Connection", "ConnectionGone"]
 
@@ -192,9 +194,19 @@ class Connection:
     # -- in ---------------------------------------------------------------------------------
 
     def read_head(
-        self, method: str, limit: float | None, deadline: Deadline | None
+        self,
+        method: str,
+        limit: float | None,
+        deadline: Deadline | None,
+        strict: bool = False,
     ) -> tuple[AnswerHead, bytes | None]:
         """Wait for the answer's head. Blocks.
+
+        Args:
+            method: the request's.
+            limit: seconds that each wait may take.
+            deadline: of the whole exchange.
+            strict: whether to refuse whatever RFC 9112 forbids, in the body, too.
 
         Returns:
             the head, and the whole body where that came along with it (None: it is to be read).
@@ -221,21 +233,24 @@ class Connection:
             silent.no_answer = True
             raise silent
         end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
-            end = find_end(data, 0)  # which looks whether it can become a head
-            data, end = self._read_on(data, limit, deadline)
         block = data if end == len(data) else data[:end]
-        if block == self._block and method == self._method:
+        if block == self._block and end >= 4 and method == self._method:
             # Said once more, which is not read again. That it may be kept was found then, too.
             head = self._head
             kind = self._kind
             length = self._length
         else:
-            head = parse_head(block)
-            if head.status < 200:
-                head, data, end = self._skip_interim(head, data, end, limit, deadline)
+            usual = read_usual(block)
+            if usual is None:
+                # Not whole, or odd: then it may end elsewhere.
+                head, data, end = self._next_head(data, limit, deadline, strict)
                 block = b""
-            kind, length = framing_of(method, head)
+            else:
+                head = usual
+            if head.status < 200:
+                head, data, end = self._skip_interim(head, data, end, limit, deadline, strict)
+                block = b""
+            kind, length = framing_of(method, head, strict)
             if self._keep:
                 self._keep = keeps_alive(head)
             self._head = head
@@ -257,7 +272,7 @@ class Connection:
             self._rest = data[end:]
             return head, b""
         elif kind == Framing.CHUNKED:
-            self._chunks = chunks = ChunkedReader()
+            self._chunks = chunks = ChunkedReader(strict)
             try:
                 body = chunks.feed(data[end:])
             except ChunkedEncodingError as error:
@@ -266,8 +281,7 @@ class Connection:
                 self._fault = str(error)
                 return head, None
             if chunks.ended:
-                self.ended = True
-                self._rest = chunks.rest
+                self._end_chunks(chunks)
                 return head, body
             self._rest = body
             return head, None
@@ -276,26 +290,29 @@ class Connection:
         self._rest = data[end:]
         return head, None
 
-    def _read_on(
-        self,
-        data: bytes,
-        limit: float | None,
-        deadline: Deadline | None,
-    ) -> tuple[bytes, int]:
-        """Read until a head is whole."""
-        buffer = bytearray(data)
-        while True:
-            searched = len(buffer)
-            timeout = limit if deadline is None else deadline.left(limit, "wait")
-            more = self.stream.receive(_READ, timeout)
-            if not more:
-                raise IncompleteHead(
-                    "the server closed the connection in the middle of the answer's head"
-                )
-            buffer += more
-            end = find_end(buffer, searched)
-            if end >= 0:
-                return bytes(buffer), end
+    def _next_head(
+        self, data: bytes, limit: float | None, deadline: Deadline | None, strict: bool
+    ) -> tuple[AnswerHead, bytes, int]:
+        """Read until a head is whole; return it, all that came, and where in that it ends."""
+        end = find_end(data, 0, strict)
+        buffer = data
+        if end < 0:
+            gathered = bytearray(data)
+            while end < 0:
+                searched = len(gathered)
+                timeout = limit if deadline is None else deadline.left(limit, "wait")
+                more = self.stream.receive(_READ, timeout)
+                if not more:
+                    raise IncompleteHead(
+                        "the server closed the connection in the middle of the answer's head"
+                    )
+                gathered += more
+                end = find_end(gathered, searched, strict)
+            buffer = bytes(gathered)
+        head = parse_head(buffer[:end], strict)
+        if head.oddity:
+            self._keep = False
+        return head, buffer, end
 
     def _skip_interim(
         self,
@@ -304,17 +321,14 @@ class Connection:
         end: int,
         limit: float | None,
         deadline: Deadline | None,
+        strict: bool,
     ) -> tuple[AnswerHead, bytes, int]:
         """Pass over 1xx answers (RFC 9110 section 15.2)."""
         for _ in range(_MOST_INTERIM):
             # RFC 9110 section 15.2.2: 101 only ever answers an Upgrade field.
             if head.status == 101:
                 raise ProtocolError("the server switched protocols (101), unasked")
-            data = data[end:]
-            end = find_end(data, 0) if data else -1
-            if end < 0:
-                data, end = self._read_on(data, limit, deadline)
-            head = parse_head(data[:end])
+            head, data, end = self._next_head(data[end:], limit, deadline, strict)
             if head.status >= 200:
                 return head, data, end
         raise ProtocolError(f"the server sent more than {_MOST_INTERIM} interim (1xx) answers")
@@ -372,12 +386,17 @@ class Connection:
             if not raw:
                 chunks.finish()  # raises: the last chunk is missing
             data = chunks.feed(raw)
-            # Asked again: feeding is what ends it.
-            self.ended = bool(chunks.ended)
-            if self.ended:
-                self._rest = chunks.rest
-            if data or self.ended:
+            if chunks.ended:
+                self._end_chunks(chunks)
                 return data
+            if data:
+                return data
+
+    def _end_chunks(self, chunks: ChunkedReader) -> None:
+        self.ended = True
+        self._rest = chunks.rest
+        if chunks.oddity:
+            self._keep = False
 
 
 def _cut(body: bytes) -> Iterable[bytes]:

@@ -60,9 +60,9 @@ def line_fault(line: str) -> str:
     return f"a field line has no colon: {excerpt(line)}"
 
 
-def control_fault(text: str) -> str:
+def control_fault(text: str, faulty: re.Pattern[str] = _FAULTY_CONTROL) -> str:
     """Say which control stands where in received text that is known to have one too many."""
-    match = _FAULTY_CONTROL.search(text)
+    match = faulty.search(text)
     assert match is not None
     at = match.start()
     name = text[text.rfind("\n", 0, at) + 1 : at].partition(":")[0]

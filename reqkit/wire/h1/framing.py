@@ -1,7 +1,8 @@
 """Where an answer's body ends: by length, by chunks, or by the connection's end. Sans-IO.
 
 This is the boundary that request smuggling and answer splitting cross, so whatever two readers
-could take in two ways is an error here, never a guess.
+could take in two ways is an error here, never a guess. Where the widely used clients agree on what
+is against the rules, it is read as they read it, and the connection is not used again.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import re
 from typing import Final, NoReturn
 
 from ...exceptions import ChunkedEncodingError, InvalidFraming, ProtocolError
+from .answer import MAX_FIELDS, MAX_HEAD, MAX_LINE, STRICT_FIELDS, STRICT_HEAD, AnswerHead
 from .errors import excerpt
-from .head import MAX_FIELDS, MAX_HEAD, AnswerHead, parse_trailers
+from .odd import read_odd_trailers
 
 __all__ = ["MAX_CHUNK_LINE", "ChunkedReader", "Framing", "framing_of", "keeps_alive"]
 
@@ -46,12 +48,13 @@ _NO_BODY: Final = (Framing.NONE, 0)
 _BODILESS: Final = frozenset((204, 304))
 
 
-def framing_of(method: str, head: AnswerHead) -> tuple[int, int]:
+def framing_of(method: str, head: AnswerHead, strict: bool = False) -> tuple[int, int]:
     """Tell how the body of an answer ends.
 
     Args:
         method: the request's method.
         head: the answer's head.
+        strict: whether to refuse whatever RFC 9112 forbids.
 
     Returns:
         The kind (a constant of `Framing`) and the length in bytes: 0 for `NONE`, -1 where the
@@ -74,25 +77,37 @@ def framing_of(method: str, head: AnswerHead) -> tuple[int, int]:
     coding = fields.get("transfer-encoding")
     length = fields.get("content-length")
     if coding is not None:
-        # Rule 3: allowed to be read as chunked, and a usual sign of an attack.
-        if length is not None:
-            raise InvalidFraming(
-                "the answer has both Transfer-Encoding and Content-Length: where its body ends"
-                " is ambiguous"
-            )
-        # RFC 9112 section 6.1: HTTP/1.0 does not know the field, so a proxy may have passed it
-        # on without understanding it.
-        if head.version == 10:
-            raise InvalidFraming("the answer is HTTP/1.0 and has Transfer-Encoding: not trusted")
-        if coding.lower() != "chunked":
+        lower = coding.lower()
+        if strict:
+            _check_coding(head, lower)
+        if lower == "chunked":
+            # Rule 3: the coding overrides the length.
+            return Framing.CHUNKED, -1
+        # RFC 9112 section 7 has removed it; it never meant anything.
+        if lower != "identity":
             raise InvalidFraming(_coding_fault(coding))
-        return Framing.CHUNKED, -1
     if length is not None:
         if len(length) <= _MAX_LENGTH_DIGITS and length.isascii() and length.isdigit():
             return _LENGTH, int(length)
         return _LENGTH, _length_of(length)
     # Rule 8.
     return Framing.UNTIL_CLOSE, -1
+
+
+def _check_coding(head: AnswerHead, coding: str) -> None:
+    """Refuse a coding where others may see another body."""
+    # Rule 3: a usual sign of an attack.
+    if "content-length" in head.said:
+        raise InvalidFraming(
+            "the answer has both Transfer-Encoding and Content-Length: where its body ends"
+            " is ambiguous"
+        )
+    # RFC 9112 section 6.1: HTTP/1.0 does not know the field, so a proxy may have passed it
+    # on without understanding it.
+    if head.version == 10:
+        raise InvalidFraming("the answer is HTTP/1.0 and has Transfer-Encoding: not trusted")
+    if coding == "identity":
+        raise InvalidFraming(_coding_fault(coding))
 
 
 def _length_of(text: str) -> int:
@@ -135,7 +150,10 @@ def keeps_alive(head: AnswerHead) -> bool:
 
     Source: RFC 9112 section 9.3.
     """
-    options = head.said.get("connection")
+    said = head.said
+    if head.oddity or ("transfer-encoding" in said and _is_doubtful(head)):
+        return False
+    options = said.get("connection")
     if options is None:
         return head.version != 10
     if options == "keep-alive":
@@ -144,6 +162,16 @@ def keeps_alive(head: AnswerHead) -> bool:
     if "close" in words:
         return False
     return head.version != 10 or "keep-alive" in words
+
+
+def _is_doubtful(head: AnswerHead) -> bool:
+    """Tell whether another reader may see the body end elsewhere than `framing_of`."""
+    said = head.said
+    return (
+        "content-length" in said
+        or head.version == 10
+        or said["transfer-encoding"].lower() != "chunked"
+    )
 
 
 _LONG_LINE: Final = f"the line that begins a chunk is longer than {MAX_CHUNK_LINE:,} bytes"
@@ -165,6 +193,8 @@ class ChunkedReader:
 
     Attributes:
         ended: the last chunk and the trailer section were read.
+        oddity: what a strict reader would have refused the trailers for. The connection is not to
+            be used again.
         rest: what came after the end. It belongs to nobody: a connection with any is not to be
             used again.
         trailers: the trailer fields, complete once ended. They are not to be merged into the head
@@ -179,23 +209,27 @@ class ChunkedReader:
         "_held",
         "_left",
         "_lines",
+        "_section",
         "_state",
-        "_trailer_bytes",
+        "_strict",
         "ended",
+        "oddity",
         "rest",
         "trailers",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, strict: bool = False) -> None:
         self.ended = False
+        self.oddity = ""
         self.rest = b""
         self.trailers: list[tuple[str, str]] = []
         self._state = _SIZE
         self._left = 0  # bytes of the current chunk still to come
         self._data = 0  # bytes of all chunks whose size is known
         self._extensions = 0  # bytes of extensions so far
-        self._lines = 0  # trailer lines so far
-        self._trailer_bytes = 0  # and their bytes
+        self._section = bytearray()  # trailer lines so far
+        self._lines = 0  # how many fields these are
+        self._strict = strict
         self._held = bytearray()  # the beginning of a line whose end has not arrived
 
     def feed(self, data: bytes) -> bytes:
@@ -237,7 +271,7 @@ class ChunkedReader:
                     at += length
                     state = self._size(digits, length)
             elif state == _TRAILERS:
-                if not self._held and not self._lines and data.startswith(b"\r\n", at):
+                if not self._held and not self._section and data.startswith(b"\r\n", at):
                     at += 2
                     state = _ENDED
                     self.ended = True
@@ -326,27 +360,46 @@ class ChunkedReader:
         return len(data), _DATA_END
 
     def _trailer(self, data: bytes, at: int) -> tuple[int, int]:
-        """Read one line of the trailer section."""
+        """Read one line of the trailer section, and all of it where that was the last."""
+        section = self._section
         # The limit is on the whole section with its empty line.
-        limit = MAX_HEAD - self._trailer_bytes
-        line, at = self._line(data, at, limit, f"the trailers are larger than {MAX_HEAD:,} bytes")
+        most = STRICT_HEAD if self._strict else MAX_HEAD
+        fault = f"the trailers are larger than {most:,} bytes"
+        if most - len(section) > MAX_LINE:
+            most = len(section) + MAX_LINE
+            fault = f"a trailer line is longer than {MAX_LINE:,} bytes"
+        line, at = self._line(data, at, most - len(section), fault)
         if line is None:
             return at, _TRAILERS
-        if line == b"\r\n":
-            self.ended = True
+        if line == b"\r\n" or (line == b"\n" and not self._strict):
+            self._end(line)
             return at, _ENDED
-        self._lines += 1
-        self._trailer_bytes += len(line)
-        if self._lines > MAX_FIELDS:
-            self._fail(f"more than {MAX_FIELDS} trailer fields")
-        if not line.endswith(b"\r\n"):
+        if self._strict and not line.endswith(b"\r\n"):
             self._fail("a trailer line ends in LF instead of CR LF")
+        if self._strict or b"\0" in line or b"\r" in line[:-2]:
+            self._read_trailers(line)  # what is wrong is said at once
+        section += line
+        self._lines += line[:1] not in b" \t"
+        most = STRICT_FIELDS if self._strict else MAX_FIELDS
+        if self._lines > most:
+            self._fail(f"more than {most:,} trailer fields")
+        return at, _TRAILERS
+
+    def _end(self, line: bytes) -> None:
+        """Read the trailers, after which came this line."""
+        if self._section:
+            self.trailers, self.oddity = self._read_trailers(bytes(self._section))
+            self._section.clear()
+        if line == b"\n":
+            self.oddity = self.oddity or "the trailers end in LF instead of CR LF"
+        self.ended = True
+
+    def _read_trailers(self, block: bytes) -> tuple[list[tuple[str, str]], str]:
         try:
-            self.trailers += parse_trailers(line)
+            return read_odd_trailers(block, self._strict)
         except ProtocolError as error:
             self._state = _FAILED
             raise ChunkedEncodingError(f"the chunked body's trailers: {error}") from error
-        return at, _TRAILERS
 
 
 def _shown(line: bytes) -> str:

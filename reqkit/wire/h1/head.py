@@ -12,11 +12,28 @@ from collections.abc import Iterable
 from typing import Final
 
 from ...exceptions import InvalidHeader, InvalidURL, ProtocolError
-from .errors import TOKEN, character, control_fault, excerpt, line_fault, name_fault
+from .answer import (
+    LOOKED_FOR,
+    MAX_FIELDS,
+    MAX_HEAD,
+    MAX_LINE,
+    STRICT_FIELDS,
+    STRICT_HEAD,
+    AnswerHead,
+    field_of,
+    fields_of,
+)
+from .errors import TOKEN, character, excerpt
+from .odd import MOST_EMPTY, leading, read_odd
+from .usual import read_usual
 
 __all__ = [
+    "LOOKED_FOR",
     "MAX_FIELDS",
     "MAX_HEAD",
+    "MAX_LINE",
+    "STRICT_FIELDS",
+    "STRICT_HEAD",
     "AnswerHead",
     "FieldBlock",
     "block_of",
@@ -27,21 +44,9 @@ __all__ = [
     "fields_of",
     "find_end",
     "parse_head",
-    "parse_trailers",
     "write_head",
     "write_request",
 ]
-
-# Bytes of a head, from the status line through the empty line. Others allow 16 KiB (Node, h11),
-# 64 KiB for each line (http.client), 256 KiB (Chrome), 300 KiB (curl), 10 MiB (Go).
-MAX_HEAD: Final = 65536
-
-# Fields of a head. Others allow 100 (http.client, Apache httpd), which real sites with many
-# cookies and policies have gone past.
-MAX_FIELDS: Final = 256
-
-# RFC 9112 section 4: a status line; the space before a missing reason is often left out.
-_STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
 
 # RFC 9110 section 5.5: what no value may hold: all controls but HTAB. CR and LF are among them,
 # so a sound head has two of these for each of its lines, and no more.
@@ -49,229 +54,76 @@ _CONTROLS: Final = bytes(code for code in range(256) if (code < 32 and code != 9
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+_EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
 
-# Names and status lines repeat from answer to answer: looking one up that is known to be sound
-# is several times faster than checking it. The bounds keep what a server can fill small.
+# Names repeat from request to request: looking one up that is known to be sound is several times
+# faster than checking it. The bounds keep this small.
 _REMEMBERED: Final = 1024
 _REMEMBERED_LENGTH: Final = 64
 _REMEMBERED_BLOCK: Final = 1024
-_REMEMBERED_LINE: Final = 128
-# Secrets, and what never comes again.
-_NOT_REMEMBERED: Final = frozenset(("set-cookie", "location", "x-request-id"))
 
-#: What is looked for in each answer: the other fields are cut out of the text when asked for.
-LOOKED_FOR: Final = frozenset((
-    "connection", "content-encoding", "content-length", "location", "retry-after", "set-cookie",
-    "transfer-encoding",
-))  # fmt: skip
+#: Names that were checked. A method is a token as a field's name is, so this serves both.
+_SOUND_NAMES: Final[set[str]] = set()
 
 
-class _Names(dict[str, str]):
-    """Sound field names to their lower case; one that is not known yet is checked and learned."""
+def find_end(buffer: bytes | bytearray, searched: int, strict: bool = False) -> int:
+    """Find where the head ends, however the bytes were cut.
 
-    __slots__ = ()
-
-    def __missing__(self, name: str) -> str:
-        if not TOKEN.fullmatch(name):
-            raise ProtocolError(name_fault(name))
-        lower = name.lower()
-        if len(name) <= _REMEMBERED_LENGTH:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[name] = lower
-        return lower
-
-
-class _StatusLines(dict[str, tuple[int, int, str]]):
-    """Status lines to version, status and reason; learned as `_Names` are."""
-
-    __slots__ = ()
-
-    def __missing__(self, line: str) -> tuple[int, int, str]:
-        match = _STATUS_LINE.fullmatch(line)
-        if match is None or _CONTROL.search(line):
-            raise ProtocolError(
-                f"the answer begins with {excerpt(line)}: expected a status line such as"
-                " 'HTTP/1.1 200 OK'"
-            )
-        facts = (10 + int(match[1]), int(match[2]), match[3] or "")
-        if len(line) <= _REMEMBERED_LENGTH:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[line] = facts
-        return facts
-
-
-class _Lines(dict[str, "tuple[str, str] | None"]):
-    """Field lines to their name, in lower case, and value; learned as `_Names` are.
-
-    None stands for a sound line of a field that is not `LOOKED_FOR`. A server says much the same
-    in each answer: most lines were read before.
-    """
-
-    __slots__ = ()
-
-    def __missing__(self, line: str) -> tuple[str, str] | None:
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise ProtocolError(line_fault(line))
-        if not value.isprintable() and _CONTROL.search(value):
-            raise ProtocolError(f"a value with {control_fault(line)}")
-        name = _NAMES[name]
-        field = (name, value.strip(" \t")) if name in LOOKED_FOR else None
-        if len(line) <= _REMEMBERED_LINE and name not in _NOT_REMEMBERED:
-            if len(self) >= _REMEMBERED:
-                self.clear()
-            self[line] = field
-        return field
-
-
-_NAMES: Final = _Names()
-_LINES: Final = _Lines()
-_STATUS_LINES: Final = _StatusLines()
-_field_of: Final = _LINES.__getitem__
-
-
-class AnswerHead:
-    """The head of an answer.
-
-    Keeps the text and what nearly every reader asks for; all else is cut out of the text when
-    somebody asks.
-
-    Attributes:
-        version: 10 or 11.
-        status: 100 to 999.
-        reason: the text after the status, often empty.
-        text: all of it.
-        said: those of the `LOOKED_FOR` names that are there, in lower case, with their values as
-            `get` gives them. Not to be changed.
-    """
-
-    __slots__ = ("reason", "said", "status", "text", "version")
-
-    def __init__(
-        self, version: int, status: int, reason: str, text: str, said: dict[str, str]
-    ) -> None:
-        self.version = version
-        self.status = status
-        self.reason = reason
-        self.text = text
-        self.said = said
-
-    @property
-    def fields(self) -> list[tuple[str, str]]:
-        """Names and values as received, in order; a new list each time."""
-        return fields_of(self.text)
-
-    def get(self, lower_name: str) -> str | None:
-        """Return the value of a field, or None where there is none.
-
-        Args:
-            lower_name: the name in lower case.
-
-        Returns:
-            The value; repeated fields joined by ``", "`` in their order (RFC 9110 section 5.3).
-        """
-        return field_of(self.text, self.said, lower_name)
-
-    def get_all(self, lower_name: str) -> list[str]:
-        """Return the values of all fields of a name (in lower case), in their order.
-
-        This is the way to read Set-Cookie, whose values cannot be joined.
-        """
-        return [value for name, value in self.fields if name.lower() == lower_name]
-
-    def __repr__(self) -> str:
-        return f"<AnswerHead {self.status}, {self.text.count(chr(10)) - 2} fields>"
-
-
-def fields_of(text: str) -> list[tuple[str, str]]:
-    """Return the names and values of a sound head as received, in order."""
-    return _pairs(text[:-4].split("\r\n")[1:])
-
-
-def field_of(text: str, said: dict[str, str], lower_name: str) -> str | None:
-    """Return the value of a field of a sound head: see `AnswerHead.get`.
-
-    Args:
-        text: the head.
-        said: as the head has it.
-        lower_name: the name in lower case.
-    """
-    if lower_name in LOOKED_FOR:
-        return said.get(lower_name)
-    values = [value for name, value in fields_of(text) if name.lower() == lower_name]
-    return ", ".join(values) if values else None
-
-
-def find_end(buffer: bytes | bytearray, searched: int) -> int:
-    """Find where the head ends.
-
-    What can never become a head is refused at once instead of waited for: another protocol,
-    lines that end in bare LF.
+    What can never become a head is refused at once instead of waited for: another protocol, a line
+    without end, or, where strict, lines that end in bare LF.
 
     Args:
         buffer: all that has arrived so far.
         searched: how many of these bytes an earlier call has seen.
+        strict: whether to refuse whatever RFC 9112 forbids.
 
     Returns:
         The index just past the empty line, or -1 where more bytes are needed.
 
     Raises:
-        ProtocolError: the head is larger than `MAX_HEAD`, or is none.
+        ProtocolError: the head is larger than the limits, or is none.
     """
-    end = buffer.find(b"\r\n\r\n", searched - 3 if searched > 3 else 0)
-    if end >= 0:
-        return end + 4
-    if not buffer.startswith(b"HTTP/1.") and not b"HTTP/1.".startswith(buffer[:7]):
+    start = 0
+    if strict:
+        end = buffer.find(b"\r\n\r\n", searched - 3 if searched > 3 else 0)
+        if end >= 0:
+            return end + 4
+    else:
+        start = leading(buffer)
+        # RFC 9112 section 2.2 lets a recipient take a bare LF as a line's end. As those that do
+        # and those that do not see different messages, the connection is then not used again.
+        match = _EMPTY_LINE.search(buffer, max(start, searched - 2))
+        if match and start <= MOST_EMPTY:
+            return match.end()
+    begins = buffer[start : start + 7]
+    begun = b"HTTP/1.".startswith(begins) or (begins == b"\r" and not strict)
+    if start > MOST_EMPTY or not begun:
         hint = "; this looks like TLS: is the URL to be https?" if buffer[:1] in b"\x15\x16" else ""
         shown = excerpt(bytes(buffer[:40]).decode("latin-1"))
         raise ProtocolError(f"the answer begins with {shown}: expected 'HTTP/1.'{hint}")
-    # RFC 9112 section 2.2 lets a recipient take a bare LF as a line's end. Those that do and
-    # those that do not see different messages, so this one does not.
-    if _BARE_LF.search(buffer, searched):
+    if strict and _BARE_LF.search(buffer, searched):
         raise ProtocolError("the answer's head has a line that ends in LF instead of CR LF")
-    if len(buffer) > MAX_HEAD:
-        raise ProtocolError(f"the answer's head is larger than {MAX_HEAD:,} bytes")
+    most = STRICT_HEAD if strict else MAX_HEAD
+    if len(buffer) > most:
+        raise ProtocolError(f"the answer's head is larger than {most:,} bytes")
+    if len(buffer) > MAX_LINE and buffer.find(b"\n", -MAX_LINE - 2) < 0:
+        raise ProtocolError(f"the answer's head has a line longer than {MAX_LINE:,} bytes")
     return -1
 
 
-def parse_head(block: bytes) -> AnswerHead:
+def parse_head(block: bytes, strict: bool = False) -> AnswerHead:
     """Read an answer's head.
 
     Args:
         block: the bytes from the status line through the empty line.
+        strict: whether to refuse whatever RFC 9112 forbids.
 
     Raises:
         ProtocolError: it breaks a rule or a limit; the message says which.
 
     Source: RFC 9112 sections 2 to 5; RFC 9110 section 5.5.
     """
-    size = len(block)
-    if size > MAX_HEAD:
-        raise ProtocolError(f"the answer's head is larger than {MAX_HEAD:,} bytes")
-    if not block.endswith(b"\r\n\r\n"):
-        raise ProtocolError("the answer's head does not end with an empty line")
-    text = block.decode("latin-1")
-    lines = text[:-4].split("\r\n")
-    count = len(lines)
-    try:
-        version, status, reason = _STATUS_LINES[lines[0]]
-        if count > MAX_FIELDS + 1:
-            raise ProtocolError(f"the answer's head has more than {MAX_FIELDS} fields")
-        del lines[0]
-        found = list(filter(None, map(_field_of, lines)))
-    except ProtocolError:
-        # Two readers may differ about where a line with one of these ends: that is said first.
-        if len(block.translate(None, _CONTROLS)) + 2 * count + 2 != size:
-            raise ProtocolError(f"the answer's head has {control_fault(text)}") from None
-        raise
-    said = dict(found)
-    if len(said) != len(found):
-        said = {}
-        for name, value in found:
-            said[name] = f"{said[name]}, {value}" if name in said else value
-    return AnswerHead(version, status, reason, text, said)
+    return read_usual(block) or read_odd(block, strict)
 
 
 class FieldBlock:
@@ -347,37 +199,10 @@ def write_request(method: str, path: str, authority: str, block: FieldBlock) -> 
 
     Source: RFC 9112 section 3.2.1, RFC 9110 section 7.2.
     """
-    if method not in _NAMES:
+    if method not in _SOUND_NAMES:
         check_method(method)
     line = f"{method} {path} HTTP/1.1\r\nHost: {authority}\r\n"
     return line.encode("latin-1") + block.octets
-
-
-def parse_trailers(block: bytes) -> list[tuple[str, str]]:
-    """Read the trailer section of a chunked body, by the same rules as a head's fields.
-
-    Args:
-        block: the lines of the section with their line ends, the empty line left out.
-
-    Raises:
-        ProtocolError: it breaks a rule or a limit.
-
-    Source: RFC 9112 section 7.1.2.
-    """
-    if not block:
-        return []
-    text = block.decode("latin-1")
-    lines = text[:-2].split("\r\n")
-    if len(block) > MAX_HEAD or len(lines) > MAX_FIELDS:
-        raise ProtocolError(f"more than {MAX_FIELDS} trailer fields, or {MAX_HEAD:,} bytes of them")
-    if len(block.translate(None, _CONTROLS)) + 2 * len(lines) != len(block):
-        raise ProtocolError(control_fault(text))
-    for line in lines:
-        name, colon, _ = line.partition(":")
-        if not colon:
-            raise ProtocolError(line_fault(line))
-        _NAMES[name]
-    return _pairs(lines)
 
 
 def write_head(method: str, target: str, fields: Iterable[tuple[str, str]]) -> bytes:
@@ -394,7 +219,7 @@ def write_head(method: str, target: str, fields: Iterable[tuple[str, str]]) -> b
     """
     if type(fields) is not list:
         fields = list(fields)
-    known = _NAMES
+    known = _SOUND_NAMES
     lines = [f"{method} {target} HTTP/1.1"]
     sound = method in known and target.isascii() and target.isprintable()
     sound = sound and " " not in target and target != ""
@@ -426,9 +251,15 @@ def _check_request(method: str, target: str, fields: list[tuple[str, str]]) -> N
     check_target(target)
     for name, value in fields:
         check_field(name, value)
-        _NAMES[name]
-    # A method is a token as a field's name is, so the one memory serves both.
-    _NAMES[method]
+        _remember(name)
+    _remember(method)
+
+
+def _remember(name: str) -> None:
+    if len(name) <= _REMEMBERED_LENGTH:
+        if len(_SOUND_NAMES) >= _REMEMBERED:
+            _SOUND_NAMES.clear()
+        _SOUND_NAMES.add(name)
 
 
 def check_method(method: str) -> None:
@@ -500,15 +331,6 @@ def check_field(name: str, value: str) -> None:
             f" {error.start}, which latin-1 does not have: percent-encode the value, or give"
             " value.encode('utf-8').decode('latin-1') where the server wants UTF-8"
         ) from None
-
-
-def _pairs(lines: list[str]) -> list[tuple[str, str]]:
-    pairs = []
-    for line in lines:
-        name, _, value = line.partition(":")
-        # RFC 9110 section 5.5: white space around a value is no part of it.
-        pairs.append((name, value.strip(" \t")))
-    return pairs
 
 
 _last_block = FieldBlock(())

@@ -8,15 +8,25 @@ from typing import Any
 import pytest
 
 from reqkit.exceptions import ChunkedEncodingError, ProtocolError
+from reqkit.wire.h1.answer import (
+    MAX_FIELDS,
+    MAX_HEAD,
+    MAX_LINE,
+    STRICT_FIELDS,
+    STRICT_HEAD,
+    AnswerHead,
+)
 from reqkit.wire.h1.framing import MAX_CHUNK_LINE, ChunkedReader, Framing, framing_of, keeps_alive
-from reqkit.wire.h1.head import MAX_FIELDS, MAX_HEAD, AnswerHead, parse_head
+from reqkit.wire.h1.head import parse_head
 
 CHUNKED = b"Transfer-Encoding: chunked"
 
 
-def answer(*lines: bytes, status: int = 200, version: bytes = b"1.1") -> AnswerHead:
+def answer(
+    *lines: bytes, status: int = 200, version: bytes = b"1.1", strict: bool = False
+) -> AnswerHead:
     first = b"HTTP/%s %d x" % (version, status)
-    return parse_head(b"\r\n".join((first, *lines, b"", b"")))
+    return parse_head(b"\r\n".join((first, *lines, b"", b"")), strict)
 
 
 @pytest.mark.parametrize(
@@ -121,13 +131,59 @@ def test_answers_with_a_body(method: str, status: int) -> None:
 )
 def test_ambiguous_framing(lines: list[bytes], message: str) -> None:
     with pytest.raises(ProtocolError, match=re.escape(message)) as caught:
-        framing_of("GET", answer(*lines))
+        framing_of("GET", answer(*lines), strict=True)
     assert len(str(caught.value)) < 160
 
 
-def test_transfer_encoding_needs_http_11() -> None:
-    with pytest.raises(ProtocolError, match=r"HTTP/1\.0"):
-        framing_of("GET", answer(CHUNKED, version=b"1.0"))
+IDENTITY = b"Transfer-Encoding: identity"
+
+# What the widely used clients read in one way.
+DOUBTFUL = [
+    ([CHUNKED, b"Content-Length: 5"], b"1.1", (Framing.CHUNKED, -1)),
+    ([b"Content-Length: 5", CHUNKED], b"1.1", (Framing.CHUNKED, -1)),
+    ([b"Content-Length:", b"transfer-encoding: Chunked"], b"1.1", (Framing.CHUNKED, -1)),
+    ([b"Content-Length: 5", b"Content-Length: 6", CHUNKED], b"1.1", (Framing.CHUNKED, -1)),
+    ([CHUNKED], b"1.0", (Framing.CHUNKED, -1)),
+    ([CHUNKED, b"Connection: keep-alive"], b"1.0", (Framing.CHUNKED, -1)),
+    ([IDENTITY], b"1.1", (Framing.UNTIL_CLOSE, -1)),
+    ([b"Transfer-Encoding: IDENTITY", b"Content-Length: 5"], b"1.1", (Framing.LENGTH, 5)),
+]
+
+
+@pytest.mark.parametrize(("lines", "version", "expected"), DOUBTFUL)
+def test_doubtful_framing(lines: list[bytes], version: bytes, expected: tuple[int, int]) -> None:
+    head = answer(*lines, version=version)
+    assert framing_of("GET", head) == expected
+    assert not keeps_alive(head)
+    with pytest.raises(ProtocolError):
+        framing_of("GET", answer(*lines, version=version, strict=True), strict=True)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Transfer-Encoding:"],
+        [b"Transfer-Encoding: gzip"],
+        [b"Transfer-Encoding: gzip, chunked"],
+        [b"Transfer-Encoding: chunked, chunked"],
+        [CHUNKED, CHUNKED],
+        [IDENTITY, CHUNKED],
+        [IDENTITY, IDENTITY],
+        [CHUNKED, IDENTITY, b"Content-Length: 5"],
+        [b"Content-Length: 5", b"Content-Length: 6"],
+        [b"Content-Length: 5", b"Content-Length: 6", IDENTITY],
+    ],
+)
+def test_what_nobody_agrees_on_stays_an_error(lines: list[bytes]) -> None:
+    with pytest.raises(ProtocolError):
+        framing_of("GET", answer(*lines))
+
+
+def test_a_head_that_was_odd_ends_its_connection() -> None:
+    assert not keeps_alive(answer(b"Content-Length: 5", b"Content-Length: 5"))
+    assert not keeps_alive(answer(b"A: b\nC: d"))
+    assert keeps_alive(answer(b"Content-Length: 5, 5"))
+    assert keeps_alive(answer(b"Date: a", b"Date: b", b"A: b", b"A: b"))
 
 
 @pytest.mark.parametrize(
@@ -259,13 +315,13 @@ def test_the_end_is_known_with_its_last_byte() -> None:
         (b"0\r\nA: b\rc\r\n\r\n", "a CR without its LF"),
         (b"0\r\nA: \x00\r\n\r\n", "a NUL"),
         (b"0\r\nA\r\n\r\n", "no colon"),
-        (b"0\r\n" + b"A: b\r\n" * (MAX_FIELDS + 1), "more than 256 trailer fields"),
-        (b"0\r\nA: " + b"b" * MAX_HEAD, "trailers are larger than 65,536 bytes"),
+        (b"0\r\n" + b"A: b\r\n" * (STRICT_FIELDS + 1), "more than 256 trailer fields"),
+        (b"0\r\nA: " + b"b" * STRICT_HEAD, "trailers are larger than 65,536 bytes"),
         (b"0\r\n" + (b"A: " + b"b" * 9000 + b"\r\n") * 8, "larger than 65,536"),
     ],
 )
 def test_broken_chunks(encoded: bytes, message: str, cut: int) -> None:
-    reader = ChunkedReader()
+    reader = ChunkedReader(strict=True)
     with pytest.raises(ChunkedEncodingError, match=re.escape(message)) as caught:
         for at in range(0, len(encoded), cut):
             reader.feed(encoded[at : at + cut])
@@ -281,10 +337,55 @@ def test_broken_chunks(encoded: bytes, message: str, cut: int) -> None:
 def test_the_longest_lines_allowed(cut: int) -> None:
     line = b"1;" + b"a" * (MAX_CHUNK_LINE - 4) + b"\r\n"
     assert len(line) == MAX_CHUNK_LINE
-    trailer = b"A: " + b"b" * (MAX_HEAD - 7) + b"\r\n"
+    trailer = b"A: " + b"b" * (MAX_LINE - 5) + b"\r\n"
     body, reader = decode(line + b"x\r\n0\r\n" + trailer + b"\r\n", cut)
     assert (body, reader.ended) == (b"x", True)
-    assert len(reader.trailers[0][1]) == MAX_HEAD - 7
+    assert len(reader.trailers[0][1]) == MAX_LINE - 5
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        (b"\n", []),
+        (b"A: b\n\r\n", [("A", "b")]),
+        (b"A: b\n\n", [("A", "b")]),
+        (b"A: b\r\n c\r\n\td\r\n \t\r\n\r\n", [("A", "b c d")]),
+        (b"A : b\r\n\r\n", [("A", "b")]),
+        (b"A\r\n goes on\r\nB: c\r\n\r\n", [("B", "c")]),
+        (b"A B: c\r\n\xe9: d\r\n: e\r\n\r\n", []),
+        (b"A: \x01\x7f\r\n\r\n", [("A", "\x01\x7f")]),
+        (b"ETag: a\r\netag:a\r\n\r\n", [("ETag", "a")]),
+        (b"A: b\r\n" * 300 + b"\r\n", [("A", "b")] * 300),
+    ],
+)
+def test_odd_trailers(section: bytes, expected: list[tuple[str, str]], cut: int) -> None:
+    body, reader = decode(b"1\r\nx\r\n0\r\n" + section + b"rest", cut)
+    assert (body, reader.ended, reader.rest) == (b"x", True, b"rest"[: len(reader.rest)])
+    assert reader.trailers == expected
+    assert reader.oddity or len(expected) == 300
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (b"A: b\rc\r\n\r\n", "a CR without its LF"),
+        (b"A: \x00\r\n\r\n", "a NUL"),
+        (b" A: b\r\n\r\n", "folded"),
+        (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", "no colon: 'HTTP/1.1 200 OK'"),
+        (b"A: b\r\n" * (MAX_FIELDS + 1), "more than 1,000 trailer fields"),
+        (b"A: " + b"b" * MAX_LINE, "longer than 102,400 bytes"),
+        ((b"A: " + b"b" * 9000 + b"\r\n") * (MAX_HEAD // 9000 + 1), "larger than 307,200"),
+    ],
+)
+def test_trailers_that_stay_errors(section: bytes, message: str, cut: int) -> None:
+    reader = ChunkedReader()
+    encoded = b"0\r\n" + section
+    with pytest.raises(ChunkedEncodingError, match=re.escape(message)):
+        for at in range(0, len(encoded), cut):
+            reader.feed(encoded[at : at + cut])
+    assert not reader.ended
 
 
 @pytest.mark.parametrize(
@@ -297,7 +398,7 @@ def test_the_longest_lines_allowed(cut: int) -> None:
     ],
 )
 def test_a_cut_line_is_not_forgotten(feeds: tuple[bytes, bytes]) -> None:
-    reader = ChunkedReader()
+    reader = ChunkedReader(strict=True)
     reader.feed(feeds[0])
     with pytest.raises(ChunkedEncodingError):
         reader.feed(feeds[1])

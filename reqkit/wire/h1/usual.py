@@ -1,0 +1,196 @@
+"""Reading the heads that nearly all answers have: sound ones of a usual size. Sans-IO.
+
+What is not such a head is left to `odd`, which reads it or says what is wrong with it.
+`read_usual` here and the one in C (`_head.c`) give the same for any bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from .answer import LOOKED_FOR, ONCE, STRICT_FIELDS, STRICT_HEAD, AnswerHead
+from .errors import TOKEN
+
+__all__ = ["STATUS_LINE", "read_usual"]
+
+# RFC 9112 section 4: a status line; the space before a missing reason is often left out.
+STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
+
+# RFC 9110 section 5.5: what no value may hold: all controls but HTAB. CR and LF are among them, so
+# a sound head has two of these for each of its lines, and no more.
+_CONTROLS: Final = bytes(code for code in range(256) if (code < 32 and code != 9) or code == 127)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+_WATCHED: Final = LOOKED_FOR | ONCE
+
+
+# What stands before the first colon of each line; of a line that has none, more than a name.
+_find_names: Final = re.compile(r"\n([^:]*):").findall
+
+# Lines repeat from answer to answer: looking one up that is known to be sound is several times
+# faster than checking it. The bounds keep what a server can fill small.
+_REMEMBERED: Final = 1024
+_REMEMBERED_LENGTH: Final = 64
+_REMEMBERED_LINE: Final = 128
+# Secrets, and what never comes again.
+_NOT_REMEMBERED: Final = frozenset(("set-cookie", "location", "x-request-id"))
+
+_Field = tuple[str, "str | None"]
+
+
+class _Unsound(Exception):
+    """A line is no field."""
+
+
+class _Names(dict[str, str]):
+    """Sound field names to their lower case; one that is not known yet is checked and learned."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> str:
+        if not TOKEN.fullmatch(name):
+            raise _Unsound
+        lower = name.lower()
+        if len(name) <= _REMEMBERED_LENGTH:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[name] = lower
+        return lower
+
+
+class _Lines(dict[str, "_Field | None"]):
+    """Field lines to their name, in lower case, and value; learned as `_Names` are.
+
+    The value is None where only the name counts, for it may stand once. None alone stands for a
+    sound line of a field that is not watched.
+    """
+
+    __slots__ = ("new",)
+
+    def __init__(self) -> None:
+        self.new = 0  # lines that were not known, since it was last looked at
+
+    def __missing__(self, line: str) -> _Field | None:
+        name, colon, value = line.partition(":")
+        if not colon or (not value.isprintable() and _CONTROL.search(value)):
+            raise _Unsound
+        name = _NAMES[name]
+        field: _Field | None = None
+        if name in _WATCHED:
+            field = (name, value.strip(" \t") if name in LOOKED_FOR else None)
+        self.new += 1
+        if len(line) <= _REMEMBERED_LINE and name not in _NOT_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[line] = field
+        return field
+
+
+class _StatusLines(dict[str, tuple[int, int, str]]):
+    """Status lines to version, status and reason; learned as `_Names` are."""
+
+    __slots__ = ()
+
+    def __missing__(self, line: str) -> tuple[int, int, str]:
+        match = STATUS_LINE.fullmatch(line)
+        if match is None or _CONTROL.search(line):
+            raise _Unsound
+        facts = (10 + int(match[1]), int(match[2]), match[3] or "")
+        if len(line) <= _REMEMBERED_LENGTH:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[line] = facts
+        return facts
+
+
+_NAMES: Final = _Names()
+_LINES: Final = _Lines()
+_STATUS_LINES: Final = _StatusLines()
+_lower_of: Final = _NAMES.__getitem__
+_field_of: Final = _LINES.__getitem__
+
+#: Heads on end of which most lines were new. Where there are many, the memory is asked only now and
+#: then: it does not pay.
+_strange = 0
+_MANY_STRANGE: Final = 8
+_ASKED_EACH: Final = 32
+
+
+def read_usual(block: bytes) -> AnswerHead | None:
+    """Read a head.
+
+    Args:
+        block: the bytes from the status line through the empty line.
+
+    Returns:
+        what it says, or None where it is not sound in every line, is large, or has a field twice
+        that may stand once.
+
+    Source: RFC 9112 sections 2 to 5; RFC 9110 section 5.
+    """
+    global _strange
+    if len(block) > STRICT_HEAD or block[-4:] != b"\r\n\r\n":
+        return None
+    text = block.decode("latin-1")
+    try:
+        strange = _strange  # read and set in one go: threads share it
+        if strange > _MANY_STRANGE and strange % _ASKED_EACH:
+            _strange = strange + 1
+            first = text[: text.index("\r\n")]
+            found = _by_names(block, text)
+        else:
+            lines = text[:-4].split("\r\n")
+            first = lines[0]
+            del lines[0]
+            if len(lines) > STRICT_FIELDS:
+                return None
+            found = list(filter(None, map(_field_of, lines)))
+            if _LINES.new:
+                _strange = strange + 1 if 2 * _LINES.new > len(lines) else 0
+                _LINES.new = 0
+        version, status, reason = _STATUS_LINES[first]
+    except _Unsound:
+        return None
+    if len(dict(found)) != len(found):
+        return _repeated(version, status, reason, text, found)
+    said = {name: value for name, value in found if value is not None}
+    return AnswerHead(version, status, reason, text, said)
+
+
+def _repeated(
+    version: int, status: int, reason: str, text: str, found: list[_Field]
+) -> AnswerHead | None:
+    """Join the values of lists, such as Set-Cookie's."""
+    said: dict[str, str] = {}
+    seen = set()
+    for name, value in found:
+        if name in seen and name in ONCE:
+            return None
+        seen.add(name)
+        if value is not None:
+            said[name] = f"{said[name]}, {value}" if name in said else value
+    return AnswerHead(version, status, reason, text, said)
+
+
+def _by_names(block: bytes, text: str) -> list[_Field]:
+    """Check the lines without remembering them, and return the watched fields."""
+    names = _find_names(text)
+    count = len(names)
+    if (
+        count > STRICT_FIELDS
+        or text.count("\r\n") != count + 2
+        or len(block.translate(None, _CONTROLS)) + 2 * count + 4 != len(block)
+    ):
+        raise _Unsound
+    lowers = list(map(_lower_of, names))
+    found: list[_Field] = []
+    at = 0
+    for name, lower in zip(names, lowers, strict=True):
+        if lower in _WATCHED:
+            if lower in LOOKED_FOR:
+                at = text.index(f"\n{name}:", at) + len(name) + 2
+                found.append((lower, text[at : text.index("\r", at)].strip(" \t")))
+            else:
+                found.append((lower, None))
+    return found
