@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import repeat
 from operator import truediv
-from time import monotonic
+from pathlib import Path
+from time import monotonic, time
 from typing import Any, Final
+
+from .traffic import Traffic, spread
 
 __all__ = ["Latency", "Stats", "summarise"]
 
@@ -17,6 +21,8 @@ _EXACT: Final = 1000
 # Classes are 2 % wide, so the middle of one is within 1 % of all in it.
 _WIDTH: Final = 1.02
 _SHORTEST: Final = 1e-6
+#: Answers whose details wait to be counted, all at once, as that is cheaper.
+_WAITING: Final = 1000
 
 
 class Latency:
@@ -97,11 +103,41 @@ class Latency:
                 return min(_SHORTEST * math.pow(_WIDTH, number + 0.5), self._max)
         return self._max
 
+    def merge(self, other: Latency) -> None:
+        """Count what another has counted, too."""
+        self._recent.extend(other._recent)
+        self._classes.update(other._classes)
+        self._count += other._count
+        self._sum += other._sum
+        self._max = max(self._max, other._max)
+        if self._count or len(self._recent) > _EXACT:
+            self._classify()
+
+    def histogram(self, most: int = 40) -> list[tuple[float, float, int]]:
+        """Return at most so many classes: from and to (seconds), and how many lie between."""
+        copy = Latency()
+        copy.merge(self)
+        copy._classify()
+        return spread(
+            (
+                (_SHORTEST * math.pow(_WIDTH, number), _SHORTEST * math.pow(_WIDTH, number + 1), count)
+                for number, count in copy._classes.items()
+            ),
+            most,
+        )
+
+    def as_dict(self) -> dict[str, float]:
+        """Return ``mean p50 p90 p99 max``, in seconds."""
+        return {name: getattr(self, name) for name in _TOLD}
+
     def __repr__(self) -> str:
         return (
             f"Latency(mean={self.mean:.6f}, p50={self.p50:.6f}, p90={self.p90:.6f},"
             f" p99={self.p99:.6f}, max={self.max:.6f})"
         )
+
+
+_TOLD: Final = ("mean", "p50", "p90", "p99", "max")
 
 
 class Stats:
@@ -116,13 +152,19 @@ class Stats:
         connections: how many were opened.
         retries: how many attempts were made anew.
         hook_errors: how many hooks raised.
+        traffic: `Traffic`: when requests ended, by host, the slowest, examples of failures.
+
+    Two can be added, such as those of several batches: ``seconds`` are those of both together.
     """
 
     __slots__ = (
         "_active",
         "_busy_since",
         "_clock",
+        "_epoch",
         "_seconds",
+        "_seen",
+        "_traffic",
         "bytes",
         "connections",
         "errors",
@@ -143,6 +185,11 @@ class Stats:
         self.retries = 0
         self.hook_errors = 0
         self._clock = clock
+        #: What added to a moment of the clock makes it a time of the epoch.
+        self._epoch = time() - clock()
+        self._traffic = Traffic()
+        #: Of answers that are not in `_traffic` yet: URL, start, head, status, bytes.
+        self._seen: list[tuple[Any, float, float, Any, int]] = []
         self._active = 0
         self._busy_since = 0.0
         self._seconds = 0.0
@@ -166,6 +213,10 @@ class Stats:
         latency: float | None = None,
         size: int = 0,
         hook_errors: int = 0,
+        *,
+        url: str | None = None,
+        message: str = "",
+        when: float | None = None,
     ) -> None:
         """Count a request that has ended.
 
@@ -175,6 +226,9 @@ class Stats:
             latency: seconds until the answer; None where there was none.
             size: bytes of the decoded body.
             hook_errors: how many hooks raised.
+            url: where the answer came from, or what was asked for.
+            message: the error's, or the answer's reason.
+            when: when it ended, of ``time.time()``; None for now.
         """
         self.requests += 1
         if status is not None:
@@ -185,16 +239,24 @@ class Stats:
             self.latency.add(latency)
         self.bytes += size
         self.hook_errors += hook_errors
+        when = time() if when is None else when
+        self._traffic.add(url, when, latency, status, size, error, message)
 
-    def fail(self, error: str, times: int) -> None:
+    def fail(self, error: str, times: int, url: Any = None, message: str = "") -> None:
         """Count requests that have failed without an answer.
 
         Args:
             error: name of the error's class.
             times: how many.
+            url: what one of them asked for.
+            message: the error's.
         """
         self.requests += times
         self.errors[error] = self.errors.get(error, 0) + times
+        if times == 1:
+            self._traffic.add(str(url or ""), time(), None, None, 0, error, message)
+        else:
+            self._traffic.add_unsent(error, times, time(), str(url or ""), message)
 
     def add(self, response: Any, hook_errors: list[Exception] | None = None) -> None:
         """Count a response that a request has ended in.
@@ -222,6 +284,10 @@ class Stats:
             recent.append(headed - response._started)
             if len(recent) > _EXACT:
                 latency._classify()
+            seen = self._seen
+            seen.append((response.url, response._started, headed, status, response._received))
+            if len(seen) > _WAITING:
+                self._count_traffic()
         else:
             self._add_unusual(response, error)
         self.bytes += response._received
@@ -240,11 +306,96 @@ class Stats:
             name = type(error).__name__
             self.errors[name] = self.errors.get(name, 0) + 1
         times = response._times
+        latency = None
         if times is not None:
             if error is None and times.headed is not None:
-                self.latency.add(times.headed - times.started)
+                latency = times.headed - times.started
+                self.latency.add(latency)
             if times.connect is not None:
                 self.connections += 1
+        self._traffic.add(
+            response.url, time(), latency, response.status_code, response._received,
+            None if error is None else type(error).__name__,
+            str(error or response.reason or ""),
+        )  # fmt: skip
+
+    def _count_traffic(self) -> None:
+        """Count the details of the answers that wait for it."""
+        seen, self._seen = self._seen, []
+        add, epoch = self._traffic.add, self._epoch
+        for url, started, headed, status, size in seen:
+            add(url, epoch + headed, headed - started, status, size)
+
+    @property
+    def traffic(self) -> Traffic:
+        """When requests ended, at which hosts, the slowest, and examples of failures."""
+        if self._seen:
+            self._count_traffic()
+        return self._traffic
+
+    def __add__(self, other: Any) -> Stats:
+        if not isinstance(other, Stats):
+            return NotImplemented
+        total = Stats()
+        for one in (self, other):
+            total.requests += one.requests
+            total.bytes += one.bytes
+            total.connections += one.connections
+            total.retries += one.retries
+            total.hook_errors += one.hook_errors
+            for status, times in one.statuses.items():
+                total.statuses[status] = total.statuses.get(status, 0) + times
+            for name, times in one.errors.items():
+                total.errors[name] = total.errors.get(name, 0) + times
+            total.latency.merge(one.latency)
+            total._traffic.merge(one.traffic)
+            total._seconds += one.seconds
+        return total
+
+    def __radd__(self, other: Any) -> Stats:
+        return self + Stats() if other == 0 else NotImplemented  # for `sum`
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all figures as what JSON can hold, in bounded size.
+
+        Beside the attributes: ``failed`` (errors, and statuses from 400 on), ``latency`` with its
+        ``histogram`` (lists of from, to, how many), and what `traffic` tells: ``timeline hosts
+        hosts_seen examples slowest``. Times are in seconds, moments in seconds since the epoch.
+        """
+        bad = sum(times for status, times in self.statuses.items() if status >= 400)
+        return {
+            "requests": self.requests,
+            "failed": min(bad + sum(self.errors.values()), self.requests),
+            "statuses": dict(sorted(self.statuses.items())),
+            "errors": dict(sorted(self.errors.items())),
+            "bytes": self.bytes,
+            "seconds": self.seconds,
+            "rate": self.rate,
+            "latency": {
+                **self.latency.as_dict(),
+                "histogram": [list(entry) for entry in self.latency.histogram()],
+            },
+            "connections": self.connections,
+            "retries": self.retries,
+            "hook_errors": self.hook_errors,
+            **self.traffic.as_dict(),
+        }
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write an HTML page with figures and pictures, which needs nothing else; return its path.
+
+        Raises:
+            ImportError: the extra ``cli`` is not installed.
+            OSError: the file cannot be written.
+        """
+        from .report import write_stats_report
+
+        return write_stats_report(self, path)
+
+    def _repr_html_(self) -> str:
+        from .report.notebook import stats_html
+
+        return stats_html(self.as_dict())
 
     @property
     def seconds(self) -> float:
@@ -272,7 +423,7 @@ class Stats:
                 "latency",
                 "  ".join(
                     f"{name} {getattr(latency, name) * 1000:.1f} ms"
-                    for name in ("mean", "p50", "p90", "p99", "max")
+                    for name in _TOLD
                 ),
             ),
             ("connections", f"{self.connections:,}"),
@@ -288,18 +439,24 @@ class Stats:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # As it stands: a clock means nothing to another process.
+        # As it stands.
         state = {
             name: getattr(self, name)
             for name in self.__slots__
-            if name not in ("_active", "_busy_since", "_clock", "_seconds")
+            if name not in _OWN
         }
-        return {**state, "_seconds": self.seconds}
+        return {**state, "_traffic": self.traffic, "_seconds": self.seconds}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
         for name, value in state.items():
             setattr(self, name, value)
+
+
+#: What means nothing to another process.
+_OWN: Final = frozenset(
+    ("_active", "_busy_since", "_clock", "_epoch", "_seconds", "_seen", "_traffic")
+)
 
 
 def _spell(counts: dict[Any, int]) -> str:

@@ -155,6 +155,14 @@ class HostLimits:
         state = self._state(host, now)
         state.held_until = max(state.held_until, until)
 
+    def held(self, now: float) -> dict[Hashable, float]:
+        """Return the hosts that are held back, and for how many seconds."""
+        return {
+            host: state.held_until - now
+            for host, state in self._hosts.items()
+            if state.held_until > now
+        }
+
     def _state(self, host: Hashable, now: float) -> _Host:
         state = self._hosts.get(host)
         if state is None:

@@ -113,6 +113,11 @@ class Pool:
     def session(self, value: Session | None) -> None:
         self._sender.session = value
 
+    @property
+    def held(self) -> dict[str, float]:
+        """The hosts that are held back by a Retry-After, and for how many seconds more."""
+        return self._workers.held
+
     # -- the calls --------------------------------------------------------------------------
 
     def map(self, requests: Iterable[Any], **settings: Any) -> list[Any]:

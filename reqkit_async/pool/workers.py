@@ -107,6 +107,12 @@ class Workers:
         now = clock()
         self._queue.hold(_host_of(job), now + wait, now)
 
+    @property
+    def held(self) -> dict[str, float]:
+        """The hosts that nothing is started to at the moment, and for how many seconds."""
+        held: dict[Any, float] = self._limits.held(clock())
+        return held
+
     def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
         """Remove jobs from wherever they wait, and return them."""
         out = [job for job in self._again if wanted(job)]

@@ -1,0 +1,64 @@
+"""``--executor``: workers by their name."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
+
+__all__ = ["ExecutorError", "executor_of"]
+
+
+class ExecutorError(ValueError):
+    """There is no such executor; says what there is."""
+
+
+@contextlib.contextmanager
+def executor_of(text: str | None) -> Iterator[Any]:
+    """Enter the executor that a text names, and leave it shut down.
+
+    Args:
+        text: ``processes``, ``processes:4``, ``threads:4``, ``dask:tcp://HOST:PORT``; None for none.
+
+    Raises:
+        ExecutorError: it is nothing of the kind, or cannot be had here.
+    """
+    if text is None:
+        yield None
+        return
+    kind, _, rest = text.partition(":")
+    if kind in ("processes", "threads"):
+        workers = _workers(text, rest)
+        executor: Any
+        if kind == "threads":
+            executor = ThreadPoolExecutor(workers)
+        else:
+            # Processes of their own, which have nothing of this one's hub and sockets.
+            executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+        with executor:
+            yield executor
+    elif kind == "dask" and rest:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise ExecutorError(f"{text} needs Dask: pip install distributed") from error
+        try:
+            client = Client(rest, timeout=10, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ExecutorError(f"no Dask scheduler answers at {rest}: {error}") from error
+        with client:
+            yield client
+    else:
+        raise ExecutorError(
+            f"{text!r} is no executor: expected processes, processes:N, threads:N or dask:ADDRESS"
+        )
+
+
+def _workers(text: str, number: str) -> int | None:
+    if not number:
+        return None
+    if not number.isdecimal() or int(number) < 1:
+        raise ExecutorError(f"{text!r}: expected a number of workers above 0 after the colon")
+    return int(number)

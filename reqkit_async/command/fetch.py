@@ -1,0 +1,202 @@
+"""`reqkit fetch`: a list of URLs on a pool, a record for each of them as they end."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from reqkit import Request, Response, Session
+from reqkit.exceptions import RequestException
+
+from reqkit_async import request
+from reqkit_async import Pool
+from ..stats import Stats
+from .inputs import Item
+from .journal import Done, Journal, Output, final_records
+from .naming import Names
+from .outcomes import Recorder, failure, line_of, plain_line
+from .screen import Screen
+from .stopping import Interrupts
+
+__all__ = ["Fetch", "count_record"]
+
+
+@dataclass
+class Fetch:
+    """What is to be fetched, how, and where results go.
+
+    Attributes:
+        items: the input.
+        session: what counts for all requests.
+        pool: sends them.
+        screen: tells people.
+        method: of each request.
+        data: the body of each request.
+        folder: where bodies go; None where they are only counted.
+        checksum: which of the input's fields has a file's SHA-256.
+        retries: how often a body that broke off is gone on with.
+        journal: the JSONL file, or None.
+        output: the JSONL on standard output, or None.
+        resume: skip what the journal has already.
+        failed: with ``resume``, fetch failures again.
+        spread: whether the pool's requests are sent by workers elsewhere.
+    """
+
+    items: Iterator[Item]
+    session: Session
+    pool: Pool
+    screen: Screen
+    method: str = "GET"
+    data: bytes | None = None
+    folder: Path | None = None
+    checksum: str | None = None
+    retries: int = 0
+    journal: Journal | None = None
+    output: Output | None = None
+    resume: bool = False
+    failed: bool = False
+    spread: bool = False
+    #: Of this run's records.
+    stats: Stats = field(default_factory=Stats)
+    _pending: dict[int, Recorder] = field(default_factory=dict)
+    _names: Names = field(default_factory=Names)
+    _done: Done | None = None
+    _index: int = 0
+    #: What has ended this before its time: a full disk, a closed pipe.
+    trouble: OSError | None = None
+
+    @property
+    def hooked(self) -> bool:
+        """Whether records are made by a hook, where the requests are sent.
+
+        So must be what goes to a file; and what comes from afar is smaller than a response.
+        """
+        return self.folder is not None or self.spread
+
+    def run(self) -> int:
+        """Fetch all, and return the exit status. Blocks, others run meanwhile."""
+        if self.resume and self.journal is not None:
+            self._done = self._read_journal(self.journal)
+        interrupts = Interrupts(self.pool.kill)
+        self.stats.start()
+        entries = self.pool.imap_enumerated(
+            self._requests(interrupts), prefetch=not self.hooked
+        )
+        try:
+            with interrupts, self.screen.watching(self.pool, self.stats):
+                for index, entry in entries:
+                    self._take(index, entry)
+        except OSError as error:
+            if error is not self.trouble:
+                raise
+        finally:
+            entries.close()  # type: ignore[attr-defined]
+            self.stats.stop()
+            self.stats.connections = self.pool.stats.connections
+            self.stats.retries = self.pool.stats.retries
+        if interrupts.signal is not None:
+            return interrupts.status
+        if self.trouble is not None:
+            return 141 if self.trouble.errno == errno.EPIPE else 1
+        return 1 if self.screen.failed else 0
+
+    def final_stats(self) -> Stats:
+        """Return the figures of all that the journal has, or else of this run."""
+        if not self.resume or self.journal is None:
+            return self.stats
+        stats = Stats()
+        for record in final_records(self.journal):
+            count_record(stats, record)
+        return stats
+
+    def _read_journal(self, journal: Journal) -> Done:
+        done = Done(self.failed)
+        for record in journal.records():
+            done.add(record)
+            if record.get("file"):
+                self._names.reserve(Path(record["file"]).name)
+        return done
+
+    def _requests(self, interrupts: Interrupts) -> Iterator[Request]:
+        """Yield the requests of the input, as there is room for them."""
+        hooked = self.hooked
+        for item in self.items:
+            if interrupts.signal is not None:
+                return
+            again = None if self._done is None else self._done.take(item.fields)
+            if again is True:
+                self.screen.skipped()
+                continue
+            if item.url is None:
+                self._write(failure(item, again=again is False))
+                continue
+            recorder = self._recorder(item, again is False)
+            self._pending[self._index] = recorder
+            self._index += 1
+            hook = recorder.take if hooked else None
+            yield request(
+                self.method, item.url, session=self.session, data=self.data, callback=hook
+            )
+
+    def _recorder(self, item: Item, again: bool) -> Recorder:
+        if self.folder is None:
+            return Recorder(item, again=again)
+        assert item.url is not None
+        path = self.folder / self._names.name_for(item.url)
+        checksum = item.fields.get(self.checksum) if self.checksum is not None else None
+        return Recorder(item, path, str(checksum) if checksum else None, self.retries, again)
+
+    def _take(self, index: int, entry: Any) -> None:
+        """Write what became of a request."""
+        recorder = self._pending.pop(index)
+        if isinstance(entry, Response):
+            if not self.hooked:
+                line = None if recorder.again else plain_line(recorder.item, entry)
+                if line is not None and not self.screen.shows_results:
+                    self._put(line)
+                    self.stats.add(entry)
+                    self.screen.count(entry._received)
+                    return
+                entry = recorder.take(entry)
+            else:
+                # It was stopped while its body was read, or could not come out of its worker.
+                error = entry.error or RequestException(f"{recorder.item.url}: there is no record")
+                entry = failure(recorder.item, error, recorder.again)
+        error_type = (entry["error"] or {}).get("type")
+        if error_type != "RequestCancelled":  # which is to be done when this is run again
+            self._write(entry)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self._put(line_of(record))
+        count_record(self.stats, record)
+        self.screen.tell(record)
+
+    def _put(self, line: bytes) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        try:
+            if self.journal is not None:
+                self.journal.write(line)
+            if self.output is not None:
+                self.output.write(line)
+        except OSError as error:
+            self.trouble = error
+            raise
+
+
+def count_record(stats: Stats, record: dict[str, Any]) -> None:
+    """Count a record in figures."""
+    error = record["error"] or {}
+    stats.record(
+        record["status"],
+        error.get("type"),
+        latency=record["seconds"],
+        size=record["bytes"],
+        url=record["url"],
+        message=error.get("message", ""),
+        when=datetime.fromisoformat(record["ended"][:-1] + "+00:00").timestamp(),
+    )

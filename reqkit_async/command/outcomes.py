@@ -1,0 +1,235 @@
+"""What became of one input: a plain record, made where the response is, body and all.
+
+A `Recorder`'s `take` may be the request's response hook. Then the body is read or saved in the
+greenlet that sent the request, on a worker of an executor too, and only the record travels.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from reqkit.exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,
+    RequestException,
+    Timeout,
+    TotalTimeout,
+)
+from reqkit.urls import without_password
+
+from .inputs import Item
+
+__all__ = ["Recorder", "failure", "line_of", "plain_line"]
+
+#: A body of no more bytes is read in one piece.
+_SMALL: Final = 1 << 20
+_CHUNK: Final = 1 << 18
+_encode: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_text: Final = json.encoder.encode_basestring
+
+
+def line_of(record: dict[str, Any]) -> bytes:
+    """Return a record as a line of JSON."""
+    try:
+        return (_encode(record) + "\n").encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, out of somebody's JSON
+        return json.dumps(record, default=str).encode("ascii") + b"\n"
+
+
+def plain_line(item: Item, response: Any) -> bytes | None:
+    """Return the line of a plain answer's record, at a third of its price; None for all others.
+
+    Plain is what nearly all are: whole with its head, good, at the first attempt, not saved.
+    """
+    headed = response._headed
+    if (
+        headed is None
+        or response.error is not None
+        or response._history
+        or response.status_code >= 400
+        or response.__dict__
+    ):
+        return None
+    url, kind = response.url, response._field("content-type")
+    sent, started = response._sent, response._started
+    send, wait = round(sent - started, 6), round(headed - sent, 6)
+    try:
+        return (
+            f'{{"input": {_encode(item.fields)}, "number": {item.number},'
+            f' "url": {_text(url if "@" not in url else without_password(url))},'
+            f' "status": {response.status_code}, "ok": true, "error": null,'
+            f' "seconds": {round(send + wait, 6)},'
+            f' "times": {{"send": {send}, "wait": {wait}, "receive": 0.0}},'
+            f' "bytes": {len(response.content)}, "type": {"null" if kind is None else _text(kind)},'
+            f' "attempts": 1, "ended": "{_now()}"}}\n'
+        ).encode()
+    except UnicodeEncodeError:
+        return None
+
+
+class Recorder:
+    """Makes the record of an input's response; its method `take` is a response hook.
+
+    Args:
+        item: the input.
+        path: the file for its body; None where it is only counted.
+        checksum: the SHA-256 that the body must have, in hexadecimal digits.
+        retries: how often a body that broke off is gone on with.
+        again: whether an earlier record is replaced.
+    """
+
+    __slots__ = ("again", "checksum", "item", "path", "retries")
+
+    def __init__(
+        self,
+        item: Item,
+        path: Path | None = None,
+        checksum: str | None = None,
+        retries: int = 0,
+        again: bool = False,
+    ) -> None:
+        self.item = item
+        self.path = path
+        self.checksum = checksum
+        self.retries = retries
+        self.again = again
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.item, self.path, self.checksum, self.retries, self.again
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.item, self.path, self.checksum, self.retries, self.again = state
+
+    def take(self, response: Any) -> dict[str, Any]:
+        """Read or save the body, and return the record. Never raises an `Exception`."""
+        error: Exception | None = response.error
+        size, saved, digest = 0, None, None
+        if error is None:
+            try:
+                if self.path is None:
+                    size = _count(response)
+                elif response.status_code < 400:
+                    size, digest = self._save(response, self.path)
+                    saved = str(self.path)
+            except Exception as raised:
+                error = raised
+            if error is not None or saved is None:
+                response.close()
+        return self._record(response, error, size, saved, digest)
+
+    def _record(
+        self, response: Any, error: Exception | None, size: int, saved: str | None, digest: Any
+    ) -> dict[str, Any]:
+        status = response.status_code
+        record = _beginning(self.item, response.url or self.item.url)
+        record["status"] = status
+        record["ok"] = error is None and status is not None and status < 400
+        record["error"] = None if error is None else _told(error)
+        times = {
+            phase: round(spent, 6)
+            for phase, spent in response.timings.items()
+            if spent is not None
+        }
+        until_head = None
+        if "wait" in times:
+            until_head = round(sum(times.values()) - times.get("receive", 0.0), 6)
+        record["seconds"] = until_head
+        record["times"] = times
+        record["bytes"] = size
+        record["type"] = None if status is None else response._field("content-type")
+        if self.path is not None:
+            record["file"] = saved
+            record["sha256"] = digest
+        record["attempts"] = response.__dict__.get("retries", 0) + 1
+        _end(record, self.again)
+        return record
+
+    def _save(self, response: Any, path: Path) -> tuple[int, str]:
+        """Write the body to the file, going on where it breaks off; return its size and SHA-256."""
+        tries = 0
+        while True:
+            try:
+                # What is there of it is of an earlier try, or of a run that was interrupted.
+                response.download(path, resume=True)
+                break
+            except TotalTimeout:
+                raise
+            except (ChunkedEncodingError, ConnectionError, Timeout):
+                tries += 1
+                if tries > self.retries:
+                    raise
+        digest = hashlib.sha256()
+        size = 0
+        with open(path, "rb") as file:
+            while piece := file.read(_CHUNK):
+                digest.update(piece)
+                size += len(piece)
+        found = digest.hexdigest()
+        if self.checksum is not None and found != self.checksum.strip().lower():
+            os.unlink(path)
+            raise ChecksumError(f"the SHA-256 is {found}, not {self.checksum.strip().lower()}")
+        return size, found
+
+
+class ChecksumError(ValueError):
+    """A file is not the one that its checksum is of; it is removed."""
+
+
+def failure(item: Item, error: Exception | None = None, again: bool = False) -> dict[str, Any]:
+    """Return the record of an input that nothing was sent for, or that has no response."""
+    record = _beginning(item, item.url)
+    told = {"type": "InputError", "message": item.problem} if error is None else _told(error)
+    record.update(
+        status=None, ok=False, error=told, seconds=None, times={}, bytes=0, type=None, attempts=0
+    )
+    _end(record, again)
+    return record
+
+
+def _beginning(item: Item, url: str | None) -> dict[str, Any]:
+    return {
+        "input": item.fields,
+        "number": item.number,
+        "url": None if url is None else without_password(url),
+    }
+
+
+def _end(record: dict[str, Any], again: bool) -> None:
+    if again:
+        record["again"] = True
+    record["ended"] = _now()
+
+
+def _now() -> str:
+    now = time.time()
+    seconds = int(now)
+    return f"{_stamp(seconds)}.{int((now - seconds) * 1000):03d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _stamp(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def _told(error: Exception) -> dict[str, str]:
+    name = type(error).__name__
+    if isinstance(error, OSError) and not isinstance(error, RequestException):
+        return {"type": name, "message": os.strerror(error.errno) if error.errno else str(error)}
+    return {"type": name, "message": str(error)}
+
+
+def _count(response: Any) -> int:
+    """Return the decoded body's size, without keeping a large one."""
+    length = response._field("content-length") or ""
+    if length.isdecimal() and int(length) <= _SMALL:
+        return len(response.content)
+    size = 0
+    for piece in response.iter_content(None):
+        size += len(piece)
+    return size

@@ -1,0 +1,199 @@
+"""Pictures as SVG that stands in a page: its colours are the page's, light or dark.
+
+matplotlib draws; what it writes is made fit to stand beside others in one page. No display, no
+global state: nothing of a program's own pictures changes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from .wording import count_text, seconds_text
+
+__all__ = ["bars", "histogram", "timeline"]
+
+#: What stands for the page's colours while matplotlib draws.
+_COLOURS: Final = {
+    "ink": "#010203",
+    "muted": "#010204",
+    "line": "#010205",
+    "good": "#010206",
+    "bad": "#010207",
+    "accent": "#010208",
+    "warn": "#010209",
+}
+_SETTINGS: Final = {
+    "svg.fonttype": "none",  # text stays text
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _COLOURS["line"],
+    "axes.labelcolor": _COLOURS["muted"],
+    "axes.axisbelow": True,
+    "text.color": _COLOURS["ink"],
+    "xtick.color": _COLOURS["line"],
+    "ytick.color": _COLOURS["line"],
+    "xtick.labelcolor": _COLOURS["muted"],
+    "ytick.labelcolor": _COLOURS["muted"],
+    "grid.color": _COLOURS["line"],
+    "grid.linewidth": 0.6,
+    "path.simplify": True,
+}
+
+
+def timeline(
+    spans: Sequence[tuple[float, float, float]], width: float, name: str
+) -> str:
+    """Draw requests a second over time, those that failed in a colour of their own.
+
+    Args:
+        spans: begin (seconds from the first on), good and failed requests a second.
+        width: of a span, in seconds.
+        name: tells its ids from those of other pictures in the page.
+    """
+    with rc_context(_SETTINGS):
+        figure, axes = _figure(8.0, 2.7)
+        begins = [span[0] for span in spans]
+        good = [span[1] for span in spans]
+        axes.bar(begins, good, width, align="edge", color=_COLOURS["good"], linewidth=0)
+        if any(span[2] for span in spans):
+            axes.bar(
+                begins, [span[2] for span in spans], width, bottom=good, align="edge",
+                color=_COLOURS["bad"], linewidth=0,
+            )  # fmt: skip
+        axes.set_xlim(0, max(begins[-1] + width, width))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds_text(value)))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        _count_axis(axes)
+        axes.set_ylabel("a second")
+        return _svg(figure, name)
+
+
+def histogram(
+    classes: Sequence[tuple[float, float, int]], marks: Sequence[tuple[str, float]], name: str
+) -> str:
+    """Draw how many took how long, on a logarithmic axis.
+
+    Args:
+        classes: from and to (seconds), and how many.
+        marks: names and seconds of lines to draw, such as percentiles.
+        name: as for `timeline`.
+    """
+    with rc_context(_SETTINGS):
+        figure, axes = _figure(8.0, 2.9)
+        axes.bar(
+            [low for low, _, _ in classes],
+            [count for _, _, count in classes],
+            [(high - low) * 0.94 for low, high, _ in classes],
+            align="edge", color=_COLOURS["accent"], linewidth=0,
+        )  # fmt: skip
+        axes.set_xscale("log")
+        low, high = classes[0][0], classes[-1][1]
+        axes.set_xlim(low, high)
+        axes.xaxis.set_major_locator(_ticks(low, high))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds_text(value)))
+        _count_axis(axes)
+        most = max(count for _, _, count in classes)
+        axes.set_ylim(0, most * 1.22)
+        for place, (mark, seconds) in enumerate(marks):
+            if low <= seconds <= high:
+                axes.axvline(seconds, color=_COLOURS["ink"], linewidth=0.9, linestyle=(0, (3, 2)))
+                axes.text(
+                    seconds, most * (1.2 - 0.085 * place), f" {mark}", va="top", ha="left",
+                    fontsize=9,
+                )  # fmt: skip
+        axes.set_ylabel("requests")
+        return _svg(figure, name)
+
+
+def bars(entries: Sequence[tuple[str, int, str]], name: str) -> str:
+    """Draw how many there were of each, one below the other.
+
+    Args:
+        entries: what, how many, and the colour's name.
+        name: as for `timeline`.
+    """
+    with rc_context(_SETTINGS):
+        figure, axes = _figure(8.0, 0.5 + 0.34 * len(entries))
+        places = range(len(entries))
+        axes.barh(
+            places, [count for _, count, _ in entries],
+            color=[_COLOURS[colour] for _, _, colour in entries], height=0.66, linewidth=0,
+        )  # fmt: skip
+        axes.set_yticks(places, [_fit(what) for what, _, _ in entries])
+        axes.invert_yaxis()
+        most = max(count for _, count, _ in entries)
+        axes.set_xlim(0, most * 1.14)
+        axes.xaxis.set_visible(False)
+        axes.spines["bottom"].set_visible(False)
+        for place, (_, count, _) in zip(places, entries):
+            axes.text(count + most * 0.01, place, count_text(count), va="center", fontsize=10)
+        axes.tick_params(axis="y", length=0, labelcolor=_COLOURS["ink"])
+        return _svg(figure, name)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    figure.patch.set_visible(False)
+    axes = figure.subplots()
+    axes.patch.set_visible(False)
+    return figure, axes
+
+
+def _count_axis(axes: Any) -> None:
+    axes.grid(axis="y")
+    axes.yaxis.set_major_locator(MaxNLocator(4, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count_text(value)))
+    axes.tick_params(axis="y", length=0)
+
+
+def _ticks(low: float, high: float) -> Any:
+    from matplotlib.ticker import FixedLocator
+
+    found = []
+    for power in range(-7, 8):
+        for step in (1, 2, 5):
+            value = step * 10.0**power
+            if low <= value <= high:
+                found.append(value)
+    while len(found) > 9:
+        found = found[::2]
+    return FixedLocator(found)
+
+
+def _fit(text: str) -> str:
+    # A dollar sign begins mathematics in matplotlib.
+    text = text if len(text) <= 32 else text[:31] + "…"
+    return text.replace("\\", "\\\\").replace("$", r"\$")
+
+
+def _svg(figure: Figure, name: str) -> str:
+    out = io.StringIO()
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with rc_context({"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", metadata=metadata, transparent=True)
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    # Ids are the whole page's.
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = text.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+    for colour, value in _COLOURS.items():
+        text = text.replace(value, f"var(--{colour})")
+    # As wide as there is room for, and hidden from who is read to: a text says the same.
+    head = re.sub(r' (width|height|xmlns:xlink|version)="[^"]*"', "", text[: text.index(">")])
+    text = f'{head} aria-hidden="true" focusable="false"{text[text.index(">") :]}'
+    text = text.replace("xlink:href", "href")
+    return re.sub(r"\n\s*", "\n", text).strip()
