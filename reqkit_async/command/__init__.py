@@ -1,8 +1,10 @@
 """The command `reqkit`: lists of URLs in files, results in files; and a crawler.
 
-What it knows: files, terminals, signals and exit statuses. What is sent and how, is a `Pool`'s and
-a `Crawl`'s. Stands on: the face, report. Begin reading at `program` (what can be said), then
-`fetch` (what is done).
+What it knows: files, terminals, signals and exit statuses. What is sent and how is a `Pool`'s and
+a `Crawl`'s.
+
+Stands on: pool, report, stats.
+Begin reading at `program` (what can be said), then `fetch` (what is done).
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name not in _NEEDED:
             raise
-        print("reqkit: the command needs click and rich: pip install 'reqkit[cli]'", file=sys.stderr)
+        print(
+            "reqkit: the command needs click and rich: pip install 'reqkit[cli]'", file=sys.stderr
+        )
         return 2
     return run(arguments)

@@ -20,7 +20,7 @@ def executor_of(text: str | None) -> Iterator[Any]:
     """Enter the executor that a text names, and leave it shut down.
 
     Args:
-        text: ``processes``, ``processes:4``, ``threads:4``, ``dask:tcp://HOST:PORT``; None for none.
+        text: ``processes``, ``processes:4``, ``threads:4``, ``dask:tcp://HOST:PORT``, or None.
 
     Raises:
         ExecutorError: it is nothing of the kind, or cannot be had here.

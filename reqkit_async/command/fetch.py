@@ -11,9 +11,9 @@ from typing import Any
 
 from reqkit import Request, Response, Session
 from reqkit.exceptions import RequestException
+from reqkit.sessions.unsent import request_of
 
-from reqkit_async import request
-from reqkit_async import Pool
+from ..pool.pool import Pool
 from ..stats import Stats
 from .inputs import Item
 from .journal import Done, Journal, Output, final_records
@@ -83,7 +83,7 @@ class Fetch:
             self._done = self._read_journal(self.journal)
         interrupts = Interrupts(self.pool.kill)
         self.stats.start()
-        entries = self.pool.imap_enumerated(
+        entries: Any = self.pool.imap_enumerated(
             self._requests(interrupts), prefetch=not self.hooked
         )
         try:
@@ -94,7 +94,7 @@ class Fetch:
             if error is not self.trouble:
                 raise
         finally:
-            entries.close()  # type: ignore[attr-defined]
+            entries.close()
             self.stats.stop()
             self.stats.connections = self.pool.stats.connections
             self.stats.retries = self.pool.stats.retries
@@ -137,10 +137,12 @@ class Fetch:
             recorder = self._recorder(item, again is False)
             self._pending[self._index] = recorder
             self._index += 1
-            hook = recorder.take if hooked else None
-            yield request(
-                self.method, item.url, session=self.session, data=self.data, callback=hook
-            )
+            keywords: dict[str, Any] = {"session": self.session}
+            if self.data is not None:
+                keywords["data"] = self.data
+            if hooked:
+                keywords["callback"] = recorder.take
+            yield request_of(self.method, item.url, keywords)
 
     def _recorder(self, item: Item, again: bool) -> Recorder:
         if self.folder is None:

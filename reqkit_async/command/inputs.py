@@ -202,7 +202,10 @@ def _is_passed_over(line: str) -> bool:
 
 def _unreadable(number: int) -> Item:
     return Item(
-        0, None, {"line": number}, f"line {number} is longer than {_LONGEST_LINE:,} bytes or no UTF-8"
+        0,
+        None,
+        {"line": number},
+        f"line {number} is longer than {_LONGEST_LINE:,} bytes or no UTF-8",
     )
 
 
@@ -262,9 +265,7 @@ def _key_for(names: Iterable[str], column: str | None) -> str | None:
     return None
 
 
-def _from_fields(
-    fields: dict[str, Any], key: str | None, column: str | None, number: int
-) -> Item:
+def _from_fields(fields: dict[str, Any], key: str | None, column: str | None, number: int) -> Item:
     url = fields.get(key) if key is not None else None
     if isinstance(url, str) and url.strip():
         return Item(0, url.strip(), fields)
@@ -350,7 +351,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _fields(names: list[str], row: list[str]) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(zip(names, row))
+    fields: dict[str, Any] = dict(zip(names, row, strict=False))
     for name in names[len(row) :]:
         fields[name] = ""
     for place in range(len(names), len(row)):

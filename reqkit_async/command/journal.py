@@ -76,6 +76,8 @@ class Journal:
 
     def __init__(self, path: str, resume: bool = False, overwrite: bool = False) -> None:
         self.path = path
+        #: The file's size, at the end of its last whole line; None where it is no file.
+        self._end: int | None = None
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         try:
             self._descriptor = os.open(path, flags, 0o666)
@@ -92,7 +94,6 @@ class Journal:
         if not stat.S_ISREG(facts.st_mode):
             if resume:
                 raise JournalError(f"{self.path} is no file, so nothing can be resumed from it")
-            self._end = None
             return
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,7 +101,7 @@ class Journal:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 raise JournalError(f"another process writes to {self.path}") from error
             # A file system without locks.
-        self._end: int | None = facts.st_size
+        self._end = facts.st_size
         if resume:
             self._drop_half_line()
         elif overwrite:
@@ -207,7 +208,7 @@ class Done:
             return True
         if self._bad[key] > 0:
             self._bad[key] -= 1
-            return False if self._failed else True
+            return not self._failed
         return None
 
 

@@ -21,7 +21,7 @@ from reqkit.exceptions import (
     Timeout,
     TotalTimeout,
 )
-from reqkit.urls import without_password
+from reqkit.message.urls import without_password
 
 from .inputs import Item
 
@@ -132,9 +132,7 @@ class Recorder:
         record["ok"] = error is None and status is not None and status < 400
         record["error"] = None if error is None else _told(error)
         times = {
-            phase: round(spent, 6)
-            for phase, spent in response.timings.items()
-            if spent is not None
+            phase: round(spent, 6) for phase, spent in response.timings.items() if spent is not None
         }
         until_head = None
         if "wait" in times:

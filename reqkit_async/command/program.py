@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import click
 
 import reqkit
-from reqkit import Session, Timeouts
+from reqkit import Request, Session, Timeouts
+from reqkit.exceptions import RequestException
 
-from reqkit_async import Pool
+from ..pool.pool import Pool
 from .executors import ExecutorError, executor_of
 from .fetch import Fetch
 from .inputs import FORMATS, InputError, count_items, read_items
@@ -24,6 +26,8 @@ from .screen import Screen
 __all__ = ["run"]
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+#: RFC 9110 section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -31,11 +35,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command with some arguments, and return its exit status."""
     try:
         status = program.main(
-            None if arguments is None else list(arguments), prog_name="reqkit", standalone_mode=False
+            None if arguments is None else list(arguments),
+            prog_name="reqkit",
+            standalone_mode=False,
         )
     except click.ClickException as error:
         error.show()
-        return error.exit_code
+        return int(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         print("reqkit: interrupted", file=sys.stderr)
         return 130
@@ -72,7 +78,7 @@ def completion(shell: str) -> None:
     bash:  eval "$(reqkit completion bash)"     in ~/.bashrc
     zsh:   eval "$(reqkit completion zsh)"      in ~/.zshrc
     fish:  reqkit completion fish | source      in ~/.config/fish/config.fish
-    """
+    """  # noqa: D301
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
@@ -140,7 +146,7 @@ def fetch(urls: tuple[str, ...], **options: Any) -> int:
     A record has: input (its own fields), number, url (in the end), status, ok, error (type and
     message), seconds (until the head), times, bytes, type, file and sha256 (with --to), attempts,
     ended. A status from 400 on counts as failed.
-    """
+    """  # noqa: D301
     return _Fetching(urls, options).run()
 
 
@@ -168,7 +174,9 @@ class _Fetching:
     def run(self) -> int:
         options = self.options
         data = _data(options["data"])
+        method = (options["method"] or ("GET" if data is None else "POST")).upper()
         jsonl, folder = options["jsonl"], options["folder"]
+        _check_message(options, method)
         if folder is not None:
             _make(folder)
         with contextlib.ExitStack() as stack:
@@ -187,8 +195,7 @@ class _Fetching:
                 fetching = Fetch(
                     read_items(self.urls, options["source"], options["kind"], options["column"]),
                     session, pool, screen,
-                    method=(options["method"] or ("GET" if data is None else "POST")).upper(),
-                    data=data, folder=folder, checksum=options["checksum"],
+                    method=method, data=data, folder=folder, checksum=options["checksum"],
                     retries=options["retries"], journal=journal, output=output,
                     resume=options["resume"], failed=options["failed"],
                 )  # fmt: skip
@@ -201,9 +208,7 @@ class _Fetching:
         return status
 
     def _total(self) -> int | None:
-        counted = count_items(
-            self.options["source"], self.options["kind"], self.options["column"]
-        )
+        counted = count_items(self.options["source"], self.options["kind"], self.options["column"])
         return None if counted is None else len(self.urls) + counted
 
     def _end(self, fetching: Fetch, screen: Screen, status: int) -> None:
@@ -254,10 +259,19 @@ def _headers(given: Sequence[str]) -> list[tuple[str, str]]:
     headers = []
     for text in given:
         name, colon, value = text.partition(":")
-        if not colon or not name.strip():
+        if not colon or not _TOKEN.fullmatch(name.strip()):
             raise click.UsageError(f"--header {text!r}: expected 'NAME: VALUE'")
         headers.append((name.strip(), value.strip()))
     return headers
+
+
+def _check_message(options: dict[str, Any], method: str) -> None:
+    """See that what is the same for all requests can be sent."""
+    try:
+        with _session(options, saving=False) as session:
+            session.prepare_request(Request(method, "http://localhost/"))
+    except (ValueError, RequestException) as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _session(options: dict[str, Any], saving: bool) -> Session:

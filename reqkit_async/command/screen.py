@@ -1,6 +1,6 @@
 """What people see: progress and a summary on standard error, results on a terminal.
 
-All that comes from elsewhere (URLs, reasons, titles) is text: neither markup nor a terminal's codes.
+All that comes from elsewhere (URLs, reasons, titles) is text: no markup, no codes of a terminal.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Screen:
         self._console: Any = None
         self._progress: Any = None
         self._task: Any = None
-        self._began = time.monotonic()
+        self._began = self._ended = time.monotonic()
 
     # -- what happens -----------------------------------------------------------------------
 
@@ -90,12 +90,14 @@ class Screen:
         self._began = time.monotonic()
         if self._quiet or not _is_terminal(self._err):
             yield
+            self._ended = time.monotonic()
             return
         self._open()
         drawing = gevent.spawn(self._draw, pool)
         try:
             yield
         finally:
+            self._ended = time.monotonic()
             drawing.kill()
             self._redraw(pool)
             self._progress.stop()
@@ -184,7 +186,7 @@ class Screen:
         """Say in a line or two what came of it."""
         if self._quiet:
             return
-        spent = max(time.monotonic() - self._began, 1e-6)
+        spent = max(self._ended - self._began, 1e-6)
         good = self.done - self.failed
         text = f"{self.done:,} done: {good:,} good, {self.failed:,} failed"
         if self._reasons:
@@ -201,7 +203,9 @@ class Screen:
 
 def plain(text: str) -> str:
     """Return text without what a terminal would take for its own."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def size_text(size: float) -> str:

@@ -4,6 +4,6 @@
 what becomes of one request, `limits` and `retries` when it may go; `cancellation` and `shutdown`
 stop one and all of them.
 
-Stands on: network. What it counts and tells is `stats` and `progress`, beside this folder.
+Stands on: network, stats. What it tells is `progress`, beside this folder.
 Begin with `pool.Pool`.
 """

@@ -1,7 +1,10 @@
 """Pages that one can look at: figures and pictures in one HTML file that needs nothing else.
 
 What it knows: how plain figures, as `Stats.as_dict` and a crawl's store give them, become a page.
-It knows nothing of pools and requests. Stands on: nothing of ours. Begin reading at `page`.
+It knows nothing of pools and requests.
+
+Stands on nothing of ours.
+Begin reading at `page`.
 """
 
 from __future__ import annotations

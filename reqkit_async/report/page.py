@@ -45,7 +45,8 @@ def crawl_page(figures: Mapping[str, Any]) -> str:
 
 
 def _render(template: str, **context: Any) -> str:
-    return _environment().get_template(template).render(**context)
+    text: str = _environment().get_template(template).render(**context)
+    return text
 
 
 @functools.lru_cache(maxsize=1)
@@ -96,7 +97,9 @@ def _statuses(statuses: Mapping[int, int], requests: int) -> dict[str, Any] | No
 
 
 def _colour(status: int) -> str:
-    return "good" if status < 300 else "accent" if status < 400 else "warn" if status < 500 else "bad"
+    return (
+        "good" if status < 300 else "accent" if status < 400 else "warn" if status < 500 else "bad"
+    )
 
 
 def _errors(figures: Mapping[str, Any], statuses: Mapping[int, int]) -> list[dict[str, Any]]:
@@ -124,10 +127,10 @@ def _timeline(line: Mapping[str, Any]) -> dict[str, Any] | None:
         ended, failed, width = _pairs(ended), _pairs(failed), 2 * width
     spans = [
         (width * number, (all_ - bad) / width, bad / width)
-        for number, (all_, bad) in enumerate(zip(ended, failed))
+        for number, (all_, bad) in enumerate(zip(ended, failed, strict=True))
     ]
     most = max(range(len(ended)), key=ended.__getitem__)
-    rows = list(zip(ended, failed))
+    rows = list(zip(ended, failed, strict=True))
     at = 1
     while -(-len(rows) // at) > 20:
         at *= 2
@@ -158,9 +161,7 @@ def _latency(latency: Mapping[str, Any]) -> dict[str, Any] | None:
     if not classes:
         return None
     marks = [(f"{name} {seconds_text(latency[name])}", latency[name]) for name in _LATENCIES]
-    rows = [
-        {"low": low, "high": high, "times": count} for low, high, count in classes if count
-    ]
+    rows = [{"low": low, "high": high, "times": count} for low, high, count in classes if count]
     return {"picture": Markup(pictures.histogram(classes, marks, "latency")), "rows": rows}
 
 

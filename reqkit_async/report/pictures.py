@@ -30,7 +30,7 @@ _COLOURS: Final = {
     "accent": "#010208",
     "warn": "#010209",
 }
-_SETTINGS: Final = {
+_SETTINGS: Final[Any] = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
     "font.size": 11,
@@ -50,9 +50,7 @@ _SETTINGS: Final = {
 }
 
 
-def timeline(
-    spans: Sequence[tuple[float, float, float]], width: float, name: str
-) -> str:
+def timeline(spans: Sequence[tuple[float, float, float]], width: float, name: str) -> str:
     """Draw requests a second over time, those that failed in a colour of their own.
 
     Args:
@@ -136,7 +134,7 @@ def bars(entries: Sequence[tuple[str, int, str]], name: str) -> str:
         axes.set_xlim(0, most * 1.14)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-        for place, (_, count, _) in zip(places, entries):
+        for place, (_, count, _) in zip(places, entries, strict=True):
             axes.text(count + most * 0.01, place, count_text(count), va="center", fontsize=10)
         axes.tick_params(axis="y", length=0, labelcolor=_COLOURS["ink"])
         return _svg(figure, name)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
-__all__ = ["bytes_text", "count_text", "moment_text", "percent_text", "seconds_text"]
+__all__ = ["NONE", "bytes_text", "count_text", "moment_text", "percent_text", "seconds_text"]
+
+#: Stands where there is nothing to tell.
+NONE = "\N{EN DASH}"
 
 
 def count_text(value: float | None) -> str:
     """Return a number with its thousands told apart."""
     if value is None:
-        return "–"
+        return NONE
     if value == int(value):
         return f"{int(value):,}"
     return f"{value:,.1f}" if value >= 10 else f"{value:.2g}"
@@ -20,7 +23,7 @@ def count_text(value: float | None) -> str:
 def seconds_text(value: Any) -> str:
     """Return a span of time in the unit that it is read best in."""
     if value is None:
-        return "–"
+        return NONE
     seconds = float(value)
     if seconds == 0:
         return "0"
@@ -47,7 +50,7 @@ def _short(value: float) -> str:
 def bytes_text(value: float | None) -> str:
     """Return a number of bytes."""
     if value is None:
-        return "–"
+        return NONE
     size = float(value)
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
@@ -59,7 +62,7 @@ def bytes_text(value: float | None) -> str:
 def percent_text(part: float, whole: float) -> str:
     """Return how much of a whole a part is; never 0 % or 100 % where it is not quite that."""
     if not whole:
-        return "–"
+        return NONE
     share = 100 * part / whole
     if part and share < 0.1:
         return "< 0.1 %"
@@ -71,5 +74,5 @@ def percent_text(part: float, whole: float) -> str:
 def moment_text(seconds: float | None) -> str:
     """Return a moment, in UTC."""
     if seconds is None:
-        return "–"
+        return NONE
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

@@ -4,140 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import repeat
-from operator import truediv
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, Final
 
-from .traffic import Traffic, spread
+from .latency import EXACT, TOLD, Latency
+from .traffic import Traffic
 
-__all__ = ["Latency", "Stats", "summarise"]
+__all__ = ["Stats", "summarise"]
 
-# Up to so many latencies are kept as they are; more are counted in classes.
-_EXACT: Final = 1000
-# Classes are 2 % wide, so the middle of one is within 1 % of all in it.
-_WIDTH: Final = 1.02
-_SHORTEST: Final = 1e-6
 #: Answers whose details wait to be counted, all at once, as that is cheaper.
 _WAITING: Final = 1000
-
-
-class Latency:
-    """How long requests took, in seconds. Exact for few; within 1 % for many.
-
-    Memory is bounded: a microsecond to a day makes some 1,300 classes.
-    """
-
-    __slots__ = ("_classes", "_count", "_max", "_recent", "_sum")
-
-    def __init__(self) -> None:
-        #: Those that are in no class yet: all, as long as they are few.
-        self._recent: list[float] = []
-        # All that is below is of those that are in classes.
-        self._classes: Counter[int] = Counter()
-        self._count = 0
-        self._sum = 0.0
-        self._max = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        recent = self._recent
-        recent.append(seconds)
-        if len(recent) > _EXACT:
-            self._classify()
-
-    def _classify(self) -> None:
-        """Count the recent ones in their classes; all at once, as that is much cheaper."""
-        recent, self._recent = self._recent, []
-        if not recent:
-            return
-        self._count += len(recent)
-        self._sum += sum(recent)
-        self._max = max(self._max, max(recent))
-        relative = map(truediv, map(max, recent, repeat(_SHORTEST)), repeat(_SHORTEST))
-        self._classes.update(map(int, map(math.log, relative, repeat(_WIDTH))))
-
-    def __len__(self) -> int:
-        """Return how many were counted."""
-        return self._count + len(self._recent)
-
-    @property
-    def mean(self) -> float:
-        """The mean; 0 where there was none, as with the others."""
-        return (self._sum + sum(self._recent)) / len(self) if len(self) else 0.0
-
-    @property
-    def max(self) -> float:
-        """The longest."""
-        return max([self._max, *self._recent])
-
-    @property
-    def p50(self) -> float:
-        """Half of them took no longer."""
-        return self.percentile(50)
-
-    @property
-    def p90(self) -> float:
-        """Nine in ten took no longer."""
-        return self.percentile(90)
-
-    @property
-    def p99(self) -> float:
-        """Ninety-nine in a hundred took no longer."""
-        return self.percentile(99)
-
-    def percentile(self, percent: float) -> float:
-        """Return what so many percent took no longer than."""
-        if not len(self):
-            return 0.0
-        rank = max(math.ceil(len(self) * percent / 100), 1)
-        if not self._count:
-            return sorted(self._recent)[rank - 1]
-        self._classify()
-        for number in sorted(self._classes):
-            rank -= self._classes[number]
-            if rank <= 0:
-                return min(_SHORTEST * math.pow(_WIDTH, number + 0.5), self._max)
-        return self._max
-
-    def merge(self, other: Latency) -> None:
-        """Count what another has counted, too."""
-        self._recent.extend(other._recent)
-        self._classes.update(other._classes)
-        self._count += other._count
-        self._sum += other._sum
-        self._max = max(self._max, other._max)
-        if self._count or len(self._recent) > _EXACT:
-            self._classify()
-
-    def histogram(self, most: int = 40) -> list[tuple[float, float, int]]:
-        """Return at most so many classes: from and to (seconds), and how many lie between."""
-        copy = Latency()
-        copy.merge(self)
-        copy._classify()
-        return spread(
-            (
-                (_SHORTEST * math.pow(_WIDTH, number), _SHORTEST * math.pow(_WIDTH, number + 1), count)
-                for number, count in copy._classes.items()
-            ),
-            most,
-        )
-
-    def as_dict(self) -> dict[str, float]:
-        """Return ``mean p50 p90 p99 max``, in seconds."""
-        return {name: getattr(self, name) for name in _TOLD}
-
-    def __repr__(self) -> str:
-        return (
-            f"Latency(mean={self.mean:.6f}, p50={self.p50:.6f}, p90={self.p90:.6f},"
-            f" p99={self.p99:.6f}, max={self.max:.6f})"
-        )
-
-
-_TOLD: Final = ("mean", "p50", "p90", "p99", "max")
 
 
 class Stats:
@@ -282,7 +160,7 @@ class Stats:
             latency = self.latency
             recent = latency._recent
             recent.append(headed - response._started)
-            if len(recent) > _EXACT:
+            if len(recent) > EXACT:
                 latency._classify()
             seen = self._seen
             seen.append((response.url, response._started, headed, status, response._received))
@@ -388,12 +266,12 @@ class Stats:
             ImportError: the extra ``cli`` is not installed.
             OSError: the file cannot be written.
         """
-        from .report import write_stats_report
+        from ..report import write_stats_report
 
         return write_stats_report(self, path)
 
     def _repr_html_(self) -> str:
-        from .report.notebook import stats_html
+        from ..report.notebook import stats_html
 
         return stats_html(self.as_dict())
 
@@ -421,10 +299,7 @@ class Stats:
             ("rate", f"{self.rate:,.1f}/s"),
             (
                 "latency",
-                "  ".join(
-                    f"{name} {getattr(latency, name) * 1000:.1f} ms"
-                    for name in _TOLD
-                ),
+                "  ".join(f"{name} {getattr(latency, name) * 1000:.1f} ms" for name in TOLD),
             ),
             ("connections", f"{self.connections:,}"),
             ("retries", f"{self.retries:,}"),
@@ -440,11 +315,7 @@ class Stats:
 
     def __getstate__(self) -> dict[str, Any]:
         # As it stands.
-        state = {
-            name: getattr(self, name)
-            for name in self.__slots__
-            if name not in _OWN
-        }
+        state = {name: getattr(self, name) for name in self.__slots__ if name not in _OWN}
         return {**state, "_traffic": self.traffic, "_seconds": self.seconds}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
-from reqkit.urls import without_password
+from reqkit.message.urls import without_password
 
 __all__ = ["Hosts", "Timeline", "Traffic"]
 
@@ -175,7 +175,7 @@ class Hosts:
 
 def _sum(figures: list[float], more: list[float]) -> None:
     longest = max(figures[5], more[5])
-    figures[:] = map(sum, zip(figures, more))
+    figures[:] = map(sum, zip(figures, more, strict=True))
     figures[5] = longest
 
 
@@ -302,11 +302,9 @@ def spread(
         return []
     first, last = ordered[0][0], ordered[-1][1]
     ratio = math.log(last / first) / most
-    found = []
     counts = [0] * most
     for low, high, count in ordered:
         middle = math.sqrt(low * high)
         counts[min(int(math.log(middle / first) / ratio), most - 1)] += count
-    for number, count in enumerate(counts):
-        found.append((first * math.exp(ratio * number), first * math.exp(ratio * (number + 1)), count))
-    return found
+    edges = [first * math.exp(ratio * number) for number in range(most + 1)]
+    return list(zip(edges, edges[1:], counts, strict=False))
