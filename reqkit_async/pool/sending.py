@@ -157,7 +157,7 @@ class Sender:
 
         count, last = feed.fail_rest(fail, most)
         if last is not None:
-            self._stats.fail(type(last.error).__name__, count, last.url, str(last.error))
+            self._stats.fail(type(last.error).__name__, count, last, last.error)
         return count > 0
 
     def conclude_unsent(self, job: Job, error: Any, leash: Leash) -> None:
@@ -366,7 +366,7 @@ class Sender:
             job.request.response = entry
             if entry._hook_errors:
                 self._stats.hook_errors += len(entry._hook_errors)
-        self._stats.fail(type(job.error).__name__, 1, job.request.url, str(job.error))
+        self._stats.fail(type(job.error).__name__, 1, job.request, job.error)
         job.feed.finish(job, entry)
 
     def _settle(self, job: Job, entry: Any) -> None:
@@ -388,7 +388,7 @@ class Sender:
         if job.error is None and response is not None:
             self._stats.add(response, errors)
         else:
-            self._stats.fail(type(job.error).__name__, 1, job.request.url, str(job.error))
+            self._stats.fail(type(job.error).__name__, 1, job.request, job.error)
             self._stats.hook_errors += len(errors) if errors else 0
 
 

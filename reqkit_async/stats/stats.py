@@ -120,21 +120,22 @@ class Stats:
         when = time() if when is None else when
         self._traffic.add(url, when, latency, status, size, error, message)
 
-    def fail(self, error: str, times: int, url: Any = None, message: str = "") -> None:
+    def fail(self, error: str, times: int, request: Any = None, cause: Any = None) -> None:
         """Count requests that have failed without an answer.
 
         Args:
             error: name of the error's class.
             times: how many.
-            url: what one of them asked for.
-            message: the error's.
+            request: one of them, or what stood in its place.
+            cause: its error.
         """
         self.requests += times
         self.errors[error] = self.errors.get(error, 0) + times
+        url, message = getattr(request, "url", None), _text_of(cause)
         if times == 1:
-            self._traffic.add(str(url or ""), time(), None, None, 0, error, message)
+            self._traffic.add(url, time(), None, None, 0, error, message)
         else:
-            self._traffic.add_unsent(error, times, time(), str(url or ""), message)
+            self._traffic.add_unsent(error, times, time(), url, message)
 
     def add(self, response: Any, hook_errors: list[Exception] | None = None) -> None:
         """Count a response that a request has ended in.
@@ -194,7 +195,7 @@ class Stats:
         self._traffic.add(
             response.url, time(), latency, response.status_code, response._received,
             None if error is None else type(error).__name__,
-            str(error or response.reason or ""),
+            _text_of(response.reason if error is None else error),
         )  # fmt: skip
 
     def _count_traffic(self) -> None:
@@ -328,6 +329,16 @@ class Stats:
 _OWN: Final = frozenset(
     ("_active", "_busy_since", "_clock", "_epoch", "_seconds", "_seen", "_traffic")
 )
+
+
+def _text_of(value: Any) -> str:
+    """Return what an error or a reason says; never raises, as an error of somebody's may."""
+    if value is None:
+        return ""
+    try:
+        return str(value)
+    except Exception:
+        return ""
 
 
 def _spell(counts: dict[Any, int]) -> str:

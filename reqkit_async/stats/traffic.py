@@ -211,7 +211,7 @@ class Traffic:
 
     def add(
         self,
-        url: str | None,
+        url: Any,
         when: float,
         seconds: float | None,
         status: int | None,
@@ -231,7 +231,7 @@ class Traffic:
             message: the error's, or the answer's reason.
         """
         failed = error is not None or (status is not None and status >= 400)
-        url = url or ""
+        url = url if isinstance(url, str) else ""
         self.timeline.add(when, failed)
         self.hosts.add(url, failed, size, seconds)
         if failed:
@@ -243,11 +243,11 @@ class Traffic:
             elif seconds > slowest[0][0]:
                 heapq.heapreplace(slowest, (seconds, _short(url), status or 0))
 
-    def add_unsent(self, error: str, times: int, when: float, url: str, message: str) -> None:
+    def add_unsent(self, error: str, times: int, when: float, url: Any, message: str) -> None:
         """Count requests that were never sent; one of them is an example."""
         self.timeline.add(when, True, times)
         self.hosts.add_unsent(times)
-        self._add_example(error, url, message)
+        self._add_example(error, url if isinstance(url, str) else "", message)
 
     def _add_example(self, kind: str, url: str, message: str) -> None:
         examples = self.examples.get(kind)
