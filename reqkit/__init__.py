@@ -10,6 +10,7 @@ This package is the blocking client; `reqkit_async` sends many requests at once.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from . import adapters, auth, cookies, exceptions, hooks, models, network, struc
 from ._version import __version__
 from .api import delete, get, head, options, patch, post, put, request
 from .base.dependencies import check_urllib3
+from .base.locks import IMPORTING
 from .exceptions import *  # noqa: F403 every error is at the top too
 from .exceptions import __all__ as _errors
 from .message.prepare import PreparedRequest
@@ -57,8 +59,11 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of these
 
     def __getattr__(name: str) -> Any:
         """Say of what ``requests`` has for itself, and programs use, where it is."""
+        if name in ("compat", "packages", "utils"):
+            with IMPORTING:
+                return importlib.import_module(f"{__name__}.{name}")
         said = f"module {__name__!r} has no attribute {name!r}"
-        if name in ("certs", "compat", "help", "packages", "utils"):
+        if name in ("certs", "help"):
             said += ": docs/from-requests.md says what there is in place of requests'"
         raise AttributeError(said, name=name, obj=sys.modules[__name__])
 

@@ -20,6 +20,9 @@ PACKAGES = ("reqkit", "reqkit_async")
 #: Names that gather what belongs nowhere.
 HEAPS = {"utils", "util", "compat", "helpers", "misc", "common"}
 
+#: Such names that programs written for requests import, and that hand on what is elsewhere.
+FACES = {"reqkit.compat", "reqkit.utils"}
+
 #: What the message floor and the pure part of the wire have no business with.
 SOCKETS = {"socket", "ssl", "select", "selectors", "socketserver", "asyncio", "http.client"}
 
@@ -183,7 +186,31 @@ def test_nothing_imports_in_a_circle(edges: Graph) -> None:
 
 
 def test_nothing_is_a_heap(edges: Graph) -> None:
-    assert [module for module in edges if HEAPS & set(module.split("."))] == []
+    found = [module for module in edges if HEAPS & set(module.split("."))]
+    assert set(found) <= FACES
+
+
+def test_faces_for_programs_written_for_requests_do_nothing() -> None:
+    """They hand names on; what those do is done by the floors."""
+    for name in sorted(FACES):
+        tree = ast.parse(sources("reqkit")[name].read_text("utf-8"))
+        done = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While))
+        ]
+        assert done == [], name
+
+
+def test_nobody_uses_these_faces(edges: Graph) -> None:
+    used = FACES | {"reqkit.packages", "reqkit.drop_in"}
+    assert {
+        module: hit
+        for module, targets in edges.items()
+        if module not in FACES
+        and not module.startswith("reqkit.drop_in")
+        and (hit := {each for each in targets if each in used or each.startswith("reqkit.drop_in")})
+    } == {}
 
 
 def test_the_core_knows_neither_gevent_nor_the_async_package(edges: Graph) -> None:

@@ -1,22 +1,18 @@
 """A pytest plugin: ``import requests`` gives reqkit, and the tests of left_out.txt are not run.
 
 Only the names are put where they are expected; what requests has and reqkit has not is missing
-here too, so that a test which needs it fails. Names of other packages that requests hands on (in
-its ``compat`` and ``packages``) are the exception.
+here too, so that a test which needs it fails. Packages that requests hands on (in its ``packages``)
+are the exception.
 """
 
 from __future__ import annotations
 
-import http.cookiejar
-import http.cookies
-import json
+import importlib
 import os
 import sys
 import types
 import urllib.parse
-import urllib.request
 from collections import Counter
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +69,10 @@ def install() -> None:
         Response=reqkit.Response,
         urlencode=urllib.parse.urlencode,
     )
-    top.compat = _module(  # type: ignore[attr-defined]
-        "requests.compat",
-        "The standard library's names.",
-        JSONDecodeError=json.JSONDecodeError,
-        Morsel=http.cookies.Morsel,
-        MutableMapping=MutableMapping,
-        builtin_str=str,
-        cookielib=http.cookiejar,
-        getproxies=urllib.request.getproxies,
-        is_urllib3_1=False,
-        urljoin=urllib.parse.urljoin,
-        urlparse=urllib.parse.urlparse,
-    )
+    for name in ("compat", "utils"):
+        setattr(top, name, importlib.import_module(f"reqkit.{name}"))
+        sys.modules[f"requests.{name}"] = getattr(top, name)
+    _module("requests._internal_utils", "", unicode_is_ascii=reqkit.utils.unicode_is_ascii)
     packages = {"urllib3": urllib3, "idna": idna, "chardet": charset_normalizer}
     top.packages = _module(  # type: ignore[attr-defined]
         "requests.packages", "What requests is built on.", __path__=[], **packages
