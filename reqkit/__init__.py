@@ -62,10 +62,10 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of these
         if name in ("compat", "packages", "utils"):
             with IMPORTING:
                 return importlib.import_module(f"{__name__}.{name}")
-        said = f"module {__name__!r} has no attribute {name!r}"
+        text = f"module {__name__!r} has no attribute {name!r}"
         if name in ("certs", "help"):
-            said += ": docs/from-requests.md says what there is in place of requests'"
-        raise AttributeError(said, name=name, obj=sys.modules[__name__])
+            text += ": docs/from-requests.md says what there is in place of requests'"
+        raise AttributeError(text, name=name, obj=sys.modules[__name__])
 
 
 check_urllib3()

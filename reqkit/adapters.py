@@ -21,7 +21,12 @@ from .network import network as seam
 from .timeouts import Deadline, Timeouts, clock
 from .transport.connecting import open_stream
 from .transport.exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of
-from .transport.overrides import STEPS, URLLIB3_STEPS, AdapterSteps, is_plain_manager
+from .transport.overrides import (
+    OVERRIDABLE,
+    URLLIB3_OVERRIDABLE,
+    OverridableAdapter,
+    is_plain_manager,
+)
 from .transport.pools import PoolManager
 from .transport.retrying import send_again
 from .transport.routes import Marks, Proxy, Route, parse_proxy
@@ -69,10 +74,10 @@ class BaseAdapter:
         raise NotImplementedError
 
 
-class HTTPAdapter(AdapterSteps, BaseAdapter):
+class HTTPAdapter(OverridableAdapter, BaseAdapter):
     """Sends messages over HTTP/1.1, http and https, directly or through proxies.
 
-    A subclass may have `init_poolmanager`, `send` and the steps of `AdapterSteps` of its own.
+    A subclass may have `init_poolmanager`, `send` and the steps of `OverridableAdapter` of its own.
 
     Args:
         pool_connections: how many hosts' connections are kept.
@@ -82,13 +87,13 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
     """
 
     #: The steps that a subclass has of its own: asked only then.
-    _own_steps: ClassVar[frozenset[str]] = frozenset()
+    _overridden: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        cls._own_steps = frozenset(
+        cls._overridden = frozenset(
             name
-            for name in (*STEPS, *URLLIB3_STEPS)
+            for name in (*OVERRIDABLE, *URLLIB3_OVERRIDABLE)
             if getattr(cls, name) is not getattr(HTTPAdapter, name)
         )
 
@@ -108,7 +113,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         self.proxy_manager = {}
         self._routes: dict[Hashable, Route] = {}
         #: The pool manager's keywords when the routes were made; looked at in subclasses alone.
-        self._said: dict[str, Any] | None = None
+        self._pool_keywords: dict[str, Any] | None = None
         self.init_poolmanager(pool_connections, pool_maxsize, block=pool_block)
 
     def init_poolmanager(
@@ -130,12 +135,12 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         manager = self.poolmanager
         if type(manager) is not PoolManager and not isinstance(manager, PoolManager):
             # A subclass made another library's: what it says of connections counts.
-            said = {
+            keywords = {
                 "maxsize": self._pool_maxsize,
                 "block": self._pool_block,
                 **getattr(manager, "connection_pool_kw", {}),
             }
-            manager = self.poolmanager = PoolManager(self._pool_connections, **said)
+            manager = self.poolmanager = PoolManager(self._pool_connections, **keywords)
         return manager
 
     def send(
@@ -176,7 +181,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
             deadline = Deadline(limits.total, current().clock)
         retries = policy.retries if policy is not None and policy.retries else self.max_retries
         if retries:
-            send = self._send if type(self) is HTTPAdapter else self._send_in_steps
+            send = self._send if type(self) is HTTPAdapter else self._send_overridden
             response = send_again(
                 lambda: send(request, limits, deadline, verify, cert, proxies),
                 request,
@@ -186,12 +191,12 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         elif type(self) is HTTPAdapter:
             response = self._send(request, limits, deadline, verify, cert, proxies)
         else:
-            response = self._send_in_steps(request, limits, deadline, verify, cert, proxies)
+            response = self._send_overridden(request, limits, deadline, verify, cert, proxies)
         if not stream:
             response.content  # noqa: B018 reads it
         return response
 
-    def _send_in_steps(
+    def _send_overridden(
         self,
         request: PreparedRequest,
         limits: Timeouts,
@@ -201,28 +206,28 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         proxies: Mapping[str, str] | None,
     ) -> Response:
         """Send a message with what a subclass has to say to it."""
-        steps = self._own_steps
-        if "add_headers" in steps:
+        overridden = self._overridden
+        if "add_headers" in overridden:
             self.add_headers(
                 request, stream=True, timeout=limits, verify=verify, cert=cert, proxies=proxies
             )
         manager = self.poolmanager
         by_urllib3 = not isinstance(manager, PoolManager) and not is_plain_manager(manager)
-        if by_urllib3 or not steps.isdisjoint(URLLIB3_STEPS):
-            pool = self._pool_of(steps, request, verify, cert, proxies)
+        if by_urllib3 or not overridden.isdisjoint(URLLIB3_OVERRIDABLE):
+            pool = self._pool_of(overridden, request, verify, cert, proxies)
             response = self._send_by_urllib3(pool, request, limits, deadline, proxies)
             response.connection = self
             return response
-        said = {**self._manager().connection_pool_kw}
-        if said != self._said:  # some change it from message to message
-            self._said = said
+        keywords = {**self._manager().connection_pool_kw}
+        if keywords != self._pool_keywords:  # some change it from message to message
+            self._pool_keywords = keywords
             self._routes.clear()
-        if "request_url" in steps:
+        if "request_url" in overridden:
             path = self.request_url(request, proxies or {})
-            if path != AdapterSteps.request_url(self, request, proxies):
+            if path != OverridableAdapter.request_url(self, request, proxies):
                 request._target = request.target.with_path(request.target.url, path)
         response = self._send(request, limits, deadline, verify, cert, proxies)
-        if "build_response" in steps:
+        if "build_response" in overridden:
             times = response._times
             response = self.build_response(request, response.raw)
             response._times = times
@@ -277,11 +282,11 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
                 proxy = proxy._replace(given=authorization)
         keywords = self._manager().connection_pool_kw
         headers: Mapping[str, str] = {}
-        if proxy is not None and self._own_steps:
-            if "proxy_manager_for" in self._own_steps:
+        if proxy is not None and self._overridden:
+            if "proxy_manager_for" in self._overridden:
                 manager = self.proxy_manager_for(proxy_url)
                 keywords = {**keywords, **manager.connection_pool_kw}
-            if "proxy_headers" in self._own_steps:
+            if "proxy_headers" in self._overridden:
                 headers = dict(self.proxy_headers(proxy_url))
                 given = headers.pop("Proxy-Authorization", None)
                 if given is not None and authorization is None:
@@ -340,14 +345,14 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         pool = manager.pool(network)
         started = clock()
         times: Times | None = None
-        place: Semaphore | None = None
+        slot: Semaphore | None = None
         if pool.blocks:
-            place = pool.place(key)
-            _wait_for(place, request, limits, deadline)
+            slot = pool.slot(key)
+            _wait_for(slot, request, limits, deadline)
         connection: Connection | None = None
         lost: ConnectionGone | None = None
         try:
-            connection = pool.acquire(key, started if place is None else clock())
+            connection = pool.acquire(key, started if slot is None else clock())
             if connection is None:
                 times = Times(started)
                 connection = self._connect(key, route, request, network, limits, deadline, times)
@@ -371,8 +376,8 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
             if connection is not None:
                 phase = connection.phase
                 connection.close()
-            if place is not None:
-                place.release()
+            if slot is not None:
+                slot.release()
             ours = failure(error, phase, request, proxy, deadline, limits.read)
             if connection is None and isinstance(ours, RequestException):
                 ours.before_sending = lost is None or lost.unsent
@@ -387,11 +392,11 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         if whole is not None:
             response = answer_of(request, answer_head, whole, connection, started, times)
             pool.release(connection)
-            if place is not None:
-                place.release()
+            if slot is not None:
+                slot.release()
         else:
             times = times_of(connection, started, times)
-            body = Body(connection, pool, place, request, limits.read, deadline, times)
+            body = Body(connection, pool, slot, request, limits.read, deadline, times)
             response = answer_with(request, answer_head, body, times)
         response.connection = self
         return response
@@ -458,7 +463,7 @@ class HTTPAdapter(AdapterSteps, BaseAdapter):
         self.__dict__.update(state.pop("extra"))
         self.__dict__.update(state)
         self._routes = {}
-        self._said = None
+        self._pool_keywords = None
         self.proxy_manager = {}
         self.init_poolmanager(self._pool_connections, self._pool_maxsize, block=self._pool_block)
 
@@ -491,11 +496,11 @@ def _may_repeat(request: PreparedRequest, gone: ConnectionGone) -> bool:
 
 
 def _wait_for(
-    place: Semaphore, request: PreparedRequest, limits: Timeouts, deadline: Deadline | None
+    slot: Semaphore, request: PreparedRequest, limits: Timeouts, deadline: Deadline | None
 ) -> None:
     try:
         limit = limits.connect if deadline is None else deadline.left(limits.connect, "connect")
-        if not place.acquire(timeout=limit):
+        if not slot.acquire(timeout=limit):
             if deadline is not None and deadline.passed():
                 raise deadline.expired("connect")
             raise ConnectTimeout(

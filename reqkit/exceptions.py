@@ -97,8 +97,8 @@ class RequestException(OSError):
         Args:
             url: what was asked for, without its password.
         """
-        if len(self.args) == 1 and url not in (said := str(self)) and url.isprintable():
-            self.args = (f"{url}: {said}",)
+        if len(self.args) == 1 and url not in (text := str(self)) and url.isprintable():
+            self.args = (f"{url}: {text}",)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuild_error, (type(self), self.args, self._kept(), self._known())

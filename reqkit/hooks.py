@@ -15,8 +15,8 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from .base.redact import told
-from .base.warn import notify
+from .base.redact import redacted
+from .base.warn import warn
 from .exceptions import HookWarning
 
 __all__ = [
@@ -68,11 +68,11 @@ def _as_list(name: str, given: Any) -> list[Hook]:
         for hook in hooks:
             if not callable(hook):
                 raise ValueError(
-                    f"hook {name!r}: {told(hook)} cannot be called; expected a function"
+                    f"hook {name!r}: {redacted(hook)} cannot be called; expected a function"
                 )
         return hooks
     raise ValueError(
-        f"hook {name!r}: {told(given)} cannot be called; expected a function or a list"
+        f"hook {name!r}: {redacted(given)} cannot be called; expected a function or a list"
     )
 
 
@@ -137,8 +137,8 @@ class Hooks(dict[str, list[Hook]]):
         return True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        said = {name: hooks for name, hooks in self.items() if hooks or name in self.cleared}
-        return Hooks, (said,)
+        kept = {name: hooks for name, hooks in self.items() if hooks or name in self.cleared}
+        return Hooks, (kept,)
 
 
 def default_hooks() -> Hooks:
@@ -222,7 +222,7 @@ def dispatch_hook(
                 warning = _refusal(name, hook, result, expected)
                 if errors is not None:
                     errors.append(warning)
-                notify(warning, about=_unwrapped(hook))
+                warn(warning, about=_unwrapped(hook))
     return data
 
 
@@ -253,8 +253,8 @@ def warn_of(name: str, hook: Hook, error: BaseException) -> None:
     """Give the warning that says that a hook raised."""
     hook = _unwrapped(hook)
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    said = f"the {name} hook {_name_of(hook)} raised; the request goes on\n{trace}"
-    notify(HookWarning(said), about=hook)
+    text = f"the {name} hook {_name_of(hook)} raised; the request goes on\n{trace}"
+    warn(HookWarning(text), about=hook)
 
 
 def _refusal(name: str, hook: Hook, result: Any, expected: str) -> HookWarning:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic as clock
 from typing import Any, Final
 
-from .base.redact import told
+from .base.redact import redacted
 from .exceptions import TotalTimeout
 
 __all__ = ["DEFAULT_TIMEOUTS", "Deadline", "Timeouts", "clock"]
@@ -18,11 +18,13 @@ def _seconds(value: Any, name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(
-            f"timeout: {name} is {told(value)}: expected seconds as a number, or None for no limit"
+            f"timeout: {name} is {redacted(value)}: expected seconds as a number, or None for no"
+            " limit"
         )
     if not value > 0 or math.isnan(value):
         raise ValueError(
-            f"timeout: {name} is {told(value)}: expected more than 0 seconds, or None for no limit"
+            f"timeout: {name} is {redacted(value)}: expected more than 0 seconds, or None for no"
+            " limit"
         )
     return None if math.isinf(value) else float(value)
 
@@ -75,7 +77,7 @@ class Timeouts:
         if isinstance(value, (tuple, list)):
             if len(value) != 2:
                 raise ValueError(
-                    f"timeout is {told(value)}: expected a number of seconds, a (connect, read)"
+                    f"timeout is {redacted(value)}: expected a number of seconds, a (connect, read)"
                     " pair, or reqkit.Timeouts(connect=, read=, total=)"
                 )
             return cls(value[0], value[1])
@@ -87,8 +89,8 @@ class Timeouts:
 
         if not isinstance(value, Timeout):
             raise ValueError(
-                f"timeout is {told(value)}: expected a number of seconds, a (connect, read) pair,"
-                " or reqkit.Timeouts(connect=, read=, total=)"
+                f"timeout is {redacted(value)}: expected a number of seconds, a (connect, read)"
+                " pair, or reqkit.Timeouts(connect=, read=, total=)"
             )
         limits: list[float | None] = []
         for part in (value._connect, value._read):

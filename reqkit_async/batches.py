@@ -9,7 +9,7 @@ from reqkit import Request, Response
 from reqkit.message.settings import unknown
 
 from ._types import Handler
-from .pool.options import OF_CALLS
+from .pool.options import BATCH_OPTIONS
 from .pool.pool import Pool
 
 __all__ = ["imap", "imap_enumerated", "imap_unordered", "map"]
@@ -323,4 +323,4 @@ def _pool(
 
 
 _SETTINGS = ("per_host", "rate", "delay", "session", "retries", "raise_errors", "progress")
-_KNOWN = ("size", "gtimeout", "stream", *OF_CALLS, *_SETTINGS)
+_KNOWN = ("size", "gtimeout", "stream", *BATCH_OPTIONS, *_SETTINGS)

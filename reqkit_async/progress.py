@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reqkit.base.locks import IMPORTING
-from reqkit.base.warn import notify
+from reqkit.base.warn import warn
 
 __all__ = ["Reporter", "open_progress"]
 
@@ -78,7 +78,7 @@ class _BarReporter(Reporter):
 def _warn(culprit: Any, error: Exception) -> None:
     name = getattr(culprit, "__qualname__", None) or type(culprit).__name__
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    notify(f"progress {name} raised:\n{text}", RuntimeWarning, culprit)
+    warn(f"progress {name} raised:\n{text}", RuntimeWarning, culprit)
 
 
 def open_progress(progress: Any, total: int | None) -> Reporter:

@@ -49,6 +49,8 @@ class AuthBase:
     Never blocks, unless what it does there blocks.
     """
 
+    __module__ = "reqkit.auth"
+
     def __call__(self, r: Any) -> Any:
         """Put the credentials into a prepared request and return it."""
         raise NotImplementedError(

@@ -77,6 +77,8 @@ class HTTPBasicAuth(Credentials):
     Source: RFC 7617.
     """
 
+    __module__ = "reqkit.auth"
+
     def __init__(self, username: str | bytes, password: str | bytes) -> None:
         super().__init__(username, password)
         basic_header(username, password)
@@ -89,6 +91,8 @@ class HTTPBasicAuth(Credentials):
 
 class HTTPProxyAuth(HTTPBasicAuth):
     """Basic auth for the proxy: as `HTTPBasicAuth`, in the Proxy-Authorization header."""
+
+    __module__ = "reqkit.auth"
 
     def __call__(self, r: MessageT) -> MessageT:
         """Set the Proxy-Authorization header. Never blocks."""
@@ -107,6 +111,8 @@ class HTTPBearerAuth(AuthBase):
         TypeError: neither str nor bytes.
     Source: RFC 6750 section 2.1.
     """
+
+    __module__ = "reqkit.auth"
 
     token: str
 

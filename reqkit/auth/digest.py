@@ -23,7 +23,7 @@ from ..exceptions import (
 )
 from .base import Credentials, Message, MessageT
 from .challenges import parse_params, quote
-from .proof import Terms, authorization, fresh_cnonce, usable_terms
+from .proof import Parameters, authorization, fresh_cnonce, usable_parameters
 
 __all__ = ["HTTPDigestAuth"]
 
@@ -101,8 +101,10 @@ class HTTPDigestAuth(Credentials):
     Source: RFC 7616.
     """
 
+    __module__ = "reqkit.auth"
+
     _lock: Any
-    _current: dict[Origin, Terms]
+    _current: dict[Origin, Parameters]
     _counts: dict[tuple[Origin, str], int]
 
     def __init__(self, username: str | bytes, password: str | bytes) -> None:
@@ -134,8 +136,8 @@ class HTTPDigestAuth(Credentials):
         Does not block; the hook that it registers sends again, and does.
         """
         origin = _origin(r.url)
-        terms = self._current.get(origin)
-        header = None if terms is None else self._header(terms, origin, r)
+        parameters = self._current.get(origin)
+        header = None if parameters is None else self._header(parameters, origin, r)
         if header is not None:
             r.headers["Authorization"] = header
         # A redirected message has the hook of the one before it: one of them is enough.
@@ -170,13 +172,13 @@ class HTTPDigestAuth(Credentials):
             self._take_next_nonce(response, here)
             if response.status_code != 401:
                 return response
-            terms = usable_terms(_values(response.headers, "WWW-Authenticate"))
+            parameters = usable_parameters(_values(response.headers, "WWW-Authenticate"))
             # RFC 7616 section 3.3: a nonce that is fresh and yet refused is a wrong password.
-            if terms is None or len(refused) == 2 or (refused and not terms.stale):
+            if parameters is None or len(refused) == 2 or (refused and not parameters.stale):
                 self._forget(here)
                 return response
-            self._learn(terms, here)
-            again = self._again(response, terms, here)
+            self._learn(parameters, here)
+            again = self._again(response, parameters, here)
             if again is None:
                 return response
             answer = response.connection.send(again, **kwargs)
@@ -185,10 +187,10 @@ class HTTPDigestAuth(Credentials):
             answer.request = again
             response = answer
 
-    def _again(self, response: Any, terms: Terms, origin: Origin) -> Any:
+    def _again(self, response: Any, parameters: Parameters, origin: Origin) -> Any:
         """Return the message with the proof, ready to be sent again, or None without one."""
         again = response.request.copy()
-        header = self._header(terms, origin, again)
+        header = self._header(parameters, origin, again)
         if header is None:
             return None
         # The connection is of use again once the body is read; a broken body only costs it. Nobody
@@ -209,19 +211,19 @@ class HTTPDigestAuth(Credentials):
         again.headers["Authorization"] = header
         return again
 
-    def _header(self, terms: Terms, origin: Origin, r: Message) -> str | None:
-        qop = terms.qop_for(r.body)
+    def _header(self, parameters: Parameters, origin: Origin, r: Message) -> str | None:
+        qop = parameters.qop_for(r.body)
         if qop is None:
             return None
         return authorization(
-            terms,
+            parameters,
             username=_text(self.username),
             password=_text(self.password),
             method=r.method,
             uri=_target(r.url),
             body=r.body,
             qop=qop,
-            count=self._count(origin, terms.nonce),
+            count=self._count(origin, parameters.nonce),
             cnonce=fresh_cnonce(),
         )
 
@@ -235,10 +237,10 @@ class HTTPDigestAuth(Credentials):
                 del self._counts[next(iter(self._counts))]
         return count
 
-    def _learn(self, terms: Terms, origin: Origin) -> None:
+    def _learn(self, parameters: Parameters, origin: Origin) -> None:
         with self._lock:
             self._current.pop(origin, None)
-            self._current[origin] = terms
+            self._current[origin] = parameters
             if len(self._current) > MOST_ORIGINS:
                 del self._current[next(iter(self._current))]
 
@@ -253,12 +255,12 @@ class HTTPDigestAuth(Credentials):
         """
         for value in _values(response.headers, "Authentication-Info"):
             nonce = parse_params(value).get("nextnonce")
-            terms = self._current.get(origin)
-            if not nonce or terms is None or nonce == terms.nonce:
+            parameters = self._current.get(origin)
+            if not nonce or parameters is None or nonce == parameters.nonce:
                 continue
             with contextlib.suppress(InvalidHeader):
                 quote(nonce)
-                self._learn(terms.renewed(nonce), origin)
+                self._learn(parameters.renewed(nonce), origin)
 
 
 def _values(headers: Any, name: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The proof that Digest auth sends in the password's place.
 
-Pure: `usable_terms` says what a server asks for, `authorization` writes the answer to it.
+Pure: `usable_parameters` says what a server asks for, `authorization` writes the answer to it.
 
 Source: RFC 7616, and RFC 2617 and 2069 for servers that are older.
 """
@@ -17,7 +17,7 @@ from urllib.parse import quote as percent_encode
 from ..exceptions import InvalidHeader
 from .challenges import Challenge, parse_challenges, quote
 
-__all__ = ["Terms", "authorization", "fresh_cnonce", "usable_terms"]
+__all__ = ["Parameters", "authorization", "fresh_cnonce", "usable_parameters"]
 
 Hash = Callable[[bytes], str]
 
@@ -52,7 +52,7 @@ _ALGORITHMS: Final[dict[str, Hash]] = {
 _STRENGTH: Final = {token: -place for place, token in enumerate(_ALGORITHMS)}
 
 
-class Terms(NamedTuple):
+class Parameters(NamedTuple):
     """What a challenge asks for, checked to be something that can be answered.
 
     Attributes:
@@ -74,8 +74,8 @@ class Terms(NamedTuple):
     stale: bool
 
     @classmethod
-    def of(cls, challenge: Challenge) -> Terms | None:
-        """Return the terms of a challenge, or None where it cannot be answered."""
+    def of(cls, challenge: Challenge) -> Parameters | None:
+        """Return the parameters of a challenge, or None where it cannot be answered."""
         params = challenge.params
         realm, nonce, opaque = params.get("realm"), params.get("nonce"), params.get("opaque")
         if challenge.scheme != "digest" or realm is None or not nonce:
@@ -114,8 +114,8 @@ class Terms(NamedTuple):
             stale=params.get("stale", "").lower() == "true",
         )
 
-    def renewed(self, nonce: str) -> Terms:
-        """Return the same terms with the nonce that the server named for the next request."""
+    def renewed(self, nonce: str) -> Parameters:
+        """Return the same parameters with the nonce that the server named for the next request."""
         return self._replace(
             nonce=nonce, stale=False, cnonce=None if self.cnonce is None else fresh_cnonce()
         )
@@ -138,17 +138,18 @@ def fresh_cnonce() -> str:
     return os.urandom(16).hex()
 
 
-def usable_terms(values: Iterable[str]) -> Terms | None:
+def usable_parameters(values: Iterable[str]) -> Parameters | None:
     """Choose among the challenges of WWW-Authenticate: the strongest hash, then the server's order.
 
     Source: RFC 7616 section 3.7, with the choice by strength that it leaves to the client.
     """
-    every = [terms for terms in map(Terms.of, parse_challenges(values)) if terms is not None]
-    return max(every, key=lambda terms: terms.strength, default=None)
+    found = map(Parameters.of, parse_challenges(values))
+    usable = [parameters for parameters in found if parameters is not None]
+    return max(usable, key=lambda parameters: parameters.strength, default=None)
 
 
 def authorization(
-    terms: Terms,
+    parameters: Parameters,
     *,
     username: str,
     password: str,
@@ -162,26 +163,26 @@ def authorization(
     """Return the value of the Authorization header.
 
     Args:
-        terms: what the server asked for.
+        parameters: what the server asked for.
         username: the user's name.
         password: the user's password.
         method: of the message.
         uri: the request's target, as it is sent.
         body: bytes, str or None; counts for ``auth-int`` alone.
-        qop: what ``terms.qop_for(body)`` says.
+        qop: what ``parameters.qop_for(body)`` says.
         count: how many requests were sent with this nonce, this one among them.
-        cnonce: this request's; where the terms have a session's one, that is used.
+        cnonce: this request's; where the parameters have a session's one, that is used.
     Source: RFC 7616 section 3.4; section 3.4.6 for what is quoted.
     """
-    digest = terms.digest
-    cnonce = terms.cnonce or cnonce
-    if terms.utf8:
+    digest = parameters.digest
+    cnonce = parameters.cnonce or cnonce
+    if parameters.utf8:
         username, password = normalize("NFC", username), normalize("NFC", password)
-    name, realm, target = _utf8(username), _server_octets(terms.realm), _utf8(uri)
-    nonce, client, nc = _server_octets(terms.nonce), cnonce.encode("ascii"), f"{count:08x}"
+    name, realm, target = _utf8(username), _server_octets(parameters.realm), _utf8(uri)
+    nonce, client, nc = _server_octets(parameters.nonce), cnonce.encode("ascii"), f"{count:08x}"
 
     a1 = digest(b":".join((name, realm, _utf8(password)))).encode("ascii")
-    if terms.cnonce is not None:
+    if parameters.cnonce is not None:
         a1 = digest(b":".join((a1, nonce, client))).encode("ascii")
     # RFC 7616 section 3.4.3
     a2 = [method.encode("ascii"), target]
@@ -194,31 +195,31 @@ def authorization(
     proof.append(digest(b":".join(a2)).encode("ascii"))
 
     parts = [
-        _user_part(terms, username),
-        "realm=" + quote(terms.realm),
-        "nonce=" + quote(terms.nonce),
+        _user_part(parameters, username),
+        "realm=" + quote(parameters.realm),
+        "nonce=" + quote(parameters.nonce),
         # A header goes out as Latin-1: this is how the target's own octets get through.
         "uri=" + quote(target.decode("latin-1")),
     ]
-    if terms.algorithm is not None:
-        parts.append("algorithm=" + terms.algorithm)
+    if parameters.algorithm is not None:
+        parts.append("algorithm=" + parameters.algorithm)
     if qop:
         parts += ["qop=" + qop, "nc=" + nc]
     # RFC 2617 section 3.2.2: no cnonce without qop; yet a session's hash needs it.
-    if qop or terms.cnonce is not None:
+    if qop or parameters.cnonce is not None:
         parts.append("cnonce=" + quote(cnonce))
     parts.append("response=" + quote(digest(b":".join(proof))))
-    if terms.opaque is not None:
-        parts.append("opaque=" + quote(terms.opaque))
-    if terms.userhash:
+    if parameters.opaque is not None:
+        parts.append("opaque=" + quote(parameters.opaque))
+    if parameters.userhash:
         parts.append("userhash=true")
     return "Digest " + ", ".join(parts)
 
 
-def _user_part(terms: Terms, username: str) -> str:
+def _user_part(parameters: Parameters, username: str) -> str:
     # RFC 7616 section 3.4.4
-    if terms.userhash:
-        hashed = terms.digest(_utf8(username) + b":" + _server_octets(terms.realm))
+    if parameters.userhash:
+        hashed = parameters.digest(_utf8(username) + b":" + _server_octets(parameters.realm))
         return "username=" + quote(hashed)
     # RFC 7616 section 3.4: what a quoted-string cannot have, or not plainly, goes as an ext-value.
     if username.isascii() and username.isprintable() and not {'"', "\\"} & set(username):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["told"]
+__all__ = ["redacted"]
 
 
-def told(value: Any) -> str:
+def redacted(value: Any) -> str:
     """Return a wrong argument for an error's text.
 
     What may hold something (a dictionary of headers, a pair, an object with a repr of its own) may

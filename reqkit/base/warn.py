@@ -9,14 +9,14 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Final
 
-__all__ = ["notify"]
+__all__ = ["warn"]
 
 _HERE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 #: What stands between the user's line and ours: this package, and the one beside it.
 _OURS: Final = (_HERE, _HERE.removesuffix(os.sep) + "_async" + os.sep)
 
 
-def notify(
+def warn(
     message: str | Warning,
     category: type[Warning] | None = None,
     about: Callable[..., Any] | None = None,

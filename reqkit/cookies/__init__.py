@@ -9,8 +9,9 @@ Begin with `jar.CookieJar`, then `policy` and `scope`.
 
 from __future__ import annotations
 
+from .conversion import cookie_header, create_cookie, morsel_to_cookie
+from .cookie import Cookie
 from .jar import CookieConflictError, CookieJar, remove_cookie_by_name
-from .making import cookie_header, create_cookie, morsel_to_cookie
 from .merging import (
     add_dict_to_cookiejar,
     cookiejar_from_dict,
@@ -29,6 +30,7 @@ from .policy import MockRequest, MockResponse
 from .scope import Origin, Place, Target
 
 __all__ = [
+    "Cookie",
     "CookieConflictError",
     "CookieJar",
     "MockRequest",

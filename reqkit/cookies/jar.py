@@ -16,7 +16,7 @@ from http.cookiejar import Cookie
 from http.cookies import Morsel
 from typing import Any
 
-from .making import create_cookie, morsel_to_cookie
+from .conversion import create_cookie, morsel_to_cookie
 from .storage import CookieStorage
 
 __all__ = ["CookieConflictError", "CookieJar", "remove_cookie_by_name"]
@@ -35,6 +35,8 @@ class CookieJar(CookieStorage, MutableMapping[str, str | None]):  # type: ignore
     Args:
         policy: asked, beyond the rules that are always kept, for each cookie that comes or goes.
     """
+
+    __module__ = "reqkit.cookies"
 
     def get(
         self,

@@ -10,8 +10,8 @@ from http.cookiejar import Cookie
 from http.cookies import Morsel
 from typing import Any, TypeVar
 
+from .conversion import create_cookie, morsel_to_cookie
 from .jar import CookieJar
-from .making import create_cookie, morsel_to_cookie
 from .policy import MockRequest, stdlib_form
 from .scope import Origin, Target, domains_of, place_of
 

@@ -193,42 +193,42 @@ def read_cookie(text: str, place: Target, now: float) -> Cookie | None:
 
     Source: RFC 6265 section 5.3; the prefixes are RFC 6265bis section 4.1.3.
     """
-    said = parse_set_cookie(text, now)
-    if said is None:
+    attributes = parse_set_cookie(text, now)
+    if attributes is None:
         return None
     # A secure cookie is set over a secure connection only (RFC 6265bis section 5.7).
-    if said.secure and place.scheme not in SECURE_SCHEMES:
+    if attributes.secure and place.scheme not in SECURE_SCHEMES:
         return None
-    domain = _scope(said.domain, place.host.strip("[]").lower())
+    domain = _scope(attributes.domain, place.host.strip("[]").lower())
     if not domain:
         return None
-    if said.name.startswith("__"):
-        prefix = said.name[:9].lower()
-        if prefix == "__secure-" and not said.secure:
+    if attributes.name.startswith("__"):
+        prefix = attributes.name[:9].lower()
+        if prefix == "__secure-" and not attributes.secure:
             return None
         if prefix.startswith("__host-") and not (
-            said.secure and said.path == "/" and not said.domain
+            attributes.secure and attributes.path == "/" and not attributes.domain
         ):
             return None
-    has_path = said.path.startswith("/")
+    has_path = attributes.path.startswith("/")
     return Cookie(
         version=0,
-        name=said.name,
-        value=said.value,
+        name=attributes.name,
+        value=attributes.value,
         port=None,
         port_specified=False,
         domain=domain,
         domain_specified=domain.startswith("."),
-        domain_initial_dot=said.domain.startswith("."),
-        path=said.path if has_path else default_path(place.path),
+        domain_initial_dot=attributes.domain.startswith("."),
+        path=attributes.path if has_path else default_path(place.path),
         path_specified=has_path,
-        secure=said.secure,
-        expires=said.expires,
-        discard=said.expires is None,
+        secure=attributes.secure,
+        expires=attributes.expires,
+        discard=attributes.expires is None,
         comment=None,
         comment_url=None,
         # HttpOnly has no value: None, as http.cookiejar has it.
-        rest=cast("dict[str, str]", said.rest),
+        rest=cast("dict[str, str]", attributes.rest),
     )
 
 

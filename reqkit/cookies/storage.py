@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..base.locks import native_rlock
 from ..exceptions import InvalidHeader
-from .making import cookie_header
+from .conversion import cookie_header
 from .policy import is_plain, may_return, may_set
 from .scope import SECURE_SCHEMES, Origin, Target, domains_of, path_matches, place_of, read_cookie
 

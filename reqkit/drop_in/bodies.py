@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..base.warn import notify
+from ..base.warn import warn
 from ..exceptions import RequestsWarning, UnrewindableBodyError
 from ..message.bodies.streams import rewind
 
@@ -44,7 +44,7 @@ def super_len(o: Any) -> int:
         with contextlib.suppress(io.UnsupportedOperation, AttributeError):
             total = os.fstat(o.fileno()).st_size
         if total is not None and "b" not in getattr(o, "mode", "b"):
-            notify(
+            warn(
                 "a file opened in text mode: its length in bytes may be another; open it as 'rb'",
                 RequestsWarning,
             )

@@ -36,10 +36,10 @@ class ReadableBody:
     __slots__ = (
         "_content",
         "_encoding",
+        "_fields",
         "_found_encoding",
         "_raw",
         "_received",
-        "_said",
         "_source",
         "_streamed",
         "_text",
@@ -53,7 +53,7 @@ class ReadableBody:
     url: str | None
     max_content_size: int | None
     #: What the head says that nearly every reader asks for; None where there is none.
-    _said: dict[str, str] | None
+    _fields: dict[str, str] | None
     #: The body, decoded, once it was read; False before that.
     _content: Any
     #: The body, still encoded, where it came whole with the head.
@@ -78,7 +78,7 @@ class ReadableBody:
     @property
     def raw(self) -> Any:
         """The body as a file, still encoded (gzip and so on)."""
-        if self._raw is None and (self._said is not None or self._source is not None):
+        if self._raw is None and (self._fields is not None or self._source is not None):
             source = self._take_source()
             self._raw = RawBody(source, self._facts(), self._field("content-encoding"))
         elif self._raw is _CLOSED:
@@ -179,10 +179,10 @@ class ReadableBody:
         if self._streamed or (self._raw is not None and self._raw_ended()):
             raise self._consumed()
         if whole is not None:
-            said = self._said
+            fields = self._fields
             if (
-                said is not None
-                and "content-encoding" not in said
+                fields is not None
+                and "content-encoding" not in fields
                 and self._headers is None  # which may have been changed
                 and self.max_content_size is None
             ):
@@ -192,7 +192,7 @@ class ReadableBody:
             self._content = whole
             self._whole = None
         elif self._source is None and self._raw is None:
-            self._content = b"" if self._said is not None else None
+            self._content = b"" if self._fields is not None else None
         else:
             self._content = self._join()
 

@@ -14,13 +14,13 @@ from .response import Response
 if TYPE_CHECKING:
     from .prepare import PreparedRequest
 
-__all__ = ["built", "taken"]
+__all__ = ["adopted_response", "response_from_urllib3"]
 
 #: What is kept of another library's response as it is.
 _SAME = ("status_code", "reason", "url", "elapsed", "history", "raw")
 
 
-def built(request: PreparedRequest, raw: Any) -> Response:
+def response_from_urllib3(request: PreparedRequest, raw: Any) -> Response:
     """Make a response of the request and of a urllib3 response, or one that looks like it.
 
     Args:
@@ -30,14 +30,14 @@ def built(request: PreparedRequest, raw: Any) -> Response:
     response = Response()
     response.status_code = getattr(raw, "status", None)
     response.reason = getattr(raw, "reason", None)
-    response.headers = joined(getattr(raw, "headers", None) or {})
+    response.headers = joined_headers(getattr(raw, "headers", None) or {})
     response.url = request.url
     response.request = request
     response.raw = raw
     return response
 
 
-def joined(headers: Any) -> CaseInsensitiveDict:
+def joined_headers(headers: Any) -> CaseInsensitiveDict:
     """Return headers of any kind, those that came more than once joined by ', '."""
     made = CaseInsensitiveDict()
     for name in headers:  # the items of urllib3's give each value by itself
@@ -45,7 +45,7 @@ def joined(headers: Any) -> CaseInsensitiveDict:
     return made
 
 
-def taken(response: Any, request: PreparedRequest, adapter: Any) -> Response:
+def adopted_response(response: Any, request: PreparedRequest, adapter: Any) -> Response:
     """Return what an adapter of another's gave, as a response of ours with what it left out.
 
     Raises:
@@ -72,7 +72,7 @@ def _adopted(given: Any) -> Response:
         value = getattr(given, name, None)
         if value is not None:
             setattr(response, name, value)
-    response.headers = joined(given.headers)
+    response.headers = joined_headers(given.headers)
     content = getattr(given, "_content", False)
     if content is not False:
         response._content = content

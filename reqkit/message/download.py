@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
-from ..base.warn import notify
+from ..base.warn import warn
 from ..exceptions import ChunkedEncodingError, RequestException
 from .urls import without_password
 
@@ -171,7 +171,7 @@ def _tell(progress: Progress, done: int, total: int | None) -> None:
         progress(done, total)
     except Exception as error:
         # Telling is no part of the work: what it raises must not break the download.
-        notify(
+        warn(
             f"progress raised {type(error).__name__}: {error}; the download goes on",
             RuntimeWarning,
         )

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from ..base.warn import notify
+from ..base.warn import warn
 from ..exceptions import RequestsWarning
 
 __all__ = [
@@ -386,5 +386,5 @@ def _netrc_entries(path: str) -> netrc.netrc | None:
         _read_files.clear()
     _read_files[path] = _Read(version, entries)
     if fault:
-        notify(f"{fault}: it is not used. Mend it, or name another file in NETRC", RequestsWarning)
+        warn(f"{fault}: it is not used. Mend it, or name another file in NETRC", RequestsWarning)
     return entries

@@ -133,6 +133,8 @@ class PreparedRequest:
     change it: ``method url headers body hooks`` are what goes out.
     """
 
+    __module__ = "reqkit.models"
+
     __slots__ = (
         "__dict__",
         "__weakref__",

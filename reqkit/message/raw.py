@@ -243,9 +243,9 @@ class ForeignBody:
         except RequestException:
             raise
         except Exception as error:
-            for kind, ours, said in _FOREIGN_FAULTS:
+            for kind, ours, text in _FOREIGN_FAULTS:
                 if isinstance(error, kind):
-                    raise ours(f"the body {said}: {error}") from error
+                    raise ours(f"the body {text}: {error}") from error
             raise
 
     def _next(self, most: int) -> bytes:

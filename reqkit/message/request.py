@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from .urls import without_password
 if TYPE_CHECKING:
     from .response import Response
 
-__all__ = ["NOTHING_SAID", "Said", "UnsentRequest"]
+__all__ = ["NO_ARGUMENTS", "Arguments", "UnsentRequest"]
 
 #: What is asked of a request by who forgot to send it.
 _OF_ANSWERS: Final = (
@@ -45,10 +46,10 @@ class _OfAnswers:
         )
 
 
-class Said:
+class Arguments:
     """What a request says beside its method and URL, by the names of its attributes.
 
-    Most requests of a batch say nothing: they share `NOTHING_SAID`, so that they are light and
+    Most requests of a batch say nothing: they share `NO_ARGUMENTS`, so that they are light and
     are told from others at one look.
     """
 
@@ -79,24 +80,24 @@ class Said:
     timeout: Any
     verify: Any
 
-    def copy(self) -> Said:
+    def copy(self) -> Arguments:
         """Return a copy, to be changed."""
-        copied = Said()
-        for name in Said.__slots__:
+        copied = Arguments()
+        for name in Arguments.__slots__:
             setattr(copied, name, getattr(self, name))
         return copied
 
 
-def _nothing_said() -> Said:
-    nothing = Said()
-    for name in Said.__slots__:
+def _no_arguments() -> Arguments:
+    nothing = Arguments()
+    for name in Arguments.__slots__:
         setattr(nothing, name, None)
     nothing.timeout = UNSET
     return nothing
 
 
 #: Never changed.
-NOTHING_SAID: Final = _nothing_said()
+NO_ARGUMENTS: Final = _no_arguments()
 
 
 class _Setting:
@@ -108,21 +109,21 @@ class _Setting:
         self.name = name
 
     def __get__(self, request: UnsentRequest | None, kind: type[UnsentRequest]) -> Any:
-        return self if request is None else getattr(request._said, self.name)
+        return self if request is None else getattr(request._arguments, self.name)
 
     def __set__(self, request: UnsentRequest, value: Any) -> None:
-        setattr(request._say(), self.name, value)
+        setattr(request._own_arguments(), self.name, value)
 
 
 class UnsentRequest:
     """What a request asks for, still to be changed; it knows nothing of how it is sent."""
 
-    __slots__ = ("__dict__", "__weakref__", "_said", "method", "response", "session", "url")
+    __slots__ = ("__dict__", "__weakref__", "_arguments", "method", "response", "session", "url")
 
     #: The `Response` of the last time that it was sent, or None.
     response: Response | None
-    #: Shared by many: `_say` returns one to be changed.
-    _said: Said
+    #: Shared by many: `_own_arguments` returns one to be changed.
+    _arguments: Arguments
 
     allow_redirects = _Setting()
     auth = _Setting()
@@ -176,72 +177,72 @@ class UnsentRequest:
             and allow_redirects is None and proxies is None and verify is None and cert is None
             and config is None and prefetch is None and stream is None and callback is None
         ):  # fmt: skip
-            self._said = NOTHING_SAID
+            self._arguments = NO_ARGUMENTS
             return
-        said = self._said = Said()
+        arguments = self._arguments = Arguments()
         # What is changed here later is no business of the caller's dictionaries.
-        said.headers = headers if headers is None else _own(headers)
-        said.files = files if files is None else _own(files)
-        said.data = data.copy() if type(data) is dict else data
-        said.params = params if params is None else _own(params)
-        said.auth = auth
-        said.cookies = cookies if cookies is None else _own(cookies)
-        said.hooks = None if hooks is None else Hooks(hooks)
-        said.hook_errors = said.positions = None
-        said.json = json
-        said.timeout = timeout
-        said.allow_redirects = allow_redirects
-        said.proxies = proxies if proxies is None else _own(proxies)
-        said.verify = verify
-        said.cert = cert
-        said.config = config if config is None else _own(config)
+        arguments.headers = headers if headers is None else _own(headers)
+        arguments.files = files if files is None else _own(files)
+        arguments.data = data.copy() if type(data) is dict else data
+        arguments.params = params if params is None else _own(params)
+        arguments.auth = auth
+        arguments.cookies = cookies if cookies is None else _own(cookies)
+        arguments.hooks = None if hooks is None else Hooks(hooks)
+        arguments.hook_errors = arguments.positions = None
+        arguments.json = json
+        arguments.timeout = timeout
+        arguments.allow_redirects = allow_redirects
+        arguments.proxies = proxies if proxies is None else _own(proxies)
+        arguments.verify = verify
+        arguments.cert = cert
+        arguments.config = config if config is None else _own(config)
         if stream is not None:  # what is neither True nor False is refused when it is sent
             prefetch = not stream if stream in (True, False) else stream
-        said.prefetch = prefetch
-        said.callback = callback
+        arguments.prefetch = prefetch
+        arguments.callback = callback
 
-    def _say(self) -> Said:
+    def _own_arguments(self) -> Arguments:
         """Return what the request says, to be changed."""
-        said = self._said
-        if said is NOTHING_SAID:
-            said = self._said = said.copy()
-        return said
+        arguments = self._arguments
+        if arguments is NO_ARGUMENTS:
+            arguments = self._arguments = arguments.copy()
+        return arguments
 
     # Dictionaries are made when they are asked for: a hundred thousand unsent requests are light.
 
     @property
     def headers(self) -> Any:
         """The request's own headers, a dictionary."""
-        if self._said.headers is None:
-            self._say().headers = {}
-        return self._said.headers
+        if self._arguments.headers is None:
+            self._own_arguments().headers = {}
+        return self._arguments.headers
 
     @headers.setter
     def headers(self, value: Any) -> None:
-        self._say().headers = value
+        self._own_arguments().headers = value
 
     @property
     def params(self) -> Any:
         """The query: a dictionary, a list of pairs, or a str."""
-        if self._said.params is None:
-            self._say().params = {}
-        return self._said.params
+        if self._arguments.params is None:
+            self._own_arguments().params = {}
+        return self._arguments.params
 
     @params.setter
     def params(self, value: Any) -> None:
-        self._say().params = value
+        self._own_arguments().params = value
 
     @property
     def hooks(self) -> Hooks:
         """The request's own hooks: a list for each name."""
-        hooks = self._said.hooks
+        hooks = self._arguments.hooks
         if hooks is None:
-            hooks = self._say().hooks = Hooks()
+            hooks = self._own_arguments().hooks = Hooks()
         return hooks
 
     @hooks.setter
     def hooks(self, value: Any) -> None:
-        self._say().hooks = None if value is None else Hooks(value)
+        self._own_arguments().hooks = None if value is None else Hooks(value)
 
     @property
     def stream(self) -> bool | None:
@@ -292,7 +293,7 @@ class UnsentRequest:
         bare.method = self.method if isinstance(self.method, str) else None
         bare.url = url
         bare.session = bare.response = None
-        bare._said = NOTHING_SAID
+        bare._arguments = NO_ARGUMENTS
         return bare
 
     def _without_secrets(self) -> UnsentRequest:
@@ -306,30 +307,40 @@ class UnsentRequest:
         an auth object.
         """
         kept = self._bare(self.url if can_be_pickled(self.url) else str(self.url))
-        said = self._said
-        if said is not NOTHING_SAID:
-            for name in Said.__slots__:
-                value = getattr(said, name)
+        arguments = self._arguments
+        if arguments is not NO_ARGUMENTS:
+            for name in Arguments.__slots__:
+                value = getattr(arguments, name)
                 if (
-                    value is not getattr(NOTHING_SAID, name)
+                    value is not getattr(NO_ARGUMENTS, name)
                     and name != "hook_errors"
                     and can_be_pickled(value)
                 ):
-                    setattr(kept._say(), name, value)
+                    setattr(kept._own_arguments(), name, value)
         if own := self.__dict__:
             kept.__dict__.update(portable_values(own))
         return kept
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The answer stays behind: it may hold a connection.
-        said = {
+        given = {
             name: value
-            for name in Said.__slots__
-            if (value := getattr(self._said, name)) is not getattr(NOTHING_SAID, name)
+            for name in Arguments.__slots__
+            if (value := getattr(self._arguments, name)) is not getattr(NO_ARGUMENTS, name)
             and name not in ("hook_errors", "positions")
         }
         state = {"method": self.method, "url": self.url, "session": self.session, **self.__dict__}
-        return _rebuild, (type(self), state, said)
+        # Named as users import it: a pickle of one version is read by the next.
+        return copyreg.__newobj__, (type(self),), (state, given)  # type: ignore[attr-defined]
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        self.response = None
+        self._arguments = NO_ARGUMENTS
+        own, given = state
+        for name, value in own.items():
+            setattr(self, name, value)
+        for name, value in given.items():
+            setattr(self._own_arguments(), name, value)
 
 
 for _name in _OF_ANSWERS:
@@ -344,16 +355,3 @@ def _own(given: Any) -> Any:
     if type(given) is dict:
         return given.copy()
     return list(given) if hasattr(given, "__next__") else given
-
-
-def _rebuild(
-    kind: type[UnsentRequest], state: dict[str, Any], said: dict[str, Any]
-) -> UnsentRequest:
-    request = kind.__new__(kind)
-    request.response = None
-    request._said = NOTHING_SAID
-    for name, value in state.items():
-        setattr(request, name, value)
-    for name, value in said.items():
-        setattr(request._say(), name, value)
-    return request

@@ -91,6 +91,8 @@ class Response(ReadableBody):
         "status_code",
     )
 
+    __module__ = "reqkit.models"
+
     status_code: int | None
     reason: str | None
     error: Exception | None
@@ -105,7 +107,7 @@ class Response(ReadableBody):
         request: Any = None,
         version: int = 11,
         text: str = "",
-        said: dict[str, str] | None = None,
+        fields: dict[str, str] | None = None,
         whole: bytes | None = None,
         started: float = 0.0,
         sent: float = 0.0,
@@ -121,7 +123,7 @@ class Response(ReadableBody):
         self.max_content_size = None
         self._version = version
         self._head_text = text
-        self._said = said
+        self._fields = fields
         self._headers: CaseInsensitiveDict | None = None
         self._cookies: Any = None
         self._encoding = None
@@ -164,7 +166,7 @@ class Response(ReadableBody):
         """The answer's fields; one that came more than once has its values joined by ', '."""
         if self._headers is None:
             headers = CaseInsensitiveDict()
-            if self._said is not None:
+            if self._fields is not None:
                 for name, value in fields_of(self._head_text):
                     before = headers.get(name)
                     headers[name] = value if before is None else f"{before}, {value}"
@@ -181,15 +183,15 @@ class Response(ReadableBody):
         if self._headers is not None:
             given: str | None = self._headers.get(lower_name)
             return given
-        said = self._said
-        return None if said is None else field_of(self._head_text, said, lower_name)
+        fields = self._fields
+        return None if fields is None else field_of(self._head_text, fields, lower_name)
 
     def _facts(self) -> AnswerHead | None:
         # Made anew where somebody asks: a small object for each answer that is kept is dear.
-        if self._said is None:
+        if self._fields is None:
             return None
         return AnswerHead(
-            self._version, self.status_code or 0, self.reason or "", self._head_text, self._said
+            self._version, self.status_code or 0, self.reason or "", self._head_text, self._fields
         )
 
     def set_cookies(self) -> list[str]:
@@ -401,7 +403,7 @@ class Response(ReadableBody):
         if self._headed is None and self._live_times is not None:
             started = self._live_times.values()
         return (
-            self.status_code, self.reason, self.url, self._version, self._head_text, self._said,
+            self.status_code, self.reason, self.url, self._version, self._head_text, self._fields,
             content, started, self._sent, self._headed, packed_request, rare or None,
         )  # fmt: skip
 
@@ -442,7 +444,7 @@ _CONTENT: Final = 6
 def restored(packed: tuple[Any, ...], kind: type[Response] = Response) -> Any:
     """Return a response as it was pickled."""
     started: Any
-    (status, reason, url, version, text, said, content, started, sent, headed, request, rare) = (
+    (status, reason, url, version, text, fields, content, started, sent, headed, request, rare) = (
         packed
     )
     response = kind.__new__(kind)
@@ -451,7 +453,7 @@ def restored(packed: tuple[Any, ...], kind: type[Response] = Response) -> Any:
     if isinstance(started, tuple):
         started, moments = 0.0, Times.of(started)
     Response.__init__(
-        response, status, reason, url, prepared, version, text, said, None, started, sent, headed
+        response, status, reason, url, prepared, version, text, fields, None, started, sent, headed
     )
     response._live_times = moments
     response._content = content

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from .._version import __version__
-from ..base.redact import told
+from ..base.redact import redacted
 from ..exceptions import ConfigError, InvalidHeader
 from ..structures import CaseInsensitiveDict
 from .content.decoders import accepted_encodings
@@ -29,6 +30,7 @@ class _Unset:
     """Nothing given: not even None."""
 
     __slots__ = ()
+    __module__ = "reqkit.models"
 
     def __repr__(self) -> str:
         return "UNSET"
@@ -125,7 +127,7 @@ def _whole(name: str, value: Any, least: int, or_none: bool = False) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(
-            f"config[{name!r}] is {told(value)}: expected a whole number of {least} or more"
+            f"config[{name!r}] is {redacted(value)}: expected a whole number of {least} or more"
             + (", or None" if or_none else "")
         )
     return value
@@ -139,16 +141,16 @@ def _check(name: Any, value: Any) -> Any:
     """
     if name in _FLAGS:
         if value not in (True, False):
-            raise ConfigError(f"config[{name!r}] is {told(value)}: expected True or False")
+            raise ConfigError(f"config[{name!r}] is {redacted(value)}: expected True or False")
         return bool(value)
     if name == "base_headers":
         if value is not None and not isinstance(value, Mapping):
-            raise ConfigError(f"config['base_headers'] is {told(value)}: expected a dictionary")
+            raise ConfigError(f"config['base_headers'] is {redacted(value)}: expected a dictionary")
         return merge_headers(base_headers(), value)
     if name == "verbose":
         if value is not None and not hasattr(value, "write"):
             raise ConfigError(
-                f"config['verbose'] is {told(value)}: expected a stream with a write method, or"
+                f"config['verbose'] is {redacted(value)}: expected a stream with a write method, or"
                 " None"
             )
         return value
@@ -199,6 +201,7 @@ class Config(dict[str, Any]):
     """
 
     __slots__ = ("_settings",)
+    __module__ = "reqkit.models"
 
     _settings: Settings | None
 
@@ -208,7 +211,7 @@ class Config(dict[str, Any]):
         dict.__setitem__(self, "base_headers", base_headers())
         if given:
             if not isinstance(given, Mapping):
-                raise ConfigError(f"config is {told(given)}: expected a dictionary")
+                raise ConfigError(f"config is {redacted(given)}: expected a dictionary")
             self.update(given)
 
     def settings(self) -> Settings:
@@ -254,7 +257,8 @@ class Config(dict[str, Any]):
 
     def copy(self) -> Config:
         """Return a copy."""
-        copied = _rebuild_config(self)
+        copied = Config.__new__(Config)
+        copied.__setstate__(self)
         dict.__setitem__(copied, "base_headers", self["base_headers"].copy())
         return copied
 
@@ -263,7 +267,7 @@ class Config(dict[str, Any]):
         if not given:
             return self
         if not isinstance(given, Mapping):
-            raise ConfigError(f"config is {told(given)}: expected a dictionary")
+            raise ConfigError(f"config is {redacted(given)}: expected a dictionary")
         merged = self.copy()
         for name, value in given.items():
             if name == "base_headers" and isinstance(value, Mapping):
@@ -277,14 +281,12 @@ class Config(dict[str, Any]):
         return merged
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild_config, (dict(self),)
+        # Not item by item: the values have been checked.
+        return copyreg.__newobj__, (type(self),), dict(self)  # type: ignore[attr-defined]
 
-
-def _rebuild_config(values: dict[str, Any]) -> Config:
-    config = Config.__new__(Config)
-    config._settings = None
-    dict.update(config, values)
-    return config
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        self._settings = None
+        dict.update(self, values)
 
 
 def header_text(name: Any, what: str = "name", owner: Any = None) -> str:

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ..adapters import HTTPAdapter
-from ..base.redact import told
+from ..base.redact import redacted
 from ..cookies import CookieJar, store
 from ..exceptions import ConnectionError, Timeout, TooManyRedirects
 from ..hooks import Hooks, dispatch_hook, takes_keywords
 from ..message import environment
-from ..message.conversion import taken
+from ..message.conversion import adopted_response
 from ..message.prepare import Policy, PreparedRequest, auth_of
-from ..message.request import NOTHING_SAID, UnsentRequest
+from ..message.request import NO_ARGUMENTS, UnsentRequest
 from ..message.response import Response
 from ..message.settings import UNSET, Settings
 from ..message.urls import Target, without_password
@@ -80,19 +80,19 @@ class Chain:
         self.errors: list[Exception] | None = None
         if deadline is None and options.timeouts.total is not None:
             deadline = Deadline(options.timeouts.total, options.network.clock)
-        said = request._said
+        arguments = request._arguments
         if prefetch is None:
-            prefetch = said.prefetch
+            prefetch = arguments.prefetch
             if prefetch is None:
                 prefetch = options.session.prefetch
         if prefetch is not False and prefetch not in (True, False):
-            raise TypeError(f"prefetch (or stream) is {told(prefetch)}: expected True or False")
+            raise TypeError(f"prefetch (or stream) is {redacted(prefetch)}: expected True or False")
         self.prefetch = prefetch
-        follow = said.allow_redirects
+        follow = arguments.allow_redirects
         if follow is None:
             follow = request.method not in ("HEAD", "head", "Head")
         elif follow not in (True, False):
-            raise TypeError(f"allow_redirects is {told(follow)}: expected True or False")
+            raise TypeError(f"allow_redirects is {redacted(follow)}: expected True or False")
         self.allow_redirects = follow
         self.policy: Policy | None = None
         if deadline is not None or options.has_policy:
@@ -270,8 +270,8 @@ class Chain:
             keywords["stream"] = True
             for hook in tuple(auths):
                 # An auth that fails is the request's failure, not a warning: it is no observer.
-                told = keywords if takes_keywords(hook) else {}
-                result = hook(response, **told)
+                extra = keywords if takes_keywords(hook) else {}
+                result = hook(response, **extra)
                 if result is not None and result is not response:
                     response = result
         return response
@@ -334,14 +334,14 @@ class Chain:
                 self._hooked("post_request", hooks, prepared)  # it was sent, for all that
             raise
         if not usual:
-            response = taken(response, prepared, adapter)
+            response = adopted_response(response, prepared, adapter)
         response.connection = options
         response.max_content_size = config.max_content_size
         if hooks is not None and hooks["post_request"]:
             response.request = self._hooked("post_request", hooks, prepared)
         if config.store_cookies:
-            said = response._said
-            if said is None or "set-cookie" in said:
+            fields = response._fields
+            if fields is None or "set-cookie" in fields:
                 values = response.set_cookies()
                 if values:
                     store(session.cookies, values, target, over=self.cookies)
@@ -399,17 +399,17 @@ class ChainedSession(Mounting):
         Raises:
             RequestException, ValueError, TypeError: a setting is wrong.
         """
-        said = request._said
+        arguments = request._arguments
         if (
             (
-                said is not NOTHING_SAID
+                arguments is not NO_ARGUMENTS
                 and (
-                    said.timeout is not UNSET
-                    or said.verify is not None
-                    or said.cert is not None
-                    or said.proxies
-                    or said.config
-                    or said.auth is not None
+                    arguments.timeout is not UNSET
+                    or arguments.verify is not None
+                    or arguments.cert is not None
+                    or arguments.proxies
+                    or arguments.config
+                    or arguments.auth is not None
                 )
             )
             or self.proxies

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..base.redact import told
+from ..base.redact import redacted
 from ..cookies import CookieJar, cookiejar_from_dict, to_jar
 from ..hooks import Hooks
 from ..message.settings import UNSET, Config, header_text, merge_headers
@@ -146,8 +146,8 @@ class Defaults:
     def allow_address(self, value: Any) -> None:
         if value is not None and not callable(value):
             raise TypeError(
-                f"allow_address is {told(value)}: expected None, or a callable that gets an address"
-                " and returns True or False"
+                f"allow_address is {redacted(value)}: expected None, or a callable that gets an"
+                " address and returns True or False"
             )
         self._allow_address = None if value is None else AddressFilter(value)
 

@@ -116,8 +116,8 @@ class Merging(Defaults):
             raise InvalidHeader("no method was given: expected a name such as 'GET'")
         else:
             prepared.prepare_method(method)
-        said = request._said
-        params = said.params
+        arguments = request._arguments
+        params = arguments.params
         if self.params:
             params = merge(self.params, params)
         elif params:
@@ -125,26 +125,26 @@ class Merging(Defaults):
         target = prepared._target = prepare_url(request.url, params, prepared._encode)
         prepared.url = target.url
         pairs = self._default_pairs(config)
-        if said.headers:
-            pairs = _merged_pairs(pairs, said.headers)
+        if arguments.headers:
+            pairs = _merged_pairs(pairs, arguments.headers)
         prepared._pairs = pairs
         if not config.keep_alive and "connection" not in prepared.headers:
             prepared.headers["Connection"] = "close"
-        if self._cookies is not None or said.cookies is not None:
-            given = _given_cookies(said.cookies)
-            self._write_cookies(prepared, given, target.origin, left_out(said.cookies))
-        data = said.data
-        if data is not None or said.files or said.json is not None:
-            positions = said.positions
-            if positions is None and (said.files or type(data) not in _PLAIN):
-                positions = said.positions = Positions()  # there is something to be read
-            prepared.encode_body(data, said.files, said.json, positions)
+        if self._cookies is not None or arguments.cookies is not None:
+            given = _given_cookies(arguments.cookies)
+            self._write_cookies(prepared, given, target.origin, left_out(arguments.cookies))
+        data = arguments.data
+        if data is not None or arguments.files or arguments.json is not None:
+            positions = arguments.positions
+            if positions is None and (arguments.files or type(data) not in _PLAIN):
+                positions = arguments.positions = Positions()  # there is something to be read
+            prepared.encode_body(data, arguments.files, arguments.json, positions)
         elif method != "GET" and prepared.method != "HEAD":
             prepared.prepare_content_length(None)
-        if self._hooks or said.hooks or said.callback is not None:
+        if self._hooks or arguments.hooks or arguments.callback is not None:
             prepared._hooks = self._hooks_for(request)
         if (
-            said.auth is not None
+            arguments.auth is not None
             or self.auth is not None
             or target.userinfo is not None
             or (config.trust_env and environment.has_netrc())
@@ -156,7 +156,7 @@ class Merging(Defaults):
 
     def _auth_for(self, request: UnsentRequest, target: Target, config: Settings) -> Any:
         """Return the auth that counts: the call's, the session's, the URL's, netrc's."""
-        auth = request._said.auth
+        auth = request._arguments.auth
         if auth is None:
             auth = self.auth
         if auth is None:
@@ -194,19 +194,19 @@ class Merging(Defaults):
     def _hooks_for(self, request: UnsentRequest) -> Hooks | None:
         """Return the session's and the request's hooks, the callback last."""
         hooks: Hooks | None = None
-        said = request._said
-        if self._hooks or said.hooks:
-            hooks = merge_hooks(self._hooks, said.hooks)
-        if said.callback is not None:
+        arguments = request._arguments
+        if self._hooks or arguments.hooks:
+            hooks = merge_hooks(self._hooks, arguments.hooks)
+        if arguments.callback is not None:
             hooks = hooks or Hooks()
-            hooks.register("response", said.callback)
+            hooks.register("response", arguments.callback)
         return hooks
 
     def _response_hooks(self, request: UnsentRequest) -> list[Hook]:
         """Return the response hooks alone, of a request that was never prepared."""
-        said = request._said
-        callback = said.callback
-        if said.hooks or not (callback is None or callable(callback)):
+        arguments = request._arguments
+        callback = arguments.callback
+        if arguments.hooks or not (callback is None or callable(callback)):
             hooks = self._hooks_for(request)
             return [] if hooks is None else hooks["response"]
         found = list(self._hooks["response"]) if self._hooks else []
@@ -225,7 +225,7 @@ def _given_cookies(cookies: Any) -> CookieJar | None:
 
 def _has_authorization(request: UnsentRequest, session: Merging) -> bool:
     """Tell whether an Authorization header was set by hand."""
-    for headers in (request._said.headers, session._headers):
+    for headers in (request._arguments.headers, session._headers):
         if headers:
             names = (
                 headers.keys() if isinstance(headers, Mapping) else [pair[0] for pair in headers]

@@ -42,16 +42,16 @@ class CallOptions:
 
     def __init__(self, defaults: Defaults, request: UnsentRequest, config: Settings) -> None:
         self.config = config
-        said = request._said
-        timeout = said.timeout
+        arguments = request._arguments
+        timeout = arguments.timeout
         self.timeouts = defaults._timeouts if timeout is UNSET else Timeouts.of(timeout)
-        verify = said.verify
+        verify = arguments.verify
         if verify is None:
             verify = defaults._verify
         if verify is not None and verify is not True:
             check_verify(verify)
         self.verify = verify
-        cert = said.cert
+        cert = arguments.cert
         if cert is None:
             cert = defaults._cert
         if cert is not None:
@@ -60,11 +60,11 @@ class CallOptions:
         self.proxies: Mapping[str, str | None] | None = defaults.proxies or None
         if self.proxies:
             check_proxies(self.proxies)
-        if said.proxies:
-            check_proxies(said.proxies)
-            self.proxies = {**(self.proxies or {}), **said.proxies}
+        if arguments.proxies:
+            check_proxies(arguments.proxies)
+            self.proxies = {**(self.proxies or {}), **arguments.proxies}
         self.kept: tuple[int, int] | None = None
-        if said.config and not _POOL_SIZES.isdisjoint(said.config):
+        if arguments.config and not _POOL_SIZES.isdisjoint(arguments.config):
             self.kept = (config.pool_connections, config.pool_maxsize)
         self.allow_address = defaults._allow_address
         #: Whether an exchange without a deadline needs a policy.
@@ -76,7 +76,7 @@ class CallOptions:
             or config.strict
         )
         #: Whether auth was given, so that credentials found elsewhere do not count.
-        self.asked = said.auth is not None or defaults.auth is not None
+        self.asked = arguments.auth is not None or defaults.auth is not None
         self.network: Network = current()
 
     def policy(self, deadline: Deadline | None) -> Policy:

@@ -1,7 +1,7 @@
 """A request's steps one by one, as users of ``requests`` know them, and override them.
 
-What a subclass of `Session` has of its own of `STEPS` takes part in each of its requests. A session
-that overrides none is asked none of them.
+What a subclass of `Session` has of its own of `OVERRIDABLE` takes part in each of its requests. A
+session that overrides none is asked none of them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .redirects import may_keep_auth, next_message, redirect_location, redirect_
 from .result import Outcome
 from .sending import Sending
 
-__all__ = ["STEPS", "OverridableSteps"]
+__all__ = ["OVERRIDABLE", "OverridableSession"]
 
 #: What a subclass may have a say in, besides `Session.request`.
-STEPS: Final = (
+OVERRIDABLE: Final = (
     "get_adapter", "get_redirect_target", "merge_environment_settings", "prepare_request",
     "rebuild_auth", "rebuild_method", "send", "should_strip_auth",
 )  # fmt: skip
@@ -42,19 +42,19 @@ class OverriddenChain(Chain):
         return self.options.session
 
     def _leads_on(self, response: Response) -> bool:
-        if "get_redirect_target" in self._session._own_steps:
+        if "get_redirect_target" in self._session._overridden:
             return bool(self._session.get_redirect_target(response))
         return super()._leads_on(response)
 
     def _redirected(self, response: Response) -> PreparedRequest | None:
         session, sent = self._session, response.request
         location: str | None = None
-        if "get_redirect_target" in session._own_steps:
+        if "get_redirect_target" in session._overridden:
             location = session.get_redirect_target(response)
             if not location:
                 return None
         message = next_message(response, sent, location)
-        if message is not None and "rebuild_method" in session._own_steps:
+        if message is not None and "rebuild_method" in session._overridden:
             message.method = sent.method
             session.rebuild_method(message, response)
             if message.body is None:
@@ -62,7 +62,7 @@ class OverriddenChain(Chain):
         return message
 
     def _write_auth(self, message: PreparedRequest, response: Response, first: Target) -> None:
-        if self._session._own_steps.isdisjoint(
+        if self._session._overridden.isdisjoint(
             ("rebuild_auth", "should_strip_auth")
         ) or may_keep_auth(first, message.target):
             super()._write_auth(message, response, first)
@@ -73,22 +73,24 @@ class OverriddenChain(Chain):
         self._session.rebuild_auth(message, response)
 
 
-class OverridableSteps(Sending):
+class OverridableSession(Sending):
     """The steps, for `Session`."""
 
-    #: Which of `STEPS` a subclass has of its own.
-    _own_steps: ClassVar[frozenset[str]] = frozenset()
+    #: Which of `OVERRIDABLE` a subclass has of its own.
+    _overridden: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        steps = cls._own_steps = frozenset(
-            name for name in STEPS if getattr(cls, name) is not getattr(OverridableSteps, name)
+        overridden = cls._overridden = frozenset(
+            name
+            for name in OVERRIDABLE
+            if getattr(cls, name) is not getattr(OverridableSession, name)
         )
-        if steps:
+        if overridden:
             cls._chain_class = OverriddenChain
-            cls._exchange = cls._exchange_by_steps  # type: ignore[assignment,method-assign]
-        if "get_adapter" in steps:
-            cls._adapter_for = cls._adapter_by_step  # type: ignore[assignment,method-assign]
+            cls._exchange = cls._exchange_overridden  # type: ignore[assignment,method-assign]
+        if "get_adapter" in overridden:
+            cls._adapter_for = cls._adapter_overridden  # type: ignore[assignment,method-assign]
 
     def get_redirect_target(self, response: Response) -> str | None:
         """Return where a redirect points to, or None."""
@@ -186,16 +188,16 @@ class OverridableSteps(Sending):
 
     # -- by the steps that a subclass has of its own ------------------------------------------
 
-    def _exchange_by_steps(self, outcome: Outcome, chain: Chain) -> Response:
+    def _exchange_overridden(self, outcome: Outcome, chain: Chain) -> Response:
         """Send a request as a subclass has it. Blocks."""
-        request, steps = outcome.request, self._own_steps
+        request, overridden = outcome.request, self._overridden
         options = chain.options
-        if "prepare_request" in steps:
+        if "prepare_request" in overridden:
             prepared = self.prepare_request(request)
         else:
             prepared = self._prepare(request, options.config)
         chain.prepared = prepared
-        if steps.isdisjoint(("send", "merge_environment_settings")):
+        if overridden.isdisjoint(("send", "merge_environment_settings")):
             return chain.run(prepared)
         settings = {
             "verify": True if options.verify is None else options.verify,
@@ -203,7 +205,7 @@ class OverridableSteps(Sending):
             "proxies": dict(options.proxies or {}),
             "stream": not chain.prefetch,
         }
-        if "merge_environment_settings" in steps:
+        if "merge_environment_settings" in overridden:
             settings = self.merge_environment_settings(
                 prepared.url or "", settings["proxies"], settings["stream"], request.verify,
                 request.cert,
@@ -217,5 +219,5 @@ class OverridableSteps(Sending):
         outcome.pending = []  # it has run the response hooks
         return response
 
-    def _adapter_by_step(self, target: Target) -> BaseAdapter:
+    def _adapter_overridden(self, target: Target) -> BaseAdapter:
         return self.get_adapter(url=target.url)

@@ -37,7 +37,7 @@ class Outcome:
         self.response: Response | None = None
         self.error: Exception | None = None
         self.chain: Chain | None = None
-        errors = request._said.hook_errors
+        errors = request._arguments.hook_errors
         self.errors: list[Exception] | None = None if errors is None else list(errors)
         self.safe = False
         self.as_failure = False

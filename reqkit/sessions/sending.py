@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..base.redact import told
+from ..base.redact import redacted
 from ..exceptions import RequestException
 from ..hooks import dispatch_hook
 from ..message.prepare import PreparedRequest
@@ -70,7 +70,7 @@ class Sending(ChainedSession):
         outcome.response = outcome.error = None
         chain: Chain | None = None
         try:
-            config = self._settings(request._said.config)
+            config = self._settings(request._arguments.config)
             outcome.safe = config.safe_mode
             connection = self._connection_for(request, config)
             chain = outcome.chain = self._chain_class(connection, request, prefetch, deadline)
@@ -149,7 +149,7 @@ class Sending(ChainedSession):
                 if isinstance(request, UnsentRequest)
                 else ""
             )
-            raise ValueError(f"You can only send PreparedRequests, not {told(request)}{hint}")
+            raise ValueError(f"You can only send PreparedRequests, not {redacted(request)}{hint}")
         for name in keywords:
             if name not in _SEND_KEYWORDS:
                 raise unknown("send", [name], _SEND_KEYWORDS)

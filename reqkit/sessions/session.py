@@ -19,7 +19,7 @@ from ..message.settings import METHOD_KEYWORDS, UNSET, Config, unknown
 from ..timeouts import DEFAULT_TIMEOUTS
 from ..transport.routes import check_proxies
 from .arguments import after_hooks
-from .overrides import OverridableSteps
+from .overrides import OverridableSession
 from .verbs import Verbs
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-class Session(OverridableSteps, Verbs["Request"]):
+class Session(OverridableSession, Verbs["Request"]):
     """Defaults, cookies and connections that requests share.
 
     Every argument is an attribute that can be read and set at any time; it counts from the next
@@ -58,6 +58,8 @@ class Session(OverridableSteps, Verbs["Request"]):
         prefetch: read each body before the call returns.
         allow_address: which addresses may be connected to: see the attribute.
     """
+
+    __module__ = "reqkit.sessions"
 
     def __init__(
         self,
@@ -215,6 +217,8 @@ class SingleUseSession(Session):
     Made by the thousand, and kept with the answers: until something is set it holds nothing.
     """
 
+    __module__ = "reqkit.sessions"
+
     auth = None
     params: Any = MappingProxyType({})
     proxies: Any = MappingProxyType({})
@@ -263,6 +267,7 @@ class Request(UnsentRequest):
     """
 
     __slots__ = ()
+    __module__ = "reqkit.models"
 
     def _session(self) -> Any:
         return self.session if self.session is not None else SingleUseSession()
@@ -308,5 +313,5 @@ def request_after_hooks(
     args, errors = after_hooks(session, args)
     request = Request(**args, session=session, callback=callback)
     if errors:
-        request._say().hook_errors = errors
+        request._own_arguments().hook_errors = errors
     return request

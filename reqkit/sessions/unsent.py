@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..message.request import NOTHING_SAID
+from ..message.request import NO_ARGUMENTS
 from .session import Request, Session, request_after_hooks
 
 __all__ = ["request_of"]
@@ -52,5 +52,5 @@ def plain_request(method: str, url: Any, session: Any) -> Request:
     request.url = url
     request.session = session
     request.response = None
-    request._said = NOTHING_SAID
+    request._arguments = NO_ARGUMENTS
     return request

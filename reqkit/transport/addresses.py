@@ -40,6 +40,7 @@ class AddressFilter:
     """
 
     __slots__ = ("ask",)
+    __module__ = "reqkit.sessions"  # as `reqkit` is pickled: by names that stay
 
     def __init__(self, ask: Callable[..., bool]) -> None:
         self.ask = ask
@@ -102,13 +103,13 @@ class AddressFilter:
             about = {"host": host, "port": port, "proxy": None if proxy is None else proxy.url}
         try:
             for address in _forms(text):
-                said = self.ask(address, **about)
+                answer = self.ask(address, **about)
                 # Nothing else: what an async function returns is true, whatever it would say.
-                if said is not True and said is not False:
+                if answer is not True and answer is not False:
                     raise TypeError(
-                        f"allow_address returned a {type(said).__name__}: expected True or False"
+                        f"allow_address returned a {type(answer).__name__}: expected True or False"
                     )
-                if not said:
+                if not answer:
                     return False
         except Exception as error:
             raise AddressNotAllowed(

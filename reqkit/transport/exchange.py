@@ -148,9 +148,9 @@ class Body:
         "_connection",
         "_deadline",
         "_limit",
-        "_place",
         "_pool",
         "_request",
+        "_slot",
         "_times",
     )
 
@@ -158,7 +158,7 @@ class Body:
         self,
         connection: Connection,
         pool: ConnectionPool,
-        place: Semaphore | None,
+        slot: Semaphore | None,
         request: PreparedRequest,
         limit: float | None,
         deadline: Deadline | None,
@@ -166,7 +166,7 @@ class Body:
     ) -> None:
         self._connection: Connection | None = connection
         self._pool = pool
-        self._place = place
+        self._slot = slot
         self._request = request
         self._limit = limit
         self._deadline = deadline
@@ -195,8 +195,8 @@ class Body:
             self._connection = None
             self._times.received = clock()
             self._pool.release(connection)
-            if self._place is not None:
-                self._place.release()
+            if self._slot is not None:
+                self._slot.release()
         return data
 
     def close(self) -> None:
@@ -205,8 +205,8 @@ class Body:
         if connection is not None:
             self._connection = None
             connection.close()
-            if self._place is not None:
-                self._place.release()
+            if self._slot is not None:
+                self._slot.release()
 
     def __del__(self) -> None:
         # A response dropped unread: nobody can read the rest.

@@ -243,14 +243,14 @@ def _of_system(error: OSError, where: _Failure) -> RequestException:
         kind = ChunkedEncodingError if where.phase == "receive" else ConnectionError
         return kind(where.say(_ERRNO_HERE[number]))
     if number in _ERRNO:
-        said = f"{where.peer} {_ERRNO[number]}"
+        text = f"{where.peer} {_ERRNO[number]}"
         if where.phase == "tls":
-            said += " during TLS"
+            text += " during TLS"
         elif where.phase == "wait":
-            said += " before it answered"
+            text += " before it answered"
         elif where.phase == "receive":
-            said += " before the end of the body"
-        return where.broken()(where.say(said))
+            text += " before the end of the body"
+        return where.broken()(where.say(text))
     why = os.strerror(number) if number else error.strerror or type(error).__name__
     return where.broken()(where.say(f"the connection to {where.peer} failed: {why}"))
 
@@ -258,12 +258,12 @@ def _of_system(error: OSError, where: _Failure) -> RequestException:
 def _of_tls(error: ssl.SSLError, where: _Failure) -> RequestException:
     kind = ProxyError if where.proxy is not None and where.phase in _OPENING else SSLError
     if isinstance(error, ssl.SSLCertVerificationError):
-        said = getattr(error, "verify_message", "") or "it was refused"
+        text = getattr(error, "verify_message", "") or "it was refused"
         hint = _VERIFY_CODES.get(getattr(error, "verify_code", -1))
         return kind(
             where.say(
                 f"the certificate of {where.name!r} could not be verified:"
-                f" {said.rstrip('.')}" + (f"; {hint}" if hint else "")
+                f" {text.rstrip('.')}" + (f"; {hint}" if hint else "")
             )
         )
     # Only OpenSSL's own errors have a reason; those that Python raises do not.
@@ -274,10 +274,10 @@ def _of_tls(error: ssl.SSLError, where: _Failure) -> RequestException:
         if part in reason:
             return kind(where.say(f"TLS with {where.peer} failed: {hint}"))
     # Never the error's own text where it has no reason: it may be anybody's.
-    said = reason or type(error).__name__
+    text = reason or type(error).__name__
     return kind(
         where.say(
-            f"TLS with {where.peer} failed: {said}; is the port right, and does nothing between"
+            f"TLS with {where.peer} failed: {text}; is the port right, and does nothing between"
             " here and there change what is sent?"
         )
     )
@@ -326,9 +326,9 @@ _URLLIB3: Final[tuple[tuple[type[Exception], type[RequestException], str], ...]]
 
 
 def _of_urllib3(error: urllib3.HTTPError, where: _Failure) -> RequestException:
-    for kind, ours, said in _URLLIB3:
+    for kind, ours, text in _URLLIB3:
         if isinstance(error, kind):
-            return ours(where.say(said))
+            return ours(where.say(text))
     inner = _inner(error)
     if isinstance(error, urllib3.ProxyError):
         return ProxyError(where.say(_said_of(inner, where) or f"{where.peer} failed"))

@@ -2,9 +2,9 @@
 
 `HTTPAdapter` sends messages by its own wire and asks none of these, unless a subclass has one of
 its own. What concerns the message, the proxy and the answer then counts for the wire. What
-concerns urllib3's pools (`URLLIB3_STEPS`, or a pool manager of an unusual kind) has the message
-sent through these pools: over a Unix socket, say. That way urllib3 waits, with the standard
-library's sockets: it is cooperative under gevent only where these are patched.
+concerns urllib3's pools (`URLLIB3_OVERRIDABLE`, or a pool manager of an unusual kind) has the
+message sent through these pools: over a Unix socket, say. That way urllib3 waits, with the
+standard library's sockets: it is cooperative under gevent only where these are patched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib3.poolmanager import pool_classes_by_scheme
 from urllib3.util import Retry
 
 from ..exceptions import AddressNotAllowed, InvalidSchema
-from ..message.conversion import built
+from ..message.conversion import response_from_urllib3
 from ..message.environment import select_proxy
 from ..message.framing import frame, outgoing
 from ..message.prepare import PreparedRequest
@@ -33,14 +33,14 @@ from .routes import Proxy, parse_proxy
 if TYPE_CHECKING:
     from ..message.response import Response
 
-__all__ = ["STEPS", "URLLIB3_STEPS", "AdapterSteps", "is_plain_manager"]
+__all__ = ["OVERRIDABLE", "URLLIB3_OVERRIDABLE", "OverridableAdapter", "is_plain_manager"]
 
 #: Those that count for the wire.
-STEPS: Final = (
+OVERRIDABLE: Final = (
     "add_headers", "build_response", "proxy_headers", "proxy_manager_for", "request_url",
 )  # fmt: skip
 #: Those that have to do with urllib3's pools.
-URLLIB3_STEPS: Final = (
+URLLIB3_OVERRIDABLE: Final = (
     "build_connection_pool_key_attributes", "cert_verify", "get_connection",
     "get_connection_with_tls_context",
 )  # fmt: skip
@@ -53,7 +53,7 @@ def is_plain_manager(manager: Any) -> bool:
     )
 
 
-class AdapterSteps:
+class OverridableAdapter:
     """The steps, as they are where nobody overrides them."""
 
     poolmanager: Any
@@ -94,7 +94,7 @@ class AdapterSteps:
 
     def build_response(self, req: PreparedRequest, resp: Any) -> Response:
         """Make a `Response` of a message and a urllib3 response, or one that looks like it."""
-        response = built(req, resp)
+        response = response_from_urllib3(req, resp)
         response.connection = self
         return response
 
@@ -144,7 +144,7 @@ class AdapterSteps:
         """Return the urllib3 pool for a URL."""
         request = PreparedRequest()
         request.prepare_url(url)
-        return AdapterSteps.get_connection_with_tls_context(self, request, True, proxies)
+        return OverridableAdapter.get_connection_with_tls_context(self, request, True, proxies)
 
     def _urllib3_manager(self, proxy: Proxy | None) -> urllib3.PoolManager:
         """Return the subclass's own manager, or one like ours of urllib3's kind."""
@@ -154,10 +154,10 @@ class AdapterSteps:
         name = "" if proxy is None else f"{proxy!r}{proxy.authorization}"
         kept: dict[str, urllib3.PoolManager] = self.__dict__.setdefault("_urllib3_managers", {})
         if name not in kept:
-            said: dict[str, Any] = {"maxsize": self._pool_maxsize, "block": self._pool_block}
-            said.update(given.connection_pool_kw)
+            keywords: dict[str, Any] = {"maxsize": self._pool_maxsize, "block": self._pool_block}
+            keywords.update(given.connection_pool_kw)
             if proxy is None:
-                kept[name] = urllib3.PoolManager(self._pool_connections, **said)
+                kept[name] = urllib3.PoolManager(self._pool_connections, **keywords)
             elif proxy.is_socks:
                 raise InvalidSchema(
                     f"{proxy}: the adapter {type(self).__name__} sends through urllib3's pools,"
@@ -170,21 +170,26 @@ class AdapterSteps:
                     headers["Proxy-Authorization"] = proxy.authorization
                 url = f"{proxy.scheme}://{proxy.host}:{proxy.port}"
                 kept[name] = urllib3.ProxyManager(
-                    url, self._pool_connections, proxy_headers=headers, **said
+                    url, self._pool_connections, proxy_headers=headers, **keywords
                 )
         return kept[name]
 
     def _pool_of(
-        self, steps: frozenset[str], request: PreparedRequest, verify: Any, cert: Any, proxies: Any
+        self,
+        overridden: frozenset[str],
+        request: PreparedRequest,
+        verify: Any,
+        cert: Any,
+        proxies: Any,
     ) -> Any:
         """Return the urllib3 pool that a subclass has a message sent through."""
-        if "get_connection" in steps and "get_connection_with_tls_context" not in steps:
+        if "get_connection" in overridden and "get_connection_with_tls_context" not in overridden:
             pool = self.get_connection(request.url or "", proxies or {})
         else:
             pool = self.get_connection_with_tls_context(
                 request, verify, proxies=proxies or {}, cert=cert
             )
-        if "cert_verify" in steps:
+        if "cert_verify" in overridden:
             self.cert_verify(pool, request.url or "", verify, cert)
         return pool
 

@@ -33,7 +33,7 @@ class ConnectionPool:
 
     Attributes:
         opened: how many connections were made.
-        blocks: whether places for connections are counted: see `place`.
+        blocks: whether slots for connections are counted: see `slot`.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ConnectionPool:
         self._network = network
         self.blocks = block
         self._scheduled = False
-        self._places: dict[Hashable, Semaphore] = {}
+        self._slots: dict[Hashable, Semaphore] = {}
         # A session may be dropped without being closed, in a circle with an error too.
         weakref.finalize(self, _close_all, self._idle).atexit = False
 
@@ -155,12 +155,12 @@ class ConnectionPool:
             IDLE_SECONDS / 4, self._sweep_later
         )
 
-    def place(self, key: Hashable) -> Semaphore:
-        """Return what must be acquired before a connection is taken, where places are counted."""
+    def slot(self, key: Hashable) -> Semaphore:
+        """Return what must be acquired before a connection is taken, where slots are counted."""
         with self._lock:
-            semaphore = self._places.get(key)
+            semaphore = self._slots.get(key)
             if semaphore is None:
-                semaphore = self._places[key] = self._network.semaphore(self.most_each)
+                semaphore = self._slots[key] = self._network.semaphore(self.most_each)
             return semaphore
 
     def clear(self) -> None:

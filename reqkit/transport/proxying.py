@@ -121,7 +121,7 @@ def _answer(stream: Stream, left: Left, strict: bool) -> tuple[AnswerHead, bytea
 
 
 def _refusal(head: AnswerHead, proxy: Proxy, target: str) -> str:
-    said = f"{target}: {head.status} {head.reason[:_REASON_LENGTH]}".rstrip()
+    text = f"{target}: {head.status} {head.reason[:_REASON_LENGTH]}".rstrip()
     hint = _HINTS.get(head.status)
     if head.status == 407:
         hint = (
@@ -129,7 +129,7 @@ def _refusal(head: AnswerHead, proxy: Proxy, target: str) -> str:
             if proxy.authorization is None
             else "it does not take the credentials given for it: are they right?"
         )
-    return f"{said} ({hint})" if hint else said
+    return f"{text} ({hint})" if hint else text
 
 
 def require_socks(proxy: Proxy) -> None:

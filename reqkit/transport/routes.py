@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from ..base.redact import told
+from ..base.redact import redacted
 from ..exceptions import InvalidProxyURL
 from .tls.settings import TlsSettings
 
@@ -262,7 +262,7 @@ def check_proxies(proxies: Any) -> None:
         )
     for key, proxy in proxies.items():
         name = key.partition("://")[0] if isinstance(key, str) else ""
-        shown = repr(_masked(key)) if isinstance(key, str) else told(key)
+        shown = repr(_masked(key)) if isinstance(key, str) else redacted(key)
         if name not in _KEYS:
             near = difflib.get_close_matches(name.lower(), _KEYS, 1)
             if near or not name:

@@ -1,8 +1,8 @@
 """What runs at the same time, and how much of it: greenlets that send requests and lose none.
 
-`feeds` says where requests come from and where entries go, `workers` what starts when, `sending`
-what becomes of one request, `limits` and `retries` when it may go; `cancellation` and `shutdown`
-stop one and all of them.
+`batch` (with `iterated` and `spawned`) says where requests come from and where entries go,
+`workers` what starts when, `sending` what becomes of one request, `limits` and `retries` when it
+may go; `cancellation` and `shutdown` stop one and all of them.
 
 Stands on: network, stats. What it tells is `progress`, beside this folder.
 Begin with `pool.Pool`.

@@ -14,7 +14,13 @@ from reqkit.exceptions import RequestCancelled, RequestException, TotalTimeout
 from reqkit.timeouts import clock
 
 __all__ = [
-    "GRACE", "SYSTEM_ERRORS", "Leash", "Stop", "at_the_end", "cancelled", "expired",
+    "GRACE",
+    "SYSTEM_ERRORS",
+    "Stop",
+    "TimeLimit",
+    "at_the_end",
+    "cancelled",
+    "expired",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -59,7 +65,7 @@ def _describe(request: Any) -> str:
     return request.describe() if isinstance(request, Request) else repr(request)[:100]
 
 
-class Leash:
+class TimeLimit:
     """Lets functions of the user's run, one after the other, until a moment.
 
     One that lets others run for longer is stopped, and those after it have a thousandth of a
@@ -76,7 +82,7 @@ class Leash:
         self._timer: Any = None
 
     def run(self, default: T, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function; return its result, or a default where it raises or is stopped.
+        """BatchOptions a function; return its result, or a default where it raises or is stopped.
 
         Raises:
             KeyboardInterrupt, SystemExit: as they come.
@@ -102,7 +108,7 @@ class Leash:
         self._timer = gevent.Timeout(max(self._ends - clock(), _SHORTEST))
         self._timer.start()
 
-    def __enter__(self) -> Leash:
+    def __enter__(self) -> TimeLimit:
         return self
 
     def __exit__(self, *exception: object) -> None:

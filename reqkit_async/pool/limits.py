@@ -1,4 +1,4 @@
-"""How much of a batch may go to one host, and when: places, rate, delay, Retry-After.
+"""How much of a batch may go to one host, and when: slots, rate, delay, Retry-After.
 
 No clock and no waiting in here: times are given, in seconds of one monotonic clock, and the times
 returned are of the same. So all of it can be tested with made-up times.
@@ -190,12 +190,12 @@ _FULL: Final = "full"
 class _Line(Generic[T]):
     """The items that wait for one host."""
 
-    __slots__ = ("host", "items", "place")
+    __slots__ = ("host", "items", "state")
 
     def __init__(self, host: Hashable) -> None:
         self.host = host
         self.items: deque[T] = deque()
-        self.place = ""
+        self.state = ""
 
 
 class HostQueue(Generic[T]):
@@ -269,7 +269,7 @@ class HostQueue(Generic[T]):
         """Count a request that was given out and has ended."""
         self.limits.ended(host)
         line = self._lines.get(host)
-        if line is not None and line.place is _FULL:
+        if line is not None and line.state is _FULL:
             self._make_ready(line)
 
     def hold(self, host: Hashable, until: float, now: float) -> None:
@@ -287,14 +287,14 @@ class HostQueue(Generic[T]):
                 yield line.items.popleft()
 
     def _make_ready(self, line: _Line[T]) -> None:
-        line.place = _READY
+        line.state = _READY
         self._ready.append(line)
 
     def _put_off(self, line: _Line[T], when: float) -> None:
         if when == math.inf:
-            line.place = _FULL
+            line.state = _FULL
         else:
-            line.place = _TIMED
+            line.state = _TIMED
             heappush(self._timed, (when, next(self._numbers), line))
 
 

@@ -1,4 +1,4 @@
-"""The settings of one call of a pool's."""
+"""The options of one batch: what a call of a pool's methods may say by itself."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from reqkit.message.settings import unknown
 
-__all__ = ["OF_CALLS", "Call"]
+__all__ = ["BATCH_OPTIONS", "BatchOptions"]
 
 #: What each call of a pool's methods may say by itself.
-OF_CALLS: Final = ("prefetch", "exception_handler", "timeout", "raise_errors", "progress")
+BATCH_OPTIONS: Final = ("prefetch", "exception_handler", "timeout", "raise_errors", "progress")
 
 
-class Call:
-    """The settings of one call; each is as `Pool` has it."""
+class BatchOptions:
+    """The options of one batch; each is as `Pool` has it."""
 
-    __slots__ = (*OF_CALLS, "policy")
+    __slots__ = (*BATCH_OPTIONS, "policy")
 
     def __init__(self, prefetch: bool = True, policy: Any = None) -> None:
         self.prefetch = prefetch
@@ -27,8 +27,8 @@ class Call:
         self.progress: Any = None
         self.policy = policy
 
-    def with_settings(self, settings: Mapping[str, Any], function: str = "map") -> Call:
-        """Return a call with some settings on top of these.
+    def with_settings(self, settings: Mapping[str, Any], function: str = "map") -> BatchOptions:
+        """Return these options with some settings on top.
 
         Args:
             settings: by name; ``gtimeout`` is ``timeout``, and ``stream`` the contrary of
@@ -39,27 +39,27 @@ class Call:
             TypeError: there is none of that name, or one is given by both its names.
             ValueError: it cannot have that value.
         """
-        call = Call()
-        for name in Call.__slots__:
-            setattr(call, name, getattr(self, name))
+        options = BatchOptions()
+        for name in BatchOptions.__slots__:
+            setattr(options, name, getattr(self, name))
         for name, value in settings.items():
-            if name in OF_CALLS:
-                setattr(call, name, _seconds(value) if name == "timeout" else value)
+            if name in BATCH_OPTIONS:
+                setattr(options, name, _seconds(value) if name == "timeout" else value)
             elif name not in ("gtimeout", "stream"):
-                raise unknown(function, [name], (*OF_CALLS, "gtimeout", "stream"))
+                raise unknown(function, [name], (*BATCH_OPTIONS, "gtimeout", "stream"))
         if settings.get("gtimeout") is not None:
             if settings.get("timeout") is not None:
                 raise TypeError(
                     "timeout and gtimeout are two names for one limit, and both are given:"
                     " expected one of them"
                 )
-            call.timeout = _seconds(settings["gtimeout"])
+            options.timeout = _seconds(settings["gtimeout"])
         if settings.get("stream") is not None:
-            call.prefetch = not settings["stream"]
-        handler = call.exception_handler
+            options.prefetch = not settings["stream"]
+        handler = options.exception_handler
         if handler is not None and not callable(handler):
             raise ValueError(f"exception_handler is {handler!r}: expected a function")
-        return call
+        return options
 
 
 def _seconds(timeout: Any) -> float | None:

@@ -1,7 +1,7 @@
-"""The dispatcher: a pool of greenlets that send requests, many at a time, and lose none.
+"""A pool of greenlets that send requests, many at a time, and lose none.
 
-`feeds` says where requests come from and where entries go, `workers` what starts when, `sending`
-what becomes of one request, and `halting` how all of it is stopped. This is what users see of it.
+`batch` says where requests come from and where entries go, `workers` what starts when, `sending`
+what becomes of one request, and `shutdown` how all of it is stopped. This is what users see of it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ from reqkit.timeouts import clock
 from ..network import GEVENT
 from ..progress import SILENT, open_progress
 from ..stats import Stats
+from .batch import Batch, ListBatch
 from .cancellation import at_the_end, cancelled, expired
-from .feeds import Feed, Iterated, Listed, Ordered, Spawned, Unordered
+from .iterated import IteratedBatch, OrderedBatch, UnorderedBatch
 from .limits import HostLimits
-from .options import Call
+from .options import BatchOptions
 from .retries import policy_of
 from .sending import Sender, check_request
-from .shutdown import Halter
-from .size import places_for
+from .shutdown import Shutdown
+from .size import slots_for
+from .spawned import SpawnedBatch
 from .workers import Workers
 
 __all__ = ["Pool"]
 
 
 class Pool:
-    """A number of places for requests in flight, and limits for each host.
+    """A number of slots for requests in flight, and limits for each host.
 
     What `map` and the others are made of, to be used again, and to be added to while it runs. It
     belongs to the thread that uses it. As a context manager: leaving it waits for what was
@@ -90,7 +92,7 @@ class Pool:
             raise ValueError(f"session is {session!r}: expected a reqkit.Session")
         self.size = size
         self.stats = Stats()
-        self._call = Call(policy=policy_of(retries)).with_settings(
+        self._options = BatchOptions(policy=policy_of(retries)).with_settings(
             {
                 "prefetch": prefetch, "exception_handler": exception_handler, "timeout": timeout,
                 "raise_errors": raise_errors, "progress": progress, "gtimeout": gtimeout,
@@ -98,11 +100,11 @@ class Pool:
             }
         )  # fmt: skip
         limited = per_host is not None or rate is not None or bool(delay)
-        self._workers = Workers(places_for(size), HostLimits(per_host, rate, delay), limited)
+        self._workers = Workers(slots_for(size), HostLimits(per_host, rate, delay), limited)
         self._sender = Sender(session, self.stats, self._workers)
         self._workers.send = self._sender.send
-        self._halter = Halter(self._workers, self._sender)
-        self._spawned = Spawned(self._call, self._rest)
+        self._shutdown = Shutdown(self._workers, self._sender)
+        self._spawned = SpawnedBatch(self._options, self._rest)
 
     @property
     def session(self) -> Session | None:
@@ -134,29 +136,29 @@ class Pool:
         Raises:
             RequestException: the first failure, with ``raise_errors``.
         """
-        call = self._call.with_settings(settings)
-        ends = None if call.timeout is None else clock() + call.timeout
+        options = self._options.with_settings(settings)
+        ends = None if options.timeout is None else clock() + options.timeout
         todo = list(_several(requests))
         if not todo:
             return []
-        reporter = open_progress(call.progress, len(todo))
-        feed = Listed(call, todo, reporter)
+        reporter = open_progress(options.progress, len(todo))
+        batch = ListBatch(options, todo, reporter)
         lent = self._workers.lend()
         try:
-            self._begin(feed, ends)
-            while not feed.over and feed.failure is None:
-                if feed.stopped:
-                    self._halter.wait(feed)
+            self._begin(batch, ends)
+            while not batch.over and batch.failure is None:
+                if batch.stopped:
+                    self._shutdown.wait(batch)
                     break
-                feed.changed.clear()
-                feed.changed.wait()
-            if feed.failure is not None:
-                raise feed.failure
-            return feed.entries
+                batch.changed.clear()
+                batch.changed.wait()
+            if batch.failure is not None:
+                raise batch.failure
+            return batch.entries
         finally:
             if lent:
                 self._workers.take_back()
-            self._end(feed)
+            self._end(batch)
             reporter.close()
 
     def imap(self, requests: Iterable[Any], **settings: Any) -> Iterator[Any]:
@@ -173,60 +175,60 @@ class Pool:
             RequestException: the first failure, with ``raise_errors``.
             Exception: what ``requests`` raised, after all that was sent before was handed over.
         """
-        return self._iterate("imap", Ordered, requests, settings)
+        return self._iterate("imap", OrderedBatch, requests, settings)
 
     def imap_unordered(self, requests: Iterable[Any], **settings: Any) -> Iterator[Any]:
         """Send all as there is room, and yield entries as they end; else as `imap`."""
-        return self._iterate("imap_unordered", Unordered, requests, settings)
+        return self._iterate("imap_unordered", UnorderedBatch, requests, settings)
 
     def imap_enumerated(
         self, requests: Iterable[Any], **settings: Any
     ) -> Iterator[tuple[int, Any]]:
         """Yield pairs of a request's index and its entry, as they end; else as `imap`."""
-        return self._iterate("imap_enumerated", Unordered, requests, settings)
+        return self._iterate("imap_enumerated", UnorderedBatch, requests, settings)
 
     def _iterate(
         self, name: str, kind: Any, requests: Iterable[Any], settings: dict[str, Any]
     ) -> Iterator[Any]:
-        call = self._call.with_settings(settings, name)
+        options = self._options.with_settings(settings, name)
         numbered = name == "imap_enumerated"
         total = len(requests) if isinstance(requests, Sized) else None
         return self._iterated(
-            kind(call, iter(_several(requests)), 2 * self._workers.most), total, numbered
+            kind(options, iter(_several(requests)), 2 * self._workers.most), total, numbered
         )
 
-    def _iterated(self, feed: Iterated, total: int | None, numbered: bool) -> Iterator[Any]:
-        call = feed.call
-        reporter = open_progress(call.progress, total)
+    def _iterated(self, batch: IteratedBatch, total: int | None, numbered: bool) -> Iterator[Any]:
+        options = batch.options
+        reporter = open_progress(options.progress, total)
         lent = self._workers.lend()
         try:
-            self._begin(feed, None if call.timeout is None else clock() + call.timeout)
+            self._begin(batch, None if options.timeout is None else clock() + options.timeout)
             while True:
-                feed.consumer = getcurrent()
-                taken = feed.take()
+                batch.consumer = getcurrent()
+                taken = batch.take()
                 if taken is None:
-                    if feed.over:
+                    if batch.over:
                         break
-                    if feed.stopped:
-                        self._halter.wait(feed)
+                    if batch.stopped:
+                        self._shutdown.wait(batch)
                     else:
-                        feed.changed.clear()
-                        feed.changed.wait()
+                        batch.changed.clear()
+                        batch.changed.wait()
                     continue
                 self._workers.arrange()  # there is room for one more
                 if reporter is not SILENT:
                     reporter.step()
                 entry = taken[1]
-                if call.raise_errors and getattr(entry, "error", None) is not None:
+                if options.raise_errors and getattr(entry, "error", None) is not None:
                     raise entry.error
                 yield taken if numbered else entry
-            if feed.error is not None:
-                raise feed.error
+            if batch.error is not None:
+                raise batch.error
         finally:
             if not at_the_end():
                 if lent:
                     self._workers.take_back()
-                self._end(feed)
+                self._end(batch)
                 reporter.close()
 
     # -- what is added while it runs --------------------------------------------------------
@@ -252,18 +254,18 @@ class Pool:
         job = spawned.add(request, prefetch)
         if spawned.stopped:
             spawned.drop_rest()
-        elif spawned in self._workers.feeds:
+        elif spawned in self._workers.batches:
             self._workers.arrange()
         else:
-            if spawned.reporter is SILENT and self._call.progress:
-                spawned.reporter = open_progress(self._call.progress, None)
-            timeout = self._call.timeout
+            if spawned.reporter is SILENT and self._options.progress:
+                spawned.reporter = open_progress(self._options.progress, None)
+            timeout = self._options.timeout
             self._begin(spawned, None if timeout is None else clock() + timeout)
         return job.handle
 
     def stop(self, handle: Any) -> None:
         """Stop a request that was spawned; ``handle`` is what `spawn` returned. Never blocks."""
-        self._halter.stop(self._spawned, handle)
+        self._shutdown.stop(self._spawned, handle)
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for all that was spawned, and for what that spawns.
@@ -303,11 +305,11 @@ class Pool:
         What was started gets its response hooks and its entry, with a `RequestCancelled`; what
         was not is not sent, and its hooks run only where it has an entry in a `map`'s list.
         """
-        feeds = list(self._workers.feeds)
-        for feed in feeds:
-            self._halter.begin(feed, cancelled, everything=isinstance(feed, Listed))
-        for feed in feeds:
-            self._halter.wait(feed)
+        batches = list(self._workers.batches)
+        for batch in batches:
+            self._shutdown.begin(batch, cancelled, everything=isinstance(batch, ListBatch))
+        for batch in batches:
+            self._shutdown.wait(batch)
         self._spawned.failure = None
         self._close_reporter()
 
@@ -335,7 +337,7 @@ class Pool:
             self.kill()
 
     def __repr__(self) -> str:
-        waiting = sum(feed.waiting for feed in self._workers.feeds)
+        waiting = sum(batch.waiting for batch in self._workers.batches)
         failed = sum(self.stats.errors.values())
         return (
             f"<Pool size={self.size} active={self._workers.active} waiting={waiting}"
@@ -344,56 +346,56 @@ class Pool:
 
     # -- the beginning and the end of a call ------------------------------------------------
 
-    def _begin(self, feed: Feed, ends: float | None) -> None:
-        """Have a feed's requests sent, until its deadline."""
-        feed.hub = gevent.get_hub()
-        feed.ends = ends
+    def _begin(self, batch: Batch, ends: float | None) -> None:
+        """Have a batch's requests sent, until its deadline."""
+        batch.hub = gevent.get_hub()
+        batch.ends = ends
         if self.size is not None and self.size > (GEVENT.most_idle or 0):
             GEVENT.most_idle = self.size
         self.stats.start()
         if ends is not None:
-            feed.timer = feed.hub.loop.timer(max(ends - clock(), 0.0))
-            feed.timer.start(self._expire, feed, update=True)
-        self._workers.add(feed)
+            batch.timer = batch.hub.loop.timer(max(ends - clock(), 0.0))
+            batch.timer.start(self._expire, batch, update=True)
+        self._workers.add(batch)
 
-    def _expire(self, feed: Feed) -> None:
-        """Stop a feed at its deadline. Runs in the hub."""
-        iterated = isinstance(feed, Iterated)
-        self._halter.begin(feed, expired, everything=not iterated)
+    def _expire(self, batch: Batch) -> None:
+        """Stop a batch at its deadline. Runs in the hub."""
+        iterated = isinstance(batch, IteratedBatch)
+        self._shutdown.begin(batch, expired, everything=not iterated)
         # Whoever takes its entries may be busy elsewhere.
-        gevent.spawn(self._halter.wait, feed)
+        gevent.spawn(self._shutdown.wait, batch)
 
-    def _end(self, feed: Feed) -> None:
-        """Let go of a call's feed: whatever is left of it is stopped, and waited for."""
-        hub = feed.hub
+    def _end(self, batch: Batch) -> None:
+        """Let go of a call's batch: whatever is left of it is stopped, and waited for."""
+        hub = batch.hub
         if hub is None:
             return  # it never began
         try:
-            if not feed.over:
+            if not batch.over:
                 if get_hub_if_exists() is not hub:
                     # A generator dropped in another thread.
-                    hub.loop.run_callback_threadsafe(self._end, feed)
+                    hub.loop.run_callback_threadsafe(self._end, batch)
                     hub = None
                     return
-                self._halter.begin(feed, cancelled, everything=False)
+                self._shutdown.begin(batch, cancelled, everything=False)
                 # A generator may be dropped anywhere, also where nothing can wait.
-                if not isinstance(feed, Iterated) or feed.consumer is getcurrent():
-                    self._halter.wait(feed)
+                if not isinstance(batch, IteratedBatch) or batch.consumer is getcurrent():
+                    self._shutdown.wait(batch)
         finally:
             if hub is not None:
-                self._let_go(feed)
-                if isinstance(feed, Iterated):
-                    for entry in feed.unread():
+                self._let_go(batch)
+                if isinstance(batch, IteratedBatch):
+                    for entry in batch.unread():
                         if isinstance(entry, Response):
                             entry.close()
 
-    def _let_go(self, feed: Feed) -> None:
-        if feed.timer is not None:
-            feed.timer.stop()
-            feed.timer.close()
-            feed.timer = None
-        if feed in self._workers.feeds:
-            self._workers.remove(feed)
+    def _let_go(self, batch: Batch) -> None:
+        if batch.timer is not None:
+            batch.timer.stop()
+            batch.timer.close()
+            batch.timer = None
+        if batch in self._workers.batches:
+            self._workers.remove(batch)
             self.stats.stop()
 
 

@@ -9,8 +9,8 @@ import gevent
 from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
-from reqkit.base.redact import told
-from reqkit.base.warn import notify
+from reqkit.base.redact import redacted
+from reqkit.base.warn import warn
 from reqkit.exceptions import RequestException, TotalTimeout
 from reqkit.hooks import dispatch_hook, warn_of
 from reqkit.message.request import UnsentRequest
@@ -24,10 +24,10 @@ from reqkit.timeouts import Deadline, Timeouts, clock
 from ..network import GEVENT
 from ..progress import SILENT
 from ..stats import Stats
-from .cancellation import GRACE, Leash, Stop, cancelled
-from .feeds import Job, Listed
+from .batch import Job, ListBatch
+from .cancellation import GRACE, Stop, TimeLimit, cancelled
 from .limits import retry_after
-from .options import Call
+from .options import BatchOptions
 
 __all__ = ["Sender", "check_request", "send_here"]
 
@@ -38,8 +38,8 @@ _NOBODYS: Final[Session] = SingleUseSession()
 _HOLDING: Final = frozenset((429, 503))
 
 
-class Places(Protocol):
-    """What a `Sender` tells of hosts and times."""
+class Scheduler(Protocol):
+    """What a `Sender` tells of hosts and times: the workers."""
 
     def hold(self, job: Job, wait: float) -> None:
         """Start nothing to a job's host for so many seconds."""
@@ -54,14 +54,14 @@ class Sender:
     Args:
         session: for requests that have none of their own.
         stats: counts what has ended.
-        places: is told of hosts to hold back and of jobs to be sent again; None where neither
+        scheduler: is told of hosts to hold back and of jobs to be sent again; None where neither
             can be.
     """
 
-    def __init__(self, session: Session | None, stats: Stats, places: Places | None) -> None:
+    def __init__(self, session: Session | None, stats: Stats, scheduler: Scheduler | None) -> None:
         self.session = session
         self._stats = stats
-        self._places = places
+        self._scheduler = scheduler
 
     def send(self, job: Job) -> None:
         """Send a job's request, and settle what becomes of it; or put it off to be sent again.
@@ -73,13 +73,13 @@ class Sender:
         """
         request: Any = job.request
         if not isinstance(request, Request):
-            with Leash(clock() + GRACE) as leash:
-                self.conclude_unsent(job, check_request(request), leash)
+            with TimeLimit(clock() + GRACE) as time_limit:
+                self.conclude_unsent(job, check_request(request), time_limit)
             return
         if not job.started:
             job.started = True
-            if request._said.hook_errors is not None:
-                job.errors = list(request._said.hook_errors)
+            if request._arguments.hook_errors is not None:
+                job.errors = list(request._arguments.hook_errors)
         elif job.chain is not None:
             job.errors = job.chain.errors  # of hooks, at the attempts before
             job.chain = None
@@ -89,7 +89,7 @@ class Sender:
         if job.policy is not None and job.deadline is None:
             job.deadline = _deadline_of(request, session)
         try:
-            prefetch = job.prefetch if request._said.prefetch is None else None
+            prefetch = job.prefetch if request._arguments.prefetch is None else None
             session.attempt(job, prefetch, job.deadline)
             if job.stop is not None:
                 raise job.stop  # which the user's code has swallowed
@@ -119,25 +119,25 @@ class Sender:
             return
         if plain and not job.done:
             self._stats.add(entry)
-            job.feed.finish(job, entry)
+            job.batch.finish(job, entry)
         else:
             self._settle(job, entry)
 
-    def fail_rest(self, feed: Listed, most: int) -> bool:
+    def fail_rest(self, batch: ListBatch, most: int) -> bool:
         """Make the entries of requests that were never pulled, where no code of the user's runs.
 
         A deadline may find very many of these. Never blocks.
 
         Args:
-            feed: their feed, which was stopped.
+            batch: their batch, which was stopped.
             most: how many, at most.
 
         Returns:
             whether there were any; where there were none, the next one needs a job.
         """
-        if feed.tells_of_failures:
+        if batch.tells_of_failures:
             return False
-        reason = feed.reason or cancelled
+        reason = batch.reason or cancelled
         session = self.session
         others_quiet = session is None or not session._hooks
 
@@ -145,22 +145,22 @@ class Sender:
             if not isinstance(request, Request):
                 return None
             own = request.session
-            said = request._said
+            arguments = request._arguments
             if (
-                said.callback is not None
-                or said.hooks
-                or said.hook_errors
+                arguments.callback is not None
+                or arguments.hooks
+                or arguments.hook_errors
                 or not (others_quiet if own is None else not own._hooks)
             ):
                 return None
             return _unsent(request, reason(request, False, None))
 
-        count, last = feed.fail_rest(fail, most)
+        count, last = batch.fail_rest(fail, most)
         if last is not None:
             self._stats.fail(type(last.error).__name__, count, last, last.error)
         return count > 0
 
-    def conclude_unsent(self, job: Job, error: Any, leash: Leash) -> None:
+    def conclude_unsent(self, job: Job, error: Any, time_limit: TimeLimit) -> None:
         """Make the entry of a request that is not to be sent, or whose greenlet is held up.
 
         What hooks have not begun to run run here.
@@ -168,7 +168,7 @@ class Sender:
         Args:
             job: the job.
             error: why.
-            leash: what they run on.
+            time_limit: what they run on.
         """
         request: Any = job.request
         if job.done:
@@ -176,15 +176,15 @@ class Sender:
         if not isinstance(request, Request):
             job.error = error
             failed = failed_response(Request(None, repr(request)[:100]), error)
-            self._settle(job, self._after_failure(job, failed, leash))
+            self._settle(job, self._after_failure(job, failed, time_limit))
             return
         session = request.session
         if session is None:
             session = self.session if self.session is not None else _NOBODYS
         if job.started:
-            self._fail(job, session, error, leash)
+            self._fail(job, session, error, time_limit)
         else:
-            self._fail_unsent(job, session, error, leash)
+            self._fail_unsent(job, session, error, time_limit)
 
     # -- before the entry -------------------------------------------------------------------
 
@@ -200,13 +200,13 @@ class Sender:
     def _heed(self, job: Job, response: Response) -> None:
         """Hold a host back where its answer asks for that (RFC 9110 section 10.2.3)."""
         wait = retry_after(response.headers.get("retry-after"), time.time())
-        if wait and self._places is not None:
-            self._places.hold(job, wait)
+        if wait and self._scheduler is not None:
+            self._scheduler.hold(job, wait)
 
     def _put_off(self, job: Job) -> bool:
         """Have a request sent again later, where its retries allow that."""
         request, response, error = job.request, job.response, job.error
-        if job.feed.stopped or isinstance(error, TotalTimeout):
+        if job.batch.stopped or isinstance(error, TotalTimeout):
             return False
         # In danger mode an answer is an error, too.
         again = job.policy.after(
@@ -217,7 +217,7 @@ class Sender:
             return False
         wait, policy = again
         when = clock() + wait
-        for ends in (job.feed.ends, job.deadline.at if job.deadline is not None else None):
+        for ends in (job.batch.ends, job.deadline.at if job.deadline is not None else None):
             if ends is not None and when >= ends:
                 return False  # waiting could only end in the deadline's error
         prepared = job.chain.prepared if job.chain is not None else None
@@ -231,8 +231,8 @@ class Sender:
         job.policy = policy
         job.retries += 1
         self._stats.retries += 1
-        assert self._places is not None
-        self._places.again(job, when)
+        assert self._scheduler is not None
+        self._scheduler.again(job, when)
         return True
 
     # -- hooks and entries ------------------------------------------------------------------
@@ -262,15 +262,15 @@ class Sender:
         Where its greenlet was held up by them past the time that stopping may take, another has
         made its entry meanwhile, or was stopped in the handler.
         """
-        call = job.feed.call
-        handler = call.exception_handler
-        if handler is None or call.raise_errors or job.handled or job.done:
+        options = job.batch.options
+        handler = options.exception_handler
+        if handler is None or options.raise_errors or job.handled or job.done:
             return entry
         job.handled = True
         try:
             return handler(job.request, error)
         except Exception as raised:
-            notify(
+            warn(
                 f"exception_handler raised {type(raised).__name__}: {raised}; the entry is the"
                 " failed response",
                 RuntimeWarning,
@@ -283,19 +283,19 @@ class Sender:
         error: Exception
         if isinstance(stop, Exception):
             error = stop  # an argument that cannot even be failed with
-        elif isinstance(stop, Stop) and job.feed.reason is not None:
-            error = job.feed.reason(job.request, True, stop.phase)
+        elif isinstance(stop, Stop) and job.batch.reason is not None:
+            error = job.batch.reason(job.request, True, stop.phase)
         else:
             error = cancelled(job.request)
             if not isinstance(stop, Stop):
                 error.__cause__ = stop
         ends = clock() + GRACE
-        if job.feed.stopped:
-            ends = min(ends, job.feed.stop_by)
-        with Leash(ends) as leash:
-            self._fail(job, session, error, leash)
+        if job.batch.stopped:
+            ends = min(ends, job.batch.stop_by)
+        with TimeLimit(ends) as time_limit:
+            self._fail(job, session, error, time_limit)
 
-    def _fail(self, job: Job, session: Session, error: Exception, leash: Leash) -> None:
+    def _fail(self, job: Job, session: Session, error: Exception, time_limit: TimeLimit) -> None:
         """Settle a request as failed. What hooks are left run, and have some time for it."""
         if job.response is not None:
             job.response.close()
@@ -308,15 +308,15 @@ class Sender:
         job.error, job.response = error, None
         entry: Any = _NOTHING
         try:
-            entry = self._hooked(job, session, leash)
-            entry = self._after_failure(job, entry, leash)
+            entry = self._hooked(job, session, time_limit)
+            entry = self._after_failure(job, entry, time_limit)
         finally:
             if entry is _NOTHING:
                 entry = failed_response(request, error, chain)
             self._settle_failure(job, entry)
 
     def _fail_unsent(
-        self, job: Job, session: Session, error: RequestException, leash: Leash
+        self, job: Job, session: Session, error: RequestException, time_limit: TimeLimit
     ) -> None:
         """Settle a request that was never sent: as `_fail`, in as little as very many ask for."""
         request = job.request
@@ -324,24 +324,24 @@ class Sender:
         job.error = error
         entry: Any = response
         try:
-            errors = list(request._said.hook_errors or ())
+            errors = list(request._arguments.hook_errors or ())
             pending = job.pending
             if pending is None:
                 pending = job.pending = session._response_hooks(request)
             while pending:
                 hook = pending.pop(0)
-                entry = leash.run(response, dispatch_hook, "response", (hook,), entry, errors)
+                entry = time_limit.run(response, dispatch_hook, "response", (hook,), entry, errors)
             if errors:
                 (entry if isinstance(entry, Response) else response).hook_errors.extend(errors)
-            entry = self._after_failure(job, entry, leash)
+            entry = self._after_failure(job, entry, time_limit)
         finally:
             self._settle_failure(job, entry)
 
-    def _hooked(self, job: Job, session: Session, leash: Leash) -> Any:
+    def _hooked(self, job: Job, session: Session, time_limit: TimeLimit) -> Any:
         """Run the hooks of a failed request, and return what they leave of its response."""
         while True:
             left = len(job.pending) if job.pending is not None else -1
-            entry: Any = leash.run(None, session.conclude, job)
+            entry: Any = time_limit.run(None, session.conclude, job)
             if entry is not None:
                 return entry
             if not job.pending or len(job.pending) == left:
@@ -349,12 +349,12 @@ class Sender:
                 return failed_response(job.request, job.error, job.chain)
             # It was one hook that was stopped, and there are more.
 
-    def _after_failure(self, job: Job, entry: Any, leash: Leash) -> Any:
+    def _after_failure(self, job: Job, entry: Any, time_limit: TimeLimit) -> Any:
         """Ask the exception handler for what hooks have left of a failure."""
-        if job.feed.call.exception_handler is not None:
+        if job.batch.options.exception_handler is not None:
             error = getattr(entry, "error", None)
             if error is not None:
-                return leash.run(entry, self._handled, job, entry, error)
+                return time_limit.run(entry, self._handled, job, entry, error)
         return entry
 
     def _settle_failure(self, job: Job, entry: Any) -> None:
@@ -367,7 +367,7 @@ class Sender:
             if entry._hook_errors:
                 self._stats.hook_errors += len(entry._hook_errors)
         self._stats.fail(type(job.error).__name__, 1, job.request, job.error)
-        job.feed.finish(job, entry)
+        job.batch.finish(job, entry)
 
     def _settle(self, job: Job, entry: Any) -> None:
         """Count how a request has ended, and hand its entry over."""
@@ -378,7 +378,7 @@ class Sender:
             self._stats.add(response)
         else:
             self._count(job, entry)
-        job.feed.finish(job, entry)
+        job.batch.finish(job, entry)
 
     def _count(self, job: Job, entry: Any) -> None:
         # What a hook or the exception handler made of it may be anything.
@@ -397,18 +397,18 @@ def send_here(request: Request, prefetch: bool) -> Any:
 
     Stopping the greenlet stops the request.
     """
-    feed = Listed(Call(prefetch), [request], SILENT)
-    job = feed.pull()
+    batch = ListBatch(BatchOptions(prefetch), [request], SILENT)
+    job = batch.pull()
     assert job is not None
     job.greenlet = getcurrent()
     with use(GEVENT):
         Sender(None, Stats(), None).send(job)
-    return feed.entries[0]
+    return batch.entries[0]
 
 
 def check_request(given: Any) -> TypeError:
     """Return the error that says that something is no request."""
-    what = without_password(repr(given))[:100] if isinstance(given, str) else told(given)
+    what = without_password(repr(given))[:100] if isinstance(given, str) else redacted(given)
     return TypeError(f"{what} is no request: make one with reqkit_async.get(url) and the like")
 
 
@@ -424,7 +424,7 @@ def _the_hook() -> None:
 
 
 def _deadline_of(request: Request, session: Session) -> Deadline | None:
-    timeout = request._said.timeout
+    timeout = request._arguments.timeout
     try:
         limits = session._timeouts if timeout is UNSET else Timeouts.of(timeout)
     except ValueError:

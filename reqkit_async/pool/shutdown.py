@@ -1,7 +1,7 @@
 """Stopping all that comes of a call: nothing new starts, what runs ends in its own greenlet.
 
-Stopping has two halves. `Halter.begin` never blocks, so that a timer may call it from the hub:
-whatever its caller is doing, a deadline is kept. `Halter.wait` then waits for the connections to
+Stopping has two halves. `Shutdown.begin` never blocks, so that a timer may call it from the hub:
+whatever its caller is doing, a deadline is kept. `Shutdown.wait` then waits for the connections to
 be closed and the hooks to have run, for as long as that may take, and no longer.
 """
 
@@ -16,12 +16,13 @@ from reqkit.network import use
 from reqkit.timeouts import clock
 
 from ..network import GEVENT
-from .cancellation import GRACE, Leash, Stop, cancelled
-from .feeds import Feed, Job, Listed, Reason, Spawned
+from .batch import Batch, Job, ListBatch, Reason
+from .cancellation import GRACE, Stop, TimeLimit, cancelled
 from .sending import Sender
+from .spawned import SpawnedBatch
 from .workers import Workers
 
-__all__ = ["Halter"]
+__all__ = ["Shutdown"]
 
 #: Seconds that are waited for what was stopped after its time is up.
 _SLACK: Final = 0.1
@@ -32,8 +33,8 @@ _TURN: Final = 0.005
 _AT_ONCE: Final = 1000
 
 
-class Halter:
-    """Stops the feeds of a pool.
+class Shutdown:
+    """Stops the batches of a pool.
 
     Args:
         workers: the pool's greenlets.
@@ -44,123 +45,124 @@ class Halter:
         self._workers = workers
         self._sender = sender
 
-    def begin(self, feed: Feed, reason: Reason, everything: bool) -> None:
-        """Start nothing more of a feed, and stop what is in flight. Never blocks.
+    def begin(self, batch: Batch, reason: Reason, everything: bool) -> None:
+        """Start nothing more of a batch, and stop what is in flight. Never blocks.
 
         Args:
-            feed: the feed.
+            batch: the batch.
             reason: makes the error of each request.
             everything: whether what was never started gets its hooks and an entry, too.
         """
-        if feed.stopped:
+        if batch.stopped:
             return
-        feed.stopped = True
-        feed.reason = reason
-        feed.stop_by = clock() + GRACE
-        running = list(feed.running)
-        jobs = self._workers.take_out(lambda job: job.feed is feed)
+        batch.stopped = True
+        batch.reason = reason
+        batch.stop_by = clock() + GRACE
+        running = list(batch.running)
+        jobs = self._workers.take_out(lambda job: job.batch is batch)
         if everything:
-            feed.keep_rest()
+            batch.keep_rest()
         else:
-            feed.drop_rest()
-        self._conclude_or_drop(feed, jobs, everything)
+            batch.drop_rest()
+        self._conclude_or_drop(batch, jobs, everything)
         current = getcurrent()
-        call_soon = feed.hub.loop.run_callback
+        call_soon = batch.hub.loop.run_callback
         for job in running:
             if job.greenlet is not current:  # who stops the batch from a hook ends as it does
                 call_soon(_throw, job)
-        if feed.puller is not None and feed.puller is not current:
-            call_soon(_throw_into_iterable, feed, feed.puller)
-        feed.changed.set()
+        if batch.puller is not None and batch.puller is not current:
+            call_soon(_throw_into_iterable, batch, batch.puller)
+        batch.changed.set()
 
-    def wait(self, feed: Feed) -> None:
+    def wait(self, batch: Batch) -> None:
         """Wait until all that was stopped has ended. Blocks for less than half a second."""
-        ends = feed.stop_by + _SLACK
-        while _is_busy(feed) and clock() < ends:
-            feed.changed.clear()
-            feed.changed.wait(max(ends - clock(), 0.001))
+        ends = batch.stop_by + _SLACK
+        while _is_busy(batch) and clock() < ends:
+            batch.changed.clear()
+            batch.changed.wait(max(ends - clock(), 0.001))
         # What is left is held up by the user's own code.
-        with Leash(ends) as leash:
-            for job in list(feed.running):
+        with TimeLimit(ends) as time_limit:
+            for job in list(batch.running):
                 if job.greenlet is not getcurrent():
-                    self._conclude(job, leash)
-        while self._conclude_some(feed, ends):
+                    self._conclude(job, time_limit)
+        while self._conclude_some(batch, ends):
             pass  # not letting others run, who may take any time
 
-    def stop(self, feed: Spawned, handle: object) -> None:
+    def stop(self, batch: SpawnedBatch, handle: object) -> None:
         """Stop one request. Never blocks."""
 
         def wanted(job: Job) -> bool:
             return job.handle is handle
 
-        for job in feed.running:
+        for job in batch.running:
             if wanted(job):
-                feed.hub.loop.run_callback(_throw, job)
-        jobs = feed.take_out(wanted) + self._workers.take_out(wanted)
-        self._conclude_or_drop(feed, jobs, everything=False)
+                batch.hub.loop.run_callback(_throw, job)
+        jobs = batch.take_out(wanted) + self._workers.take_out(wanted)
+        self._conclude_or_drop(batch, jobs, everything=False)
 
-    def _conclude_or_drop(self, feed: Feed, jobs: list[Job], everything: bool) -> None:
+    def _conclude_or_drop(self, batch: Batch, jobs: list[Job], everything: bool) -> None:
         """Have the hooks run of those jobs that get theirs; let go of the others."""
         for job in jobs:
             if everything or job.started:
-                feed.unsent.append(job)
+                batch.unsent.append(job)
             else:
-                feed.drop(job)
-        if feed.has_unsent:
+                batch.drop(job)
+        if batch.has_unsent:
             for _ in range(min(self._workers.most, _MOST)):
-                gevent.spawn(self._conclude_unsent, feed)
+                gevent.spawn(self._conclude_unsent, batch)
 
-    def _conclude_unsent(self, feed: Feed) -> None:
-        ends = feed.stop_by if feed.stopped else clock() + GRACE
+    def _conclude_unsent(self, batch: Batch) -> None:
+        ends = batch.stop_by if batch.stopped else clock() + GRACE
         try:
             with use(GEVENT):
-                while self._conclude_some(feed, ends):
+                while self._conclude_some(batch, ends):
                     gevent.sleep(0)
         finally:
-            feed.changed.set()
+            batch.changed.set()
 
-    def _conclude_some(self, feed: Feed, ends: float) -> bool:
+    def _conclude_some(self, batch: Batch, ends: float) -> bool:
         """Make entries of what is not to be sent for a short while, with what hooks there are.
 
         Args:
-            feed: where it comes from.
+            batch: where it comes from.
             ends: the moment by which hooks have to end.
 
         Returns:
             whether there may be more.
         """
-        if isinstance(feed, Listed) and not feed.unsent and self._sender.fail_rest(feed, _AT_ONCE):
-            return True
+        if isinstance(batch, ListBatch) and not batch.unsent:  # noqa: SIM102 too long for one
+            if self._sender.fail_rest(batch, _AT_ONCE):
+                return True
         current = getcurrent()
         until = clock() + _TURN
-        with Leash(ends) as leash:
-            while (job := feed.next_unsent()) is not None:
+        with TimeLimit(ends) as time_limit:
+            while (job := batch.next_unsent()) is not None:
                 job.greenlet = current
-                feed.running.add(job)
+                batch.running.add(job)
                 try:
-                    self._conclude(job, leash)
+                    self._conclude(job, time_limit)
                 finally:
-                    feed.running.discard(job)
+                    batch.running.discard(job)
                 if clock() > until:
                     return True
         return False
 
-    def _conclude(self, job: Job, leash: Leash) -> None:
-        """Make the entry of one. The user's progress is on the leash, too."""
-        reason = job.feed.reason or cancelled
+    def _conclude(self, job: Job, time_limit: TimeLimit) -> None:
+        """Make the entry of one. The user's progress is on the time_limit, too."""
+        reason = job.batch.reason or cancelled
         try:
-            self._sender.conclude_unsent(job, reason(job.request, job.started, None), leash)
+            self._sender.conclude_unsent(job, reason(job.request, job.started, None), time_limit)
         except gevent.Timeout as raised:
-            if not leash.holds(raised):
+            if not time_limit.holds(raised):
                 raise
 
 
-def _is_busy(feed: Feed) -> bool:
+def _is_busy(batch: Batch) -> bool:
     current = getcurrent()
     return bool(
-        feed.has_unsent
-        or (feed.puller is not None and feed.puller is not current)
-        or any(job.greenlet is not current for job in feed.running)
+        batch.has_unsent
+        or (batch.puller is not None and batch.puller is not current)
+        or any(job.greenlet is not current for job in batch.running)
     )
 
 
@@ -172,7 +174,7 @@ def _throw(job: Job) -> None:
         greenlet.throw(job.stop)
 
 
-def _throw_into_iterable(feed: Feed, puller: Any) -> None:
+def _throw_into_iterable(batch: Batch, puller: Any) -> None:
     """Stop the caller's iterable, if it still runs. Runs in the hub."""
-    if feed.puller is puller:
+    if batch.puller is puller:
         puller.throw(Stop())

@@ -11,7 +11,7 @@ try:
 except ImportError:  # Windows
     resource = None
 
-__all__ = ["places_for"]
+__all__ = ["slots_for"]
 
 #: Descriptors left to the rest of the program.
 _SPARE: Final = 64
@@ -19,11 +19,11 @@ _SPARE: Final = 64
 _USUAL: Final = 256
 #: More at once would wait for one another: for the loop, for local ports, for the server.
 _MOST: Final = 1000
-#: So few places are given unseen.
+#: So few slots are given unseen.
 _FEW: Final = 64
 
 
-def places_for(size: int | None) -> int:
+def slots_for(size: int | None) -> int:
     """Return how many requests may be in flight: no more than there are descriptors for.
 
     A batch must not end in "too many open files".

@@ -21,15 +21,15 @@ from reqkit.network import use
 from reqkit.timeouts import clock
 
 from ..network import GEVENT
+from .batch import Batch, Job
 from .cancellation import SYSTEM_ERRORS
-from .feeds import Feed, Job
 from .limits import HostLimits, HostQueue
 
 __all__ = ["Workers"]
 
 
 class Workers:
-    """A number of places, and what may run in them.
+    """A number of slots, and what may run in them.
 
     Args:
         most: requests in flight at most.
@@ -39,7 +39,7 @@ class Workers:
     Attributes:
         most: as above.
         active: requests in flight.
-        feeds: where requests come from, in turn.
+        batches: where requests come from, in turn.
         send: sends a job's request; set before the first job.
     """
 
@@ -48,7 +48,7 @@ class Workers:
     def __init__(self, most: int, limits: HostLimits, limited: bool) -> None:
         self.most = most
         self.active = 0
-        self.feeds: deque[Feed] = deque()
+        self.batches: deque[Batch] = deque()
         self._greenlets: set[Any] = set()
         #: The one that was started and has not run yet: it sees to the next.
         self._starting: Any = None
@@ -69,16 +69,16 @@ class Workers:
 
     # -- what others tell -------------------------------------------------------------------
 
-    def add(self, feed: Feed) -> None:
-        """Take requests from a feed, too."""
-        self.feeds.append(feed)
+    def add(self, batch: Batch) -> None:
+        """Take requests from a batch, too."""
+        self.batches.append(batch)
         self.arrange()
 
-    def remove(self, feed: Feed) -> None:
-        """Take no more requests from a feed."""
-        if feed in self.feeds:
-            self.feeds.remove(feed)
-        if not self.feeds:
+    def remove(self, batch: Batch) -> None:
+        """Take no more requests from a batch."""
+        if batch in self.batches:
+            self.batches.remove(batch)
+        if not self.batches:
             self._stop_timer()
 
     def arrange(self) -> None:
@@ -133,9 +133,9 @@ class Workers:
         return out
 
     def lend(self) -> bool:
-        """Count the place of the calling greenlet, if it is a worker, as free.
+        """Count the slot of the calling greenlet, if it is a worker, as free.
 
-        A hook that sends further requests and waits for them would wait for its own place.
+        A hook that sends further requests and waits for them would wait for its own slot.
 
         Returns:
             whether it is one; `take_back` must be called then.
@@ -143,15 +143,15 @@ class Workers:
         me = getcurrent()
         if me not in self._greenlets:
             return False
-        for feed in self.feeds:
-            for job in feed.running:
+        for batch in self.batches:
+            for job in batch.running:
                 if job.greenlet is me:
                     self._leave(job)
         self.most += 1
         return True
 
     def take_back(self) -> None:
-        """Take a place back that was lent."""
+        """Take a slot back that was lent."""
         self.most -= 1
 
     # -- workers ----------------------------------------------------------------------------
@@ -159,8 +159,8 @@ class Workers:
     def _has_work(self) -> bool:
         if self._again:
             return True
-        for feed in self.feeds:
-            if feed.ready:
+        for batch in self.batches:
+            if batch.ready:
                 return True
         if self._later and self._later[0][0] <= clock():
             return True
@@ -178,14 +178,14 @@ class Workers:
         me = getcurrent()
         send = self.send
         self._starting = None
-        if len(self.feeds) > 1:
+        if len(self.batches) > 1:
             self.arrange()  # the iterable of one may keep this one waiting
         with use(GEVENT):
             while len(self._greenlets) <= self.most:
                 job = self._take()
                 if job is None:
                     break
-                running = job.feed.running
+                running = job.batch.running
                 self.active += 1
                 running.add(job)
                 try:
@@ -197,21 +197,21 @@ class Workers:
                     raise
                 except BaseException:
                     # Somebody's timer or kill that hit a worker: the job is settled, and the
-                    # others need the place.
+                    # others need the slot.
                     pass
                 finally:
                     self.active -= 1
                     running.discard(job)
                     job.greenlet = None
-                    if job.placed:
+                    if job.has_slot:
                         self._leave(job)
-                    if job.feed.stopped:
-                        job.feed.changed.set()
+                    if job.batch.stopped:
+                        job.batch.changed.set()
 
     def _leave(self, job: Job) -> None:
-        """Give a job's place at its host back."""
-        if job.placed:
-            job.placed = False
+        """Give a job's slot at its host back."""
+        if job.has_slot:
+            job.has_slot = False
             assert self._queue is not None
             self._queue.ended(job.host)
             self.arrange()
@@ -226,13 +226,13 @@ class Workers:
         if queue is None:
             if self._again:
                 return self._again.popleft()
-            feeds = self.feeds
-            return feeds[0].pull() if len(feeds) == 1 else self._pull()
+            batches = self.batches
+            return batches[0].pull() if len(batches) == 1 else self._pull()
         while True:
             popped = queue.pop_ready(clock())
             if popped is not None:
                 job = popped[1]
-                job.placed = True
+                job.has_slot = True
                 return job
             pulled = self._pull()
             if pulled is None:
@@ -240,14 +240,14 @@ class Workers:
             self._enqueue(pulled)
 
     def _pull(self) -> Job | None:
-        """Return the next job of the feeds, in turn."""
-        feeds = self.feeds
-        for feed in tuple(feeds):
-            if feed.ready:
+        """Return the next job of the batches, in turn."""
+        batches = self.batches
+        for batch in tuple(batches):
+            if batch.ready:
                 # Whose turn it was comes last the next time.
-                feeds.remove(feed)
-                feeds.append(feed)
-                job = feed.pull()
+                batches.remove(batch)
+                batches.append(batch)
+                job = batch.pull()
                 if job is not None:
                     return job
         return None

@@ -17,7 +17,7 @@ import pytest
 from reqkit.auth import HTTPDigestAuth
 from reqkit.auth import digest as digest_module
 from reqkit.auth import proof as proof_module
-from reqkit.auth.proof import Terms, authorization, usable_terms
+from reqkit.auth.proof import Parameters, authorization, usable_parameters
 from reqkit.exceptions import ChunkedEncodingError, ReadTimeout, UnrewindableBodyError
 
 HAS_SHA512_256 = "sha512_256" in hashlib.algorithms_available
@@ -30,14 +30,14 @@ MUFASA = (
 RFC_2617_NONCE = 'realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093"'
 
 
-def terms_of(value: str) -> Terms:
-    terms = usable_terms([value])
-    assert terms is not None
-    return terms
+def parameters_of(value: str) -> Parameters:
+    parameters = usable_parameters([value])
+    assert parameters is not None
+    return parameters
 
 
 def proof(value: str, **facts: Any) -> str:
-    terms = terms_of(value)
+    parameters = parameters_of(value)
     given = {
         "username": "u",
         "password": "p",
@@ -48,7 +48,7 @@ def proof(value: str, **facts: Any) -> str:
         "cnonce": "0a4f113b",
         **facts,
     }
-    return authorization(terms, qop=terms.qop_for(given["body"]) or "", **given)
+    return authorization(parameters, qop=parameters.qop_for(given["body"]) or "", **given)
 
 
 def fields(header: str) -> dict[str, str]:
@@ -221,7 +221,7 @@ def test_a_target_that_is_no_ascii_goes_as_its_octets() -> None:
     ],
 )
 def test_challenges_that_cannot_be_answered(value: str) -> None:
-    assert usable_terms([value]) is None
+    assert usable_parameters([value]) is None
 
 
 @pytest.mark.parametrize(
@@ -244,9 +244,9 @@ def test_challenges_that_cannot_be_answered(value: str) -> None:
 @pytest.mark.parametrize("joined", [True, False])
 def test_the_strongest_hash_wins(algorithms: list[str], chosen: str, joined: bool) -> None:
     every = [f'Digest realm="r", nonce="n", algorithm={name}' for name in algorithms]
-    terms = usable_terms([", ".join(every)] if joined else every)
-    assert terms is not None
-    assert terms.algorithm == chosen
+    parameters = usable_parameters([", ".join(every)] if joined else every)
+    assert parameters is not None
+    assert parameters.algorithm == chosen
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_the_strongest_hash_wins(algorithms: list[str], chosen: str, joined: boo
     ],
 )
 def test_the_quality_of_protection(qop: str, body: Any, expected: str | None) -> None:
-    assert terms_of('Digest realm="r", nonce="n"' + qop).qop_for(body) == expected
+    assert parameters_of('Digest realm="r", nonce="n"' + qop).qop_for(body) == expected
 
 
 # --- Whole exchanges -----------------------------------------------------------------------------

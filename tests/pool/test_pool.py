@@ -239,7 +239,7 @@ def test_seconds_run_while_something_does(scripted: Start) -> None:
     server = scripted(paths)
     pool = reqkit_async.Pool(2)
     pool.spawn(reqkit_async.get(server())).get()
-    until(lambda: not pool._workers.feeds)
+    until(lambda: not pool._workers.batches)
     seconds = pool.stats.seconds
     gevent.event.Event().wait(0.01)  # as it does for nobody
     assert pool.stats.seconds == seconds

@@ -24,7 +24,7 @@ import reqkit
 import reqkit_async
 from reqkit.exceptions import RequestCancelled, TotalTimeout
 from reqkit.timeouts import clock
-from reqkit_async.pool.cancellation import Leash
+from reqkit_async.pool.cancellation import TimeLimit
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.waiting import SOON, until
@@ -55,7 +55,7 @@ def settled(pool: reqkit_async.Pool) -> bool:
     return (
         not workers._greenlets
         and not workers.active
-        and not workers.feeds
+        and not workers.batches
         and workers._timer is None
         and not workers._later
         and all(not host.active for host in hosts)
@@ -436,15 +436,15 @@ def test_one_timer_serves_many_functions_until_it_has_rung(monkeypatch: Any) -> 
     monkeypatch.setattr(gevent, "Timeout", Counted)
     ran: list[int] = []
     never = gevent.event.Event()
-    with Leash(clock() + 0.05) as leash:
+    with TimeLimit(clock() + 0.05) as time_limit:
         for number in range(100):
-            assert leash.run(None, ran.append, number) is None
+            assert time_limit.run(None, ran.append, number) is None
         assert len(made) == 1
-        assert leash.run("stopped", never.wait) == "stopped"
-        assert leash.run("raised", ran.pop, "no index") == "raised"
-        assert leash.run("stopped", never.wait) == "stopped"
+        assert time_limit.run("stopped", never.wait) == "stopped"
+        assert time_limit.run("raised", ran.pop, "no index") == "raised"
+        assert time_limit.run("stopped", never.wait) == "stopped"
         assert len(made) == 2
-        assert leash.run("stopped", lambda: "result") == "result"
+        assert time_limit.run("stopped", lambda: "result") == "result"
         assert len(made) == 3
     assert ran == list(range(100))
     assert not any(timer.pending for timer in made)

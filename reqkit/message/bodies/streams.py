@@ -143,21 +143,21 @@ def content_length(body: Any) -> int | None:
         return body.nbytes
     if isinstance(body, str):
         return len(body.encode("utf-8"))
-    told = _told_length(body)
-    if told is not None:
+    length = _announced_length(body)
+    if length is not None:
         # Of those that are files too, a part may have been read.
         start = _tell(body) or 0
-        return max(0, told - start)
+        return max(0, length - start)
     if isinstance(body, Restartable) or not hasattr(body, "read"):
         return None
     return _text_length(body) if _is_text(body) else _file_length(body)
 
 
-def _told_length(body: Any) -> int | None:
-    told = getattr(body, "len", None)
+def _announced_length(body: Any) -> int | None:
+    length = getattr(body, "len", None)
     if hasattr(body, "__len__") and (hasattr(body, "read") or not isinstance(body, Collection)):
-        told = len(body)
-    return told if isinstance(told, int) and told >= 0 else None
+        length = len(body)
+    return length if isinstance(length, int) and length >= 0 else None
 
 
 def _is_text(body: Any) -> bool:
@@ -247,7 +247,7 @@ def position(body: Any) -> int | Once | None:
     if body is None or isinstance(body, (str, memoryview, Collection)):
         return None
     # An iterable of a known length may start anew; if it does not, `pieces` finds it too short.
-    again = not hasattr(body, "__next__") and _told_length(body) is not None
+    again = not hasattr(body, "__next__") and _announced_length(body) is not None
     return None if again else Once()
 
 

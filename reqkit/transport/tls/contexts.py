@@ -308,9 +308,9 @@ def _load_cert(context: ssl.SSLContext, cert: tuple[str, ...]) -> None:
     except SSLError:
         raise
     except OSError as error:
-        said = getattr(error, "reason", None) or error.strerror or type(error).__name__
+        text = getattr(error, "reason", None) or error.strerror or type(error).__name__
         raise SSLError(
-            f"cert: {path!r} with the key {key!r} cannot be used ({said}): expected PEM files of"
+            f"cert: {path!r} with the key {key!r} cannot be used ({text}): expected PEM files of"
             " a certificate and of the key that belongs to it"
             + (", and the key's own password" if password is not None else "")
         ) from error

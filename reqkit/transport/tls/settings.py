@@ -6,7 +6,7 @@ import os
 import ssl
 from typing import Any, Literal, NamedTuple
 
-from ...base.redact import told
+from ...base.redact import redacted
 from ...exceptions import SSLError
 from ...message.environment import names_ca_bundle
 
@@ -69,7 +69,8 @@ def check_verify(verify: Any) -> bool | str:
         return bool(verify)
     if not isinstance(verify, (str, bytes, os.PathLike)) or not verify:
         raise SSLError(
-            f"verify is {told(verify)}: expected True, False, or the path of a CA file or folder"
+            f"verify is {redacted(verify)}: expected True, False, or the path of a CA file or"
+            " folder"
         )
     path = os.fsdecode(verify)
     if not os.path.exists(path):

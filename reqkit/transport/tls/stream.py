@@ -415,8 +415,8 @@ def _left(ends: float | None) -> float | None:
     return left
 
 
-def _unverified(said: str) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(1, said)
+def _unverified(text: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, text)
     error.verify_code = 0
-    error.verify_message = said
+    error.verify_message = text
     return error

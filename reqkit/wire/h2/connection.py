@@ -664,10 +664,10 @@ class Connection:
         self.leaving = True
         last = int.from_bytes(payload[:4], "big") & _LAST_ID
         code = int.from_bytes(payload[4:8], "big")
-        said = payload[8 : 8 + _SHOWN].decode("ascii", "replace")
+        text = payload[8 : 8 + _SHOWN].decode("ascii", "replace")
         why = f"the server closes the connection ({code_name(code)})"
-        if said.isprintable() and said:
-            why += f", saying {said!r}"
+        if text.isprintable() and text:
+            why += f", saying {text!r}"
         for stream in [one for one in self.streams.values() if one.id > last]:
             # RFC 9113 section 6.8: these it has not acted on, and never will.
             stream.unprocessed = True

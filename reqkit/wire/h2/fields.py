@@ -106,16 +106,16 @@ def head_of_fields(fields: Sequence[Pair]) -> AnswerHead:
     # A phrase as HTTP/1.1 has it: HTTP/2 sends none (RFC 9113 section 8.3.2).
     reason = reason_phrase(code)
     lines = [f"HTTP/2 {status} {reason}\r\n"]
-    said: dict[str, str] = {}
+    joined: dict[str, str] = {}
     known = _LINES
     for pair in fields[1:]:
         line, looked_for = known[pair]
         lines.append(line)
         if looked_for is not None:
             name, value = looked_for
-            said[name] = f"{said[name]}, {value}" if name in said else value
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
     lines.append("\r\n")
-    return AnswerHead(HTTP2, code, reason, "".join(lines), said)
+    return AnswerHead(HTTP2, code, reason, "".join(lines), joined)
 
 
 def check_trailers(fields: Iterable[Pair]) -> None:
@@ -219,7 +219,7 @@ def _encoded(block: FieldBlock) -> tuple[bytes, str | None]:
         if lower == "host":
             host = value
         elif lower == "te":
-            # RFC 9113 section 8.2.2: nothing but this may be said by it.
+            # RFC 9113 section 8.2.2: nothing but this may be sent in it.
             if "trailers" in value.lower():
                 fields.append((lower, "trailers"))
         elif lower not in _LEFT_OUT and lower not in options:

@@ -135,8 +135,8 @@ class Stream:
         if code is None:
             return "the connection ended"
         hint = _HINTS.get(code)
-        said = f"the server ended the stream ({code_name(code)})"
-        return f"{said}: {hint}" if hint else said
+        text = f"the server ended the stream ({code_name(code)})"
+        return f"{text}: {hint}" if hint else text
 
 
 _HINTS: Final = {

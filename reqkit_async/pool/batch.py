@@ -1,0 +1,286 @@
+"""Where a pool's requests come from, and where what becomes of them goes.
+
+A `Batch` is one call of `map` or `imap`, or the queue of what was spawned. It is pulled from by the
+pool's workers, one at a time, and only as there is room for what comes of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from gevent.event import AsyncResult, Event
+
+from reqkit import Request, Response
+from reqkit.exceptions import RequestException
+from reqkit.sessions.result import Outcome
+from reqkit.timeouts import Deadline
+
+from ..progress import SILENT, Reporter
+from .options import BatchOptions
+
+__all__ = ["Batch", "Job", "ListBatch", "Reason"]
+
+#: Makes the error of a request that is stopped: of the request, whether it was ever sent, and the
+#: phase that it was in.
+Reason = Callable[[Any, bool, "str | None"], RequestException]
+
+
+class Job(Outcome):
+    """One request in a pool, and how its attempt that runs, or ran last, has ended.
+
+    Attributes:
+        request: what is sent; whatever was given, until it is known to be a request.
+        index: its place in its batch.
+        batch: where it came from.
+        host: its host's name, where hosts have limits.
+        has_slot: whether it holds a slot of its host's.
+        policy: what is left of its retries.
+        retries: how often it was sent again.
+        prefetch: whether its body is read, unless the request says otherwise.
+        deadline: of the request itself, over all its attempts.
+        greenlet: the one that runs it now.
+        stop: what was thrown into it.
+        handle: gets the entry, where it was spawned.
+        started: whether it was ever sent.
+        done: whether its entry was made.
+        handled: whether the exception handler was asked for its entry.
+    """
+
+    __slots__ = (
+        "batch",
+        "deadline",
+        "done",
+        "greenlet",
+        "handle",
+        "handled",
+        "has_slot",
+        "host",
+        "index",
+        "policy",
+        "prefetch",
+        "retries",
+        "started",
+        "stop",
+    )  # fmt: skip
+
+    #: Shadows the slot: always so in a batch.
+    as_failure = True
+
+    def __init__(self, request: Request, index: int, batch: Batch) -> None:
+        # What an outcome has, set here: one call less for each request.
+        self.request = request
+        self.response = self.error = self.chain = self.errors = self.pending = None
+        self.safe = False
+        self.index = index
+        self.batch = batch
+        options = batch.options
+        self.policy = options.policy
+        self.prefetch: bool = options.prefetch
+        self.host: str | None = None
+        self.deadline: Deadline | None = None
+        self.greenlet: Any = None
+        self.stop: BaseException | None = None
+        self.handle: AsyncResult | None = None
+        self.retries = 0
+        self.has_slot = self.started = self.done = self.handled = False
+
+
+class Batch:
+    """Requests, and what becomes of them.
+
+    Attributes:
+        options: the settings.
+        error: what the caller's iterable raised.
+        failure: the first failure, where it is to be raised.
+        ends: the moment of the call's deadline, in monotonic seconds, or None.
+        hub: the gevent hub that the call belongs to.
+        timer: the deadline's.
+        stopped: whether nothing more of it is to be started.
+        reason: makes the error of what is stopped.
+        stop_by: the moment by which what was stopped has to have ended.
+        running: the jobs that greenlets run now.
+        unsent: jobs that get hooks and an entry, and are not to be sent any more.
+        puller: the greenlet that runs the caller's iterable now.
+        outstanding: jobs pulled whose entry was not made.
+        changed: set whenever there is something new to see for who waits for this batch.
+    """
+
+    def __init__(self, options: BatchOptions) -> None:
+        self.options = options
+        self.error: BaseException | None = None
+        self.failure: BaseException | None = None
+        self.ends: float | None = None
+        self.hub: Any = None
+        self.timer: Any = None
+        self.stopped = False
+        self.reason: Reason | None = None
+        self.stop_by = 0.0
+        self.running: set[Job] = set()
+        self.unsent: deque[Job] = deque()
+        self.puller: Any = None
+        self.outstanding = 0
+        self.changed = Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be pulled now."""
+        raise NotImplementedError
+
+    def pull(self) -> Job | None:
+        """Take the next request; None where there is none, or no room."""
+        raise NotImplementedError
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to be waited for."""
+        raise NotImplementedError
+
+    @property
+    def waiting(self) -> int:
+        """How many known requests are not in flight and have no entry."""
+        return self.outstanding - len(self.running)
+
+    def keep_rest(self) -> None:
+        """Have the known requests that were never pulled get hooks and an entry."""
+
+    def drop_rest(self) -> None:
+        """Let go of the known requests that were never pulled: they get no hooks, and no entry."""
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there are requests that get hooks and an entry, and are not to be sent."""
+        return bool(self.unsent)
+
+    def next_unsent(self) -> Job | None:
+        """Take one of these."""
+        return self.unsent.popleft() if self.unsent else None
+
+    def finish(self, job: Job, entry: Any) -> None:
+        """Take a job's entry; the first one counts."""
+        if not job.done:
+            job.done = True
+            self.outstanding -= 1
+            self._put(job, entry)
+
+    def drop(self, job: Job) -> None:
+        """Let go of a job that was never started: it gets no hooks, and no entry."""
+        job.done = True
+        self.outstanding -= 1
+        if not self.outstanding:
+            self.changed.set()
+
+    def _put(self, job: Job, entry: Any) -> None:
+        raise NotImplementedError
+
+
+class ListBatch(Batch):
+    """The requests of `map`: all known, all entries wanted, in order."""
+
+    def __init__(self, options: BatchOptions, requests: list[Any], reporter: Reporter) -> None:
+        super().__init__(options)
+        #: Whether code of the user's learns of each failure, beside hooks.
+        self.tells_of_failures = reporter is not SILENT or options.exception_handler is not None
+        self.entries: list[Any] = [None] * len(requests)
+        self._requests = requests
+        self._pulled = 0
+        self._left = len(requests)
+        self._raising = options.raise_errors
+        self._reporter = reporter
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be pulled now."""
+        return self._pulled < len(self._requests) and not self.stopped
+
+    def pull(self) -> Job | None:
+        """Take the next request."""
+        index = self._pulled
+        if self.stopped or index >= len(self._requests):
+            return None
+        self._pulled = index + 1
+        return Job(self._requests[index], index, self)
+
+    @property
+    def over(self) -> bool:
+        """Whether all have their entries."""
+        return not self._left
+
+    @property
+    def waiting(self) -> int:
+        """How many are not in flight and have no entry."""
+        return self._left - len(self.running)
+
+    def drop_rest(self) -> None:
+        """Let go of the requests that were never pulled."""
+        self._left -= len(self._requests) - self._pulled
+        self._pulled = len(self._requests)
+
+    def drop(self, job: Job) -> None:
+        """Let go of a job that was never started: it gets no hooks, and no entry."""
+        job.done = True
+        self._left -= 1
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there are requests that get hooks and an entry, and are not to be sent."""
+        return bool(self.unsent) or (self.stopped and self._pulled < len(self._requests))
+
+    def next_unsent(self) -> Job | None:
+        """Take one of these: what was never pulled comes last."""
+        if self.unsent:
+            return self.unsent.popleft()
+        index = self._pulled
+        if not self.stopped or index >= len(self._requests):
+            return None
+        self._pulled = index + 1
+        return Job(self._requests[index], index, self)
+
+    def fail_rest(
+        self, fail: Callable[[Any], Response | None], most: int
+    ) -> tuple[int, Response | None]:
+        """Take the entries of requests that were never pulled, one after the other.
+
+        Args:
+            fail: returns a request's entry, or None: no further ones, then.
+            most: how many, at most.
+
+        Returns:
+            how many there were, and the last one.
+        """
+        first = index = self._pulled
+        requests, entries = self._requests, self.entries
+        end = min(first + most, len(requests))
+        last: Response | None = None
+        try:
+            while index < end:
+                entry = fail(requests[index])
+                if entry is None:
+                    break
+                entries[index] = last = entry
+                index += 1
+        finally:
+            self._pulled = index
+            self._left -= index - first
+        if last is not None and self._raising and self.failure is None:
+            self.failure = entries[first].error
+        if not self._left or self.failure is not None:
+            self.changed.set()
+        return index - first, last
+
+    def finish(self, job: Job, entry: Any) -> None:
+        """Take a job's entry; the first one counts."""
+        if job.done:
+            return
+        job.done = True
+        self.entries[job.index] = entry
+        left = self._left = self._left - 1
+        if self._raising and self.failure is None:
+            self.failure = getattr(entry, "error", None)
+        if not left or self.failure is not None:
+            self.changed.set()
+        # Last: it is the user's code, and whatever it raises must not keep the caller waiting.
+        reporter = self._reporter
+        if reporter is not SILENT:
+            reporter.step()

@@ -1,0 +1,96 @@
+"""What `Pool.spawn` queues: requests that come one at a time, from anywhere, without end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from gevent.event import AsyncResult
+
+from reqkit import Request
+from reqkit.sessions.result import failed_response
+
+from ..progress import SILENT, Reporter
+from .batch import Batch, Job
+from .cancellation import cancelled
+from .options import BatchOptions
+
+__all__ = ["SpawnedBatch"]
+
+
+class SpawnedBatch(Batch):
+    """What `Pool.spawn` queues: any time, from anywhere, without end.
+
+    Args:
+        options: the settings.
+        idle: called when the last one has its entry.
+    """
+
+    def __init__(self, options: BatchOptions, idle: Callable[[], None]) -> None:
+        super().__init__(options)
+        #: Told of each entry.
+        self.reporter: Reporter = SILENT
+        self._idle = idle
+        self._queue: deque[Job] = deque()
+        self._pulled = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether something is queued."""
+        return bool(self._queue)
+
+    def pull(self) -> Job | None:
+        """Take the next request."""
+        return self._queue.popleft() if self._queue else None
+
+    def add(self, request: Request, prefetch: bool | None) -> Job:
+        """Queue a request."""
+        job = Job(request, self._pulled, self)
+        if prefetch is not None:
+            job.prefetch = prefetch
+        job.handle = AsyncResult()
+        self._pulled += 1
+        self.outstanding += 1
+        self._queue.append(job)
+        return job
+
+    def keep_rest(self) -> None:
+        """Have all that is queued get hooks and an entry."""
+        self.unsent.extend(self._queue)
+        self._queue.clear()
+
+    def drop_rest(self) -> None:
+        """Let go of all that is queued."""
+        queue, self._queue = self._queue, deque()
+        for job in queue:
+            self.drop(job)
+
+    def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
+        """Remove jobs from the queue, and return them."""
+        out = [job for job in self._queue if wanted(job)]
+        self._queue = deque(job for job in self._queue if not wanted(job))
+        return out
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to be waited for."""
+        return not self.outstanding
+
+    def drop(self, job: Job) -> None:
+        """Let go of a job that was never started: it gets no hooks, but who waits for it hears."""
+        reason = self.reason or cancelled
+        self.finish(job, failed_response(job.request, reason(job.request, False, None)))
+
+    def _put(self, job: Job, entry: Any) -> None:
+        assert job.handle is not None
+        job.handle.set(entry)
+        if self.options.raise_errors and self.failure is None:
+            self.failure = getattr(entry, "error", None)
+        reporter = self.reporter
+        if not self.outstanding:
+            self._idle()
+        if not self.outstanding or self.failure is not None:
+            self.changed.set()
+        if reporter is not SILENT:
+            reporter.step()
