@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from .base.frames import forget_frames
 from .base.redact import redacted
 from .base.warn import warn
 from .exceptions import HookWarning
@@ -209,9 +210,12 @@ def dispatch_hook(
         try:
             result = hook(data, **keywords) if keywords and takes_keywords(hook) else hook(data)
         except Exception as error:
-            if errors is not None:
-                errors.append(error)
-            warn_of(name, hook, error)
+            try:
+                warn_of(name, hook, error)
+            finally:
+                if errors is not None:
+                    forget_frames(error, tell=True)
+                    errors.append(error)
         else:
             if result is None:
                 continue

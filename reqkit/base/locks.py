@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any, Final
 
-__all__ = ["IMPORTING", "native_lock", "native_rlock"]
+__all__ = ["IMPORTING", "native_local", "native_lock", "native_rlock"]
 
 
 def _native(name: str) -> Any:
@@ -32,6 +32,11 @@ def native_lock() -> Any:
 def native_rlock() -> Any:
     """Return a lock that its holder may take again."""
     return _native("RLock")()
+
+
+def native_local() -> Any:
+    """Return what has other attributes in each native thread, and ends them with it."""
+    return _native("_local")()
 
 
 #: Held by whatever is imported late, when it is first needed. With gevent's patches, Python's own

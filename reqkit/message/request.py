@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import traceback
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,10 +119,10 @@ class _Setting:
 class UnsentRequest:
     """What a request asks for, still to be changed; it knows nothing of how it is sent."""
 
-    __slots__ = ("__dict__", "__weakref__", "_arguments", "method", "response", "session", "url")
+    __slots__ = ("__dict__", "__weakref__", "_arguments", "_response", "method", "session", "url")
 
-    #: The `Response` of the last time that it was sent, or None.
-    response: Response | None
+    #: A response, or a weak reference to one that keeps the request itself.
+    _response: Any
     #: Shared by many: `_own_arguments` returns one to be changed.
     _arguments: Arguments
 
@@ -170,7 +171,7 @@ class UnsentRequest:
         self.method = method
         self.url = url
         self.session = session
-        self.response = None
+        self._response = None
         if (
             headers is None and files is None and data is None and params is None and auth is None
             and cookies is None and hooks is None and json is None and timeout is UNSET
@@ -207,6 +208,16 @@ class UnsentRequest:
         if arguments is NO_ARGUMENTS:
             arguments = self._arguments = arguments.copy()
         return arguments
+
+    @property
+    def response(self) -> Response | None:
+        """The `Response` of the last time that it was sent, or None."""
+        kept = self._response
+        return kept() if type(kept) is weakref.ref else kept
+
+    @response.setter
+    def response(self, value: Any) -> None:
+        self._response = value
 
     # Dictionaries are made when they are asked for: a hundred thousand unsent requests are light.
 
@@ -278,6 +289,18 @@ class UnsentRequest:
         if error is None:
             return None
         return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+    def _unanswered(self) -> UnsentRequest:
+        """Return the same request without its response, for what the response keeps."""
+        twin: UnsentRequest = object.__new__(type(self))
+        twin.method = self.method
+        twin.url = self.url
+        twin.session = self.session
+        twin._response = None
+        twin._arguments = self._arguments
+        if self.__dict__:
+            twin.__dict__.update(self.__dict__)
+        return twin
 
     def __repr__(self) -> str:
         return f"<Request [{self.method}]>"

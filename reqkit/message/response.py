@@ -326,7 +326,7 @@ class Response(ReadableBody):
             RequestException: the request failed: its ``error``.
         """
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)  # of the time before
         status = self.status_code
         if status is not None and 400 <= status < 600:
             side = "Client" if status < 500 else "Server"

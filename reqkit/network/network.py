@@ -18,10 +18,12 @@ import selectors
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from .._types import Stream
+from ..base.locks import native_local
 from .streams import PLAIN, bounded, stream_on
 
 __all__ = [
@@ -109,8 +111,19 @@ class Network(Protocol):
     def clock(self) -> float:
         """Return monotonic seconds."""
 
-    def later(self, seconds: float, call: Callable[[], Any]) -> bool:
-        """Have something called later by the scope's scheduler; False where there is none."""
+    def lag(self) -> float:
+        """Return for how many seconds, so far, the scope's scheduler was kept from the network.
+
+        By code that runs, and lets nothing else run meanwhile. A limit that measures the peer is
+        longer by what this has grown; 0 where there is no scheduler.
+        """
+
+    def tend(self, tended: Any) -> bool:
+        """Have something's ``sweep()`` called now and then, and ``close()`` when its scope ends.
+
+        Returns:
+            whether there is somebody who does so.
+        """
 
 
 def numeric_address(host: str, port: int) -> Address | None:
@@ -168,10 +181,30 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
+class _ThreadScope:
+    """The name of the scope of a native thread whose sockets are patched; ends with the thread."""
+
+    __slots__ = ("generation", "kind", "tended", "token")
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+        self.generation = forks.count
+        self.token = object()
+        self.tended: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            for tended in list(self.tended):
+                tended.close()
+
+
 class StdlibNetwork:
     """The standard library's sockets; in threads, or patched by gevent."""
 
     most_idle: int | None = None
+
+    def __init__(self) -> None:
+        self._threads = native_local()
 
     def scope(self) -> Hashable:
         """Return the fork generation: threads of one process share connections.
@@ -179,10 +212,16 @@ class StdlibNetwork:
         But not once gevent has patched sockets: what was made before would block all greenlets,
         and what is made from then on belongs to the native thread whose hub it waits in.
         """
-        kind = socket.socket
-        if kind is PLAIN:
+        if socket.socket is PLAIN:
             return forks.count
-        return forks.count, kind, threading.get_native_id()
+        return self._thread_scope().token
+
+    def _thread_scope(self) -> _ThreadScope:
+        kind = socket.socket
+        scope: _ThreadScope | None = getattr(self._threads, "scope", None)
+        if scope is None or scope.kind is not kind or scope.generation != forks.count:
+            scope = self._threads.scope = _ThreadScope(kind)
+        return scope
 
     def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
         """Look a name up, in a thread of its own where a limit is set (getaddrinfo has none)."""
@@ -223,7 +262,12 @@ class StdlibNetwork:
             sock = _new_socket(addresses[0], options, source)
             try:
                 sock.settimeout(None if timeout is None else bounded(timeout))
-                sock.connect(addresses[0].sockaddr)
+                try:
+                    sock.connect(addresses[0].sockaddr)
+                except TimeoutError:
+                    # A patched socket's limit may run out while the loop is kept from the network.
+                    if type(sock) is PLAIN or not _has_connected(sock, addresses[0]):
+                        raise
             except BaseException:
                 sock.close()
                 raise
@@ -242,8 +286,14 @@ class StdlibNetwork:
         """Return monotonic seconds."""
         return time.monotonic()
 
-    def later(self, seconds: float, call: Callable[[], Any]) -> bool:
-        """Return False: threads have no scheduler."""
+    def lag(self) -> float:
+        """Return 0: nobody keeps the system from the network."""
+        return 0.0
+
+    def tend(self, tended: Any) -> bool:
+        """Return False: threads have no scheduler. What is a patched thread's ends with it."""
+        if socket.socket is not PLAIN:
+            self._thread_scope().tended.add(tended)
         return False
 
 
@@ -267,6 +317,11 @@ def _new_socket(
     return sock
 
 
+def _has_connected(sock: socket.socket, address: Address) -> bool:
+    sock.settimeout(0.0)
+    return sock.connect_ex(address.sockaddr) in (0, errno.EISCONN)
+
+
 def _race(
     addresses: list[Address],
     timeout: float | None,
@@ -280,13 +335,16 @@ def _race(
     waiting = list(addresses)
     failure: OSError | None = None
     won: socket.socket | None = None
+    late = False
     try:
         next_start = time.monotonic()
         while won is None:
             now = time.monotonic()
-            if ends is not None and now >= ends:
+            if late:
                 raise TimeoutError(errno.ETIMEDOUT, "connecting took too long")
-            if waiting and (now >= next_start or not running):
+            # Who has answered in time is looked for once more.
+            late = ends is not None and now >= ends
+            if waiting and not late and (now >= next_start or not running):
                 try:
                     sock = _new_socket(waiting[0], options, source)
                     running.append(sock)
@@ -306,8 +364,8 @@ def _race(
                 continue
             if not running:
                 raise failure or OSError(errno.EHOSTUNREACH, "no address to connect to")
-            pause = None if ends is None else ends - now
-            if waiting:
+            pause = None if ends is None else max(ends - now, 0.0)
+            if waiting and not late:
                 pause = min(next_start - now, pause) if pause is not None else next_start - now
             for key, _ in selector.select(pause):
                 tried: Any = key.fileobj

@@ -7,9 +7,12 @@ import errno
 import select
 import socket
 import weakref
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 __all__ = ["PLAIN", "PolledStream", "StdlibStream", "bounded", "stream_on"]
+
+T = TypeVar("T")
 
 #: The class of sockets that block their thread alone; None where it was replaced before.
 PLAIN: Final = socket.socket if socket.socket.__module__ == "socket" else None
@@ -48,11 +51,29 @@ class StdlibStream:
         """Send all of it."""
         if timeout != self._timeout:
             self._limit(timeout)
-        sent = self.sock.send(data)
+        sent = self._in_time(self.sock.send, data)
         if sent < len(data):
             view = memoryview(data)
             while sent < len(view):
-                sent += self.sock.send(view[sent:])
+                if timeout != self._timeout:
+                    self._limit(timeout)
+                sent += self._in_time(self.sock.send, view[sent:])
+
+    def _in_time(self, call: Callable[[Any], T], argument: Any) -> T:
+        """Send or receive once; what came in time counts, however late it is seen.
+
+        A patched socket's limit may run out while other greenlets keep the loop from the network.
+        """
+        try:
+            return call(argument)
+        except TimeoutError:
+            if type(self.sock) is PLAIN:
+                raise
+            self._limit(0.0)
+            try:
+                return call(argument)
+            except (BlockingIOError, TimeoutError):
+                raise TimeoutError(errno.ETIMEDOUT, "timed out") from None
 
     def wait_readable(self, timeout: float | None) -> None:
         """Do nothing: ``recv`` waits by itself."""
@@ -61,7 +82,7 @@ class StdlibStream:
         """Wait for bytes and return up to ``most`` of them."""
         if timeout != self._timeout:
             self._limit(timeout)
-        return self.sock.recv(most)
+        return self._in_time(self.sock.recv, most)
 
     receive_next = receive
 
@@ -69,7 +90,7 @@ class StdlibStream:
         """As `receive`, into a buffer."""
         if timeout != self._timeout:
             self._limit(timeout)
-        return self.sock.recv_into(buffer)
+        return self._in_time(self.sock.recv_into, buffer)
 
     def is_readable(self) -> bool:
         """Tell, without waiting, whether bytes or an end are there to be read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..base.frames import forget_frames
 from ..exceptions import RequestException
 from ..message.response import Response
 
@@ -45,7 +46,10 @@ class Outcome:
 
 
 def failed_response(
-    request: UnsentRequest, error: Exception, chain: Chain | None = None
+    request: UnsentRequest,
+    error: Exception,
+    chain: Chain | None = None,
+    has_request: bool = False,
 ) -> Response:
     """Return the response that stands for a failed request. Runs no hook.
 
@@ -53,12 +57,24 @@ def failed_response(
         request: what was to be sent.
         error: why it was not answered; an answer in hand is its ``response``.
         chain: what counted, where it came to that.
+        has_request: whether it has the request itself, where nothing was prepared; who says so
+            sees to it that the request keeps it weakly.
     """
+    # One that is no failure of a request leads to code of the user's.
+    forget_frames(error, tell=not isinstance(error, RequestException))
     response = Response()
     response.error = error
     response._content = None  # there is none: not one that was streamed, say
     prepared = chain.prepared if chain is not None else None
-    response.request = prepared if prepared is not None else request
+    if prepared is not None:
+        response.request = prepared
+    elif has_request:
+        response.request = request
+    else:
+        # The request keeps the response: a circle would keep both until the collector comes.
+        response.request = kept = request._unanswered()
+        if getattr(error, "request", None) is request:
+            error.request = kept  # type: ignore[attr-defined]
     url = prepared.url if prepared is not None else request.url
     response.url = url if isinstance(url, str) else None
     if isinstance(error, RequestException):

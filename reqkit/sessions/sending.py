@@ -108,7 +108,7 @@ class Sending(ChainedSession):
         before = outcome.errors if chain is None else chain.errors
         if before:
             response.hook_errors.extend(before)
-        request.response = response
+        request._response = response
         prepared = chain.prepared if chain is not None else None
         pending = outcome.pending
         if pending is None:
@@ -128,7 +128,7 @@ class Sending(ChainedSession):
         if errors:
             kept = result if isinstance(result, Response) else response
             kept.hook_errors.extend(errors)
-        request.response = result
+        request._response = result
         return result  # type: ignore[no-any-return]
 
     def send(self, request: PreparedRequest | Any, **keywords: Any) -> Response:

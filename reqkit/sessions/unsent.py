@@ -51,6 +51,6 @@ def plain_request(method: str, url: Any, session: Any) -> Request:
     request.method = method
     request.url = url
     request.session = session
-    request.response = None
+    request._response = None
     request._arguments = NO_ARGUMENTS
     return request

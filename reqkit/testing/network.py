@@ -87,6 +87,10 @@ class StandInNetwork:
         """Return the real network's seconds."""
         return self._real.clock()
 
-    def later(self, seconds: float, call: Callable[[], Any]) -> bool:
+    def lag(self) -> float:
+        """Return the real network's seconds."""
+        return self._real.lag()
+
+    def tend(self, tended: Any) -> bool:
         """Leave it to the real network."""
-        return self._real.later(seconds, call)
+        return self._real.tend(tended)

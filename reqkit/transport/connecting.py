@@ -195,9 +195,13 @@ class _Opening:
 
 
 class _Step:
-    """Bounds and times a step, and puts its errors in our words."""
+    """Bounds and times a step, and puts its errors in our words.
 
-    __slots__ = ("by_total", "ends", "host", "opening", "phase", "port", "proxy", "started")
+    The connect limit measures the other side: while the caller's own code keeps the scheduler from
+    the network, it does not run. The total one does.
+    """
+
+    __slots__ = ("host", "lag", "limit", "opening", "phase", "port", "proxy", "started")
 
     def __init__(
         self, opening: _Opening, phase: str, host: str, port: int, proxy: Proxy | None
@@ -209,25 +213,24 @@ class _Step:
         self.proxy = proxy
 
     def __enter__(self) -> _Step:
-        limit = self.opening.timeouts.connect
-        deadline = self.opening.deadline
-        self.by_total = False
-        if deadline is not None:
-            allowed = deadline.left(limit, self.phase)
-            self.by_total = limit is None or allowed < limit
-            limit = allowed
+        opening = self.opening
+        self.limit = opening.timeouts.connect
+        if opening.deadline is not None:
+            opening.deadline.left(None, self.phase)
+        self.lag = opening.network.lag()
         self.started = clock()
-        self.ends = None if limit is None else self.started + limit
         return self
 
     def left(self) -> float | None:
         """Return the seconds left of the step."""
-        if self.ends is None:
-            return None
-        seconds = self.ends - clock()
-        if seconds <= 0:
-            raise TimeoutError("the step's limit ran out")
-        return seconds
+        seconds: float | None = None
+        if self.limit is not None:
+            spent = clock() - self.started - (self.opening.network.lag() - self.lag)
+            seconds = self.limit - spent
+            if seconds <= 0:
+                raise TimeoutError("the step's limit ran out")
+        deadline = self.opening.deadline
+        return seconds if deadline is None else deadline.left(seconds, self.phase)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
@@ -236,9 +239,8 @@ class _Step:
         opening.marks.add(self.phase, clock() - self.started)
         if not isinstance(error, Exception) or isinstance(error, RequestException):
             return
-        late = self.ends is not None and clock() >= self.ends - _SLACK
         deadline = opening.deadline
-        if self.by_total and late and deadline is not None and isinstance(error, TimeoutError):
+        if deadline is not None and isinstance(error, TimeoutError) and deadline.passed(_SLACK):
             raise deadline.expired(self.phase) from error
         ours = failures.translate(
             error, phase=self.phase, host=self.host, port=self.port, url=opening.url,

@@ -8,7 +8,7 @@ while anything waits.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final
 
 from ..base.locks import native_lock
@@ -30,6 +30,7 @@ class ConnectionPool:
         most_keys: how many keys (hosts) have connections kept.
         most_each: how many connections are kept for each key.
         block: never use more than ``most_each`` connections for one key at once: wait.
+        forget: called with it, once it is closed.
 
     Attributes:
         opened: how many connections were made.
@@ -37,7 +38,12 @@ class ConnectionPool:
     """
 
     def __init__(
-        self, network: Network, most_keys: int, most_each: int, block: bool = False
+        self,
+        network: Network,
+        most_keys: int,
+        most_each: int,
+        block: bool = False,
+        forget: Callable[[ConnectionPool], Any] | None = None,
     ) -> None:
         self.most_keys = most_keys
         self.most_each = most_each
@@ -49,7 +55,9 @@ class ConnectionPool:
         self._lock = native_lock()
         self._network = network
         self.blocks = block
-        self._scheduled = False
+        #: Whether somebody sweeps it for as long as it keeps anything.
+        self._tended = False
+        self._forget = forget
         self._slots: dict[Hashable, Semaphore] = {}
         # A session may be dropped without being closed, in a circle with an error too.
         weakref.finalize(self, _close_all, self._idle).atexit = False
@@ -108,9 +116,9 @@ class ConnectionPool:
         if surplus is not None:
             for extra in surplus:
                 extra.close()
-        if not self._scheduled:
-            self._scheduled = self._network.later(IDLE_SECONDS, self._sweep_later)
-            if not self._scheduled and now - self._swept > 1.0:
+        if not self._tended:
+            self._tended = self._network.tend(self)
+            if not self._tended and now - self._swept > 1.0:
                 self.sweep(now)
 
     def _oldest(self) -> Connection:
@@ -142,18 +150,13 @@ class ConnectionPool:
         while True:
             with self._lock:
                 if not self._count:
+                    self._tended = False
                     return 0
                 kept = next(kept for kept in self._idle.values() if kept)
                 if kept[0].idle_since > limit:
                     return self._count
                 connection = self._oldest()
             connection.close()
-
-    def _sweep_later(self) -> None:
-        """Sweep once more, for as long as something is kept."""
-        self._scheduled = bool(self.sweep()) and self._network.later(
-            IDLE_SECONDS / 4, self._sweep_later
-        )
 
     def slot(self, key: Hashable) -> Semaphore:
         """Return what must be acquired before a connection is taken, where slots are counted."""
@@ -176,6 +179,9 @@ class ConnectionPool:
         """Close all idle connections, and those in use when they come back."""
         self.closed = True
         self.clear()
+        forget, self._forget = self._forget, None
+        if forget is not None:
+            forget(self)
 
     def _all(self) -> Iterator[Connection]:
         for kept in self._idle.values():
@@ -218,8 +224,17 @@ class PoolManager:
         scope = network.scope()
         pool = self.pools.get(scope)
         if pool is None:
-            pool = ConnectionPool(network, self.num_pools, self.maxsize, self.block)
-            pool = self.pools.setdefault(scope, pool)
+            me = weakref.ref(self)
+
+            def forget(closed: ConnectionPool) -> None:
+                manager = me()
+                if manager is not None and manager.pools.get(scope) is closed:
+                    del manager.pools[scope]
+
+            made = ConnectionPool(network, self.num_pools, self.maxsize, self.block, forget)
+            pool = self.pools.setdefault(scope, made)
+            if pool is made:
+                network.tend(made)  # which closes it when its thread ends
         return pool
 
     def resize(self, num_pools: int, maxsize: int) -> None:

@@ -191,10 +191,7 @@ class DNSCache:
         if look_up is None:
             look_up = names.running[key] = _LookUp()
             gevent.spawn(self._look_up, names, look_up, host, port)
-        if not look_up.event.wait(timeout):
-            raise TimeoutError(
-                errno.ETIMEDOUT, f"looking up {host!r} took longer than {timeout:g} s"
-            )
+        _wait_for(look_up.event, names.hub, timeout, f"looking up {host!r}")
         if look_up.error is not None:
             # One each: a raised error gathers its own traceback.
             raise socket.gaierror(*look_up.error.args) from look_up.error.__cause__
@@ -220,6 +217,23 @@ class DNSCache:
         finally:
             del names.running[key]
             look_up.event.set()
+
+
+def _wait_for(event: Event, hub: Hub, timeout: float | None, what: str) -> None:
+    """Wait for an event; the time in which nobody could see it come does not count.
+
+    Raises:
+        TimeoutError: it did not come.
+    """
+    if timeout is None:
+        event.wait()
+        return
+    ends = clock() + timeout - hub.lag()
+    left = timeout
+    while not event.wait(left):
+        left = ends + hub.lag() - clock()
+        if left <= 0:
+            raise TimeoutError(errno.ETIMEDOUT, f"{what} took longer than {timeout:g} s")
 
 
 def _addresses(found: Sequence[Address | str], host: str, port: int) -> list[Address]:

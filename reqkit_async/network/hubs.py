@@ -1,4 +1,4 @@
-"""What is kept for each gevent hub: the scope of its connections, and their time limits.
+"""What is kept for each gevent hub: the scope of its connections, their time limits, its turns.
 
 A hub is a thread's: it runs the loop that its greenlets wait in. Importing this makes none.
 """
@@ -22,7 +22,7 @@ from greenlet import getcurrent
 from reqkit.network import forks
 
 __all__ = [
-    "EXPIRED", "LIBEV_LOOPS", "NEVER", "Expiries", "Expiring", "Hub", "current_hub",
+    "EXPIRED", "LIBEV_LOOPS", "NEVER", "Expiries", "Expiring", "Hub", "Tended", "current_hub",
     "current_scope",
 ]  # fmt: skip
 
@@ -39,22 +39,120 @@ with contextlib.suppress(ImportError):
     LIBEV_LOOPS = (_libev_loop,)
 
 
+#: Seconds between two looks at what is idle.
+_TENDING: Final = 15.0
+#: Seconds without a turn of the loop from which on it counts as kept from the network.
+_LONG: Final = 0.01
+
+
 class Hub:
-    """What is kept for one gevent hub: the name of its scope, and its time limits.
+    """What is kept for one gevent hub: the name of its scope, its time limits, its idle things.
 
     Attributes:
         hub: gevent's own.
         scope: a token for connections made here. It is never used again, not even for a hub
             that comes to lie at the same address, nor in a forked process.
+        turns: how often the loop has looked at the network so far.
     """
 
-    __slots__ = ("expiries", "generation", "hub", "scope")
+    __slots__ = (
+        "__weakref__", "_lag", "_since", "_tended", "_tending", "_watchers", "expiries",
+        "generation", "hub", "scope", "turns",
+    )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
         self.hub = hub
         self.generation = forks.count
         self.scope = object()
         self.expiries = Expiries(hub)
+        self.turns = 0
+        self._lag = 0.0
+        #: When the loop last had looked at the network.
+        self._since = clock()
+        self._tended: weakref.WeakSet[Tended] = weakref.WeakSet()
+        self._tending: Any = None
+        self._watchers: list[Any] = []
+        self._watch()
+
+    def _watch(self) -> None:
+        """Have the loop tell when it has looked at the network, and when it is about to."""
+        # Weakly: a hub that somebody destroys leaves its watchers started for ever.
+        me = weakref.ref(self)
+
+        def looked() -> None:
+            if (kept := me()) is not None:
+                kept.turns += 1
+                kept._since = clock()
+
+        def looks() -> None:
+            if (kept := me()) is not None:
+                busy = clock() - kept._since
+                if busy >= _LONG:
+                    kept._lag += busy
+
+        loop: Any = self.hub.loop
+        libev = isinstance(loop, LIBEV_LOOPS)
+        watchers = [(loop.check(ref=False), looked)]
+        if libev:
+            # After all else that runs before a turn; libuv knows no such order, and so no lag.
+            watchers.append((loop.prepare(ref=False, priority=loop.MINPRI), looks))
+        for watcher, call in watchers:
+            watcher.start(call)
+            self._watchers.append(watcher)
+
+    def lag(self) -> float:
+        """Return for how many seconds, so far, running code has kept the loop from the network.
+
+        Of what runs for less than a hundredth of a second nothing is counted. Called by what runs.
+        """
+        if len(self._watchers) < 2:
+            return 0.0
+        busy = clock() - self._since
+        return self._lag + busy if busy >= _LONG else self._lag
+
+    def tend(self, tended: Tended) -> None:
+        """Have something's `sweep` called now and then, and `close` when the thread ends.
+
+        To be called again once nothing was left.
+        """
+        self._tended.add(tended)
+        if self._tending is None:
+            # No reason for the loop, and so for the process, to go on.
+            self._tending = self.hub.loop.timer(_TENDING, ref=False)
+            me = weakref.ref(self)
+            self._tending.start(lambda: None if (kept := me()) is None else kept._sweep())
+
+    def _sweep(self) -> None:
+        self._stop_tending()
+        left = [tended for tended in list(self._tended) if tended.sweep()]
+        if left:
+            self.tend(left[0])
+
+    def _stop_tending(self) -> None:
+        timer, self._tending = self._tending, None
+        _close(self.hub.loop, timer)
+
+    def end(self) -> None:
+        """Close what is kept for the hub, whose thread ends. Never raises."""
+        self.stop()
+        for tended in list(self._tended):
+            with contextlib.suppress(Exception):
+                tended.close()
+
+    def stop(self) -> None:
+        """Take back all that the loop was asked for."""
+        self._stop_tending()
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            _close(self.hub.loop, watcher)
+
+
+def _close(loop: Any, watcher: Any) -> None:
+    # In a loop that was destroyed it is gone already.
+    if watcher is not None and loop.ptr:
+        with contextlib.suppress(Exception):
+            watcher.stop()
+            watcher.close()
 
 
 # Patched ones would be each greenlet's own.
@@ -68,26 +166,31 @@ class _Local(_ThreadLocal):  # type: ignore[misc]
 
 
 class _Ender:
-    """Destroys the hub of a thread that ends: gevent leaves its loop's descriptors open."""
+    """Lets go of all that is kept for a thread that ends, and destroys its hub.
 
-    __slots__ = ("hub",)
+    gevent leaves its loop's descriptors open.
+    """
 
-    def __init__(self, hub: Any) -> None:
-        self.hub: Any = hub
+    __slots__ = ("kept",)
+
+    def __init__(self, kept: Hub) -> None:
+        self.kept: Hub | None = kept
 
     def __del__(self) -> None:
         global _last
-        hub = self.hub
+        kept = self.kept
+        if kept is None:
+            return
+        hub = kept.hub
         last = _last  # read once: another thread may set it meanwhile
         if last is not None and last.hub is hub:
             _last = None
         # What else clears a thread's locals, a fork or the interpreter's end, is another thread.
-        if (
-            hub is not None
-            and isinstance(hub.loop, LIBEV_LOOPS)  # libuv's waits for all that waits in it
-            and hub.thread_ident == _get_ident()
-        ):
-            with contextlib.suppress(Exception):
+        if hub.thread_ident != _get_ident():
+            return
+        with contextlib.suppress(Exception):
+            kept.end()
+            if isinstance(hub.loop, LIBEV_LOOPS):  # libuv's waits for all that waits in it
                 hub.destroy(destroy_loop=True)
 
 
@@ -112,11 +215,13 @@ def current_hub() -> Hub:
         # A plain os.fork(), as multiprocessing does it, tells gevent's loop nothing. To tell it
         # twice does no harm.
         gevent.reinit(hub)
+    if kept is not None and kept.hub is hub:
+        kept.stop()  # a copy of the parent process's
     kept = _local.current = _last = Hub(hub)
     if not hub.main_hub:
         if _local.ender is not None:
-            _local.ender.hub = None
-        _local.ender = _Ender(hub)
+            _local.ender.kept = None
+        _local.ender = _Ender(kept)
     return kept
 
 
@@ -128,6 +233,16 @@ def current_scope() -> Hashable:
     return current_hub().scope
 
 
+class Tended(Protocol):
+    """What keeps things for a while, and is a hub's."""
+
+    def sweep(self) -> int:
+        """Let go of what was kept for too long; return how much is left. Never blocks."""
+
+    def close(self) -> None:
+        """Let go of all of it."""
+
+
 class Expiring(Protocol):
     """What `Expiries` looks after.
 
@@ -136,6 +251,9 @@ class Expiring(Protocol):
         expires: when it has waited too long; `NEVER` where it may wait for ever.
         entry, entry_at: kept by `Expiries`.
     """
+
+    def has_come(self) -> bool:
+        """Tell whether what it waits for is there, and the loop has not looked since it came."""
 
     waiter: Any
     expires: float
@@ -236,7 +354,8 @@ class Expiries:
                     self.add(stream, stream.expires)
                     continue
                 try:
-                    greenlet.switch(EXPIRED)
+                    # Whatever kept the loop busy until now, what came in time has come.
+                    greenlet.switch(stream if stream.has_come() else EXPIRED)
                 except BaseException:
                     self._hub.handle_error(greenlet, *sys.exc_info())
         finally:

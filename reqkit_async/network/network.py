@@ -9,7 +9,7 @@ fork; a connection never leaves the hub that made it (`GeventNetwork.scope`).
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import monotonic as clock
 from typing import Any
 
@@ -28,7 +28,7 @@ from reqkit.network import (
 )
 
 from .dns import DNSCache, Resolver
-from .hubs import current_hub, current_scope
+from .hubs import Tended, current_hub, current_scope
 from .streams import GeventStream, new_socket
 
 __all__ = ["GEVENT", "GeventNetwork", "GeventStream"]
@@ -87,15 +87,16 @@ class GeventNetwork:
         """Return monotonic seconds."""
         return clock()
 
-    def later(self, seconds: float, call: Callable[[], Any]) -> bool:
-        """Have the hub call something later; it does not keep the process alive."""
-        timer = gevent.get_hub().loop.timer(seconds, ref=False)
+    def lag(self) -> float:
+        """Return for how many seconds, so far, running code has kept the loop from the network."""
+        return current_hub().lag()
 
-        def expired() -> None:
-            timer.close()
-            call()
+    def tend(self, tended: Tended) -> bool:
+        """Have the hub call something's `sweep` now and then, and `close` it when its thread ends.
 
-        timer.start(expired)
+        Neither keeps the process alive.
+        """
+        current_hub().tend(tended)
         return True
 
 
@@ -135,6 +136,11 @@ class _Race:
             while won is None:
                 now = clock()
                 if ends is not None and now >= ends:
+                    # The loop may have been kept from seeing who has answered in time.
+                    self.done = [stream for stream in self.running if stream.has_connected()]
+                    won = self._take()
+                    if won is not None:
+                        break
                     raise TimeoutError(
                         errno.ETIMEDOUT, f"connecting took longer than {timeout:g} s"
                     )

@@ -41,6 +41,7 @@ _CONNECTING: Final = frozenset((errno.EINPROGRESS, errno.EWOULDBLOCK))
 
 # A patched `select` has gevent's poll, which would switch greenlets.
 _poll: Any = get_original("select", "poll") if hasattr(select, "poll") else None
+_select: Any = get_original("select", "select")
 
 
 def new_socket(
@@ -81,6 +82,7 @@ class GeventStream:
         "_expiries",
         "_generation",
         "_hub",
+        "_kept",
         "_loop",
         "_poller",
         "_reads",
@@ -103,7 +105,7 @@ class GeventStream:
         self._woken = 0.0
         self._writes: Any = None
         self.sock = sock
-        kept = current_hub()
+        self._kept = kept = current_hub()
         self._hub = hub = kept.hub
         self._generation = kept.generation
         self._expiries = kept.expiries
@@ -253,6 +255,29 @@ class GeventStream:
         if get_hub() is self._hub:
             gevent.sleep(0)
         self._woken = clock()
+
+    def lag(self) -> float:
+        """Return for how many seconds, so far, running code has kept the loop from the network."""
+        return self._kept.lag()
+
+    def has_come(self) -> bool:
+        """Tell whether what is waited for is there, whether or not the loop has seen it."""
+        return self._is_ready(self._writes is not None and self._writes.active)
+
+    def has_connected(self) -> bool:
+        """Tell, without waiting, whether connecting has ended, well or not."""
+        return self._is_ready(True)
+
+    def _is_ready(self, to_write: bool) -> bool:
+        number = self.sock.fileno()
+        if number < 0:
+            return False
+        if _poll is None:  # Windows
+            both = ([], [number]) if to_write else ([number], [])
+            return any(_select(*both, [], 0))
+        poller = _poll()
+        poller.register(number, select.POLLOUT if to_write else select.POLLIN)
+        return bool(poller.poll(0))
 
     def is_readable(self) -> bool:
         """Tell, without waiting or switching, whether bytes or an end are there to be read."""

@@ -7,6 +7,7 @@ what becomes of one request, and `shutdown` how all of it is stopped. This is wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
+from functools import partial
 from typing import Any
 
 import gevent
@@ -104,7 +105,8 @@ class Pool:
         self._sender = Sender(session, self.stats, self._workers)
         self._workers.send = self._sender.send
         self._shutdown = Shutdown(self._workers, self._sender)
-        self._spawned = SpawnedBatch(self._options, self._rest)
+        # Nothing here holds the pool itself: one that is dropped goes at once.
+        self._spawned = SpawnedBatch(self._options, partial(_rest, self._workers, self.stats))
 
     @property
     def session(self) -> Session | None:
@@ -313,12 +315,6 @@ class Pool:
         self._spawned.failure = None
         self._close_reporter()
 
-    def _rest(self) -> None:
-        """See that nothing that was spawned is left."""
-        self._let_go(self._spawned)
-        self._spawned.stopped = False
-        self._spawned.reason = None
-
     def _close_reporter(self) -> None:
         reporter, self._spawned.reporter = self._spawned.reporter, SILENT
         reporter.close()
@@ -383,20 +379,28 @@ class Pool:
                     self._shutdown.wait(batch)
         finally:
             if hub is not None:
-                self._let_go(batch)
+                _let_go(self._workers, self.stats, batch)
                 if isinstance(batch, IteratedBatch):
                     for entry in batch.unread():
                         if isinstance(entry, Response):
                             entry.close()
 
-    def _let_go(self, batch: Batch) -> None:
-        if batch.timer is not None:
-            batch.timer.stop()
-            batch.timer.close()
-            batch.timer = None
-        if batch in self._workers.batches:
-            self._workers.remove(batch)
-            self.stats.stop()
+
+def _rest(workers: Workers, stats: Stats, spawned: SpawnedBatch) -> None:
+    """See that nothing that was spawned is left."""
+    _let_go(workers, stats, spawned)
+    spawned.stopped = False
+    spawned.reason = None
+
+
+def _let_go(workers: Workers, stats: Stats, batch: Batch) -> None:
+    if batch.timer is not None:
+        batch.timer.stop()
+        batch.timer.close()
+        batch.timer = None
+    if batch in workers.batches:
+        workers.remove(batch)
+        stats.stop()
 
 
 def _several(requests: Any) -> Iterable[Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import weakref
 from typing import Any, Final, Protocol
 
 import gevent
 from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
+from reqkit.base.frames import forget_frames
 from reqkit.base.redact import redacted
 from reqkit.base.warn import warn
 from reqkit.exceptions import RequestException, TotalTimeout
@@ -61,7 +63,12 @@ class Sender:
     def __init__(self, session: Session | None, stats: Stats, scheduler: Scheduler | None) -> None:
         self.session = session
         self._stats = stats
-        self._scheduler = scheduler
+        # Weakly, since it sends by this: a pool that is dropped goes at once.
+        self._scheduler_ref = None if scheduler is None else weakref.ref(scheduler)
+
+    @property
+    def _scheduler(self) -> Scheduler | None:
+        return None if self._scheduler_ref is None else self._scheduler_ref()
 
     def send(self, job: Job) -> None:
         """Send a job's request, and settle what becomes of it; or put it off to be sent again.
@@ -116,6 +123,7 @@ class Sender:
             self._stopped(job, session, stop)
             if not isinstance(stop, (Stop, Exception)):
                 raise
+            forget_frames(stop)  # which hold the job, and the job its stop
             return
         if plain and not job.done:
             self._stats.add(entry)
@@ -200,8 +208,9 @@ class Sender:
     def _heed(self, job: Job, response: Response) -> None:
         """Hold a host back where its answer asks for that (RFC 9110 section 10.2.3)."""
         wait = retry_after(response.headers.get("retry-after"), time.time())
-        if wait and self._scheduler is not None:
-            self._scheduler.hold(job, wait)
+        scheduler = self._scheduler
+        if wait and scheduler is not None:
+            scheduler.hold(job, wait)
 
     def _put_off(self, job: Job) -> bool:
         """Have a request sent again later, where its retries allow that."""
@@ -231,8 +240,9 @@ class Sender:
         job.policy = policy
         job.retries += 1
         self._stats.retries += 1
-        assert self._scheduler is not None
-        self._scheduler.again(job, when)
+        scheduler = self._scheduler
+        assert scheduler is not None
+        scheduler.again(job, when)
         return True
 
     # -- hooks and entries ------------------------------------------------------------------
@@ -363,7 +373,8 @@ class Sender:
             return
         # What a hook or the exception handler made of it may be anything.
         if isinstance(entry, Response):
-            job.request.response = entry
+            if job.request.response is not entry:
+                job.request.response = entry
             if entry._hook_errors:
                 self._stats.hook_errors += len(entry._hook_errors)
         self._stats.fail(type(job.error).__name__, 1, job.request, job.error)
@@ -415,7 +426,8 @@ def check_request(given: Any) -> TypeError:
 def _unsent(request: UnsentRequest, error: RequestException) -> Response:
     """Return the failed response of a request that was never sent; the request keeps it."""
     error.request = request
-    request.response = response = failed_response(request, error)
+    response = failed_response(request, error, has_request=True)
+    request._response = weakref.ref(response)  # else the two would keep each other
     return response
 
 

@@ -24,10 +24,10 @@ class SpawnedBatch(Batch):
 
     Args:
         options: the settings.
-        idle: called when the last one has its entry.
+        idle: called with this when the last one has its entry.
     """
 
-    def __init__(self, options: BatchOptions, idle: Callable[[], None]) -> None:
+    def __init__(self, options: BatchOptions, idle: Callable[[SpawnedBatch], None]) -> None:
         super().__init__(options)
         #: Told of each entry.
         self.reporter: Reporter = SILENT
@@ -89,7 +89,7 @@ class SpawnedBatch(Batch):
             self.failure = getattr(entry, "error", None)
         reporter = self.reporter
         if not self.outstanding:
-            self._idle()
+            self._idle(self)
         if not self.outstanding or self.failure is not None:
             self.changed.set()
         if reporter is not SILENT:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
 from greenlet import getcurrent
 
+from reqkit.base.frames import forget_frames
 from reqkit.message.urls import prepare_url
 from reqkit.network import use
 from reqkit.timeouts import clock
 
-from ..network import GEVENT
+from ..network import GEVENT, watching
 from .batch import Batch, Job
 from .cancellation import SYSTEM_ERRORS
 from .limits import HostLimits, HostQueue
@@ -62,6 +65,8 @@ class Workers:
         self._numbers = itertools.count()
         self._timer: Any = None
         self._timer_at = math.inf
+        #: The thread's loop, while there are feeds.
+        self._watched: Any = None
 
     def __contains__(self, greenlet: Any) -> bool:
         """Tell whether a greenlet is one of these."""
@@ -71,6 +76,8 @@ class Workers:
 
     def add(self, batch: Batch) -> None:
         """Take requests from a batch, too."""
+        if self._watched is None:
+            self._watched = watching.begin()
         self.batches.append(batch)
         self.arrange()
 
@@ -80,6 +87,9 @@ class Workers:
             self.batches.remove(batch)
         if not self.batches:
             self._stop_timer()
+            watched, self._watched = self._watched, None
+            if watched is not None:
+                watching.end(watched)
 
     def arrange(self) -> None:
         """See to it that what may start starts: at once, or when its time has come."""
@@ -89,7 +99,8 @@ class Workers:
             worker = self._starting = gevent.Greenlet(self._work)
             self._greenlets.add(worker)
             # Not in the worker's own code: that does not run where it is killed before it starts.
-            worker.rawlink(self._ended)
+            # Weakly: it is told a turn later, when the pool may have been dropped.
+            worker.rawlink(partial(_ended, weakref.ref(self)))
             worker.start()
         elif self._later or self._queue is not None:
             self._start_timer()
@@ -195,10 +206,10 @@ class Workers:
                     send(job)
                 except SYSTEM_ERRORS:
                     raise
-                except BaseException:
+                except BaseException as hit:
                     # Somebody's timer or kill that hit a worker: the job is settled, and the
                     # others need the slot.
-                    pass
+                    forget_frames(hit)
                 finally:
                     self.active -= 1
                     running.discard(job)
@@ -282,6 +293,12 @@ class Workers:
     def _woken(self) -> None:
         self._stop_timer()
         self.arrange()
+
+
+def _ended(workers: weakref.ref[Workers], worker: Any) -> None:
+    alive = workers()
+    if alive is not None:
+        alive._ended(worker)
 
 
 def _host_of(job: Job) -> str:

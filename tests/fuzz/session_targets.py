@@ -7,7 +7,7 @@ import contextlib
 import re
 import socket
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import reqkit
@@ -124,7 +124,10 @@ class FakeNetwork:
         self.now += 1e-6
         return self.now
 
-    def later(self, seconds: float, call: Callable[[], Any]) -> bool:
+    def lag(self) -> float:
+        return 0.0
+
+    def tend(self, tended: Any) -> bool:
         return False
 
 

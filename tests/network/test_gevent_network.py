@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from gevent.exceptions import BlockingSwitchOutError
 from gevent.hub import get_hub
 
 from reqkit.network import Address
-from reqkit_async.network import GEVENT, GeventNetwork
+from reqkit_async.network import GEVENT, GeventNetwork, hubs, streams
 from reqkit_async.network.hubs import Expiries, current_hub
 from reqkit_async.network.streams import GeventStream
 from servers.waiting import until
@@ -227,6 +228,9 @@ class Ran:
         self.expires = 0.0
         self.waiter: Any = self
         self.switched = Event()
+
+    def has_come(self) -> bool:
+        return False
 
     def switch(self, token: object) -> None:
         self.waiter = None
@@ -690,11 +694,121 @@ def test_sleep_and_semaphore() -> None:
     GEVENT.sleep(-1)
 
 
-def test_later() -> None:
-    called = Event()
-    assert GEVENT.later(0.01, called.set)
-    assert not called.is_set()
-    assert called.wait(LIMIT)
+class Kept:
+    """What is kept for a while."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.swept = 0
+        self.closed = threading.Event()
+
+    def sweep(self) -> int:
+        self.swept += 1
+        self.left = max(self.left - 1, 0)
+        return self.left
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_what_is_kept_is_swept_until_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "_TENDING", 0.01)
+    kept = Kept(3)
+    assert GEVENT.tend(kept)
+    assert kept.swept == 0
+    until(lambda: kept.swept == 3)
+    gevent.sleep(0.05)
+    assert kept.swept == 3
+    kept.left = 2
+    assert GEVENT.tend(kept)
+    until(lambda: kept.swept == 5)
+
+
+def test_what_is_kept_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(100)
+    gone = weakref.ref(kept)
+    assert GEVENT.tend(kept)
+    del kept
+    assert gone() is None
+
+
+def test_what_a_thread_keeps_ends_with_it() -> None:
+    kept = Kept(100)
+    thread = threading.Thread(target=lambda: GEVENT.tend(kept))
+    thread.start()
+    thread.join(LIMIT)
+    assert kept.closed.wait(LIMIT)
+
+
+# -- code that keeps the loop from the network
+
+
+def test_what_came_in_time_counts_however_late_it_is_seen(
+    pair: tuple[GeventStream, socket.socket],
+) -> None:
+    stream, peer = pair
+    reader = gevent.spawn(stream.receive, 10, 0.1)
+    gevent.idle()
+    peer.sendall(b"x")
+    time.sleep(0.3)
+    assert reader.get(timeout=LIMIT) == b"x"
+    reader = gevent.spawn(stream.receive, 10, 0.1)
+    gevent.idle()
+    time.sleep(0.3)
+    with pytest.raises(TimeoutError):
+        reader.get(timeout=LIMIT)
+
+
+def test_a_peer_that_takes_bytes_in_time_counts_however_late_it_is_seen(
+    pair: tuple[GeventStream, socket.socket],
+) -> None:
+    stream, peer = pair
+    data = b"x" * 10_000_000
+    sender = gevent.spawn(stream.send_all, data, 0.2)
+    until(lambda: stream.waiter is not None)
+    peer.setblocking(False)
+    got = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            got += len(peer.recv(65536))
+    time.sleep(0.5)
+    while not sender.ready():
+        with contextlib.suppress(BlockingIOError):
+            got += len(peer.recv(65536))
+        gevent.sleep(0)
+    sender.get()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_who_connects_in_time_counts_however_late_it_is_seen(
+    listener: socket.socket, several: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Loopback connects at once: what says so is held back until the loop is busy.
+    began = streams.GeventStream.begin_connect
+    monkeypatch.setattr(
+        streams.GeventStream, "begin_connect", lambda *arguments: began(*arguments) and False
+    )
+    addresses = [address(listener)]
+    if several:
+        addresses.append(refusing())
+    connecting = gevent.spawn(GEVENT.connect, addresses, 0.1, [], None)
+    gevent.spawn(time.sleep, 0.3)
+    stream = connecting.get(timeout=LIMIT)
+    stream.close()
+
+
+def test_lag_is_the_time_in_which_the_loop_cannot_look() -> None:
+    gevent.sleep(0.01)
+    before = GEVENT.lag()
+    gevent.sleep(0.1)
+    assert GEVENT.lag() - before < 0.05
+    time.sleep(0.1)
+    assert GEVENT.lag() - before > 0.09
+    gevent.sleep(0)
+    held = GEVENT.lag() - before
+    assert held > 0.09
+    gevent.sleep(0.1)
+    assert GEVENT.lag() - before - held < 0.05
 
 
 # -- in processes of their own: patched or not, forks, threads, loops

@@ -13,6 +13,7 @@ import reqkit
 import reqkit_async
 from reqkit.exceptions import HookWarning, MissingSchema
 from reqkit.transport import pools
+from reqkit_async.network import hubs
 from servers.counting import CountingServer
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
@@ -287,24 +288,26 @@ def test_idle_connections_are_closed_after_a_while(
 ) -> None:
     server = scripted(paths)
     now = time.monotonic()
-    later: list[Any] = []
     monkeypatch.setattr(pools, "clock", lambda: now)
+    monkeypatch.setattr(hubs, "_TENDING", 0.01)
+    looked: list[int] = []
 
-    def schedule(network: Any, seconds: float, call: Callable[[], Any]) -> bool:
-        later.append((seconds, call))
-        return True
+    def sweep(pool: Any, at: float | None = None) -> int:
+        left = swept(pool, at)
+        looked.append(left)
+        return left
 
-    monkeypatch.setattr(reqkit_async.network.GeventNetwork, "later", schedule)
+    swept = pools.ConnectionPool.sweep
+    monkeypatch.setattr(pools.ConnectionPool, "sweep", sweep)
     with reqkit.Session() as session:
         reqkit_async.map([reqkit_async.get(server(), session=session)])
-        ((seconds, sweep),) = later
-        assert seconds == 60
+        until(lambda: 1 in looked)
         now += 59
-        sweep()
+        looked.clear()
+        until(lambda: 1 in looked)
         assert server.connections_open == 1
         now += 2
-        later[-1][1]()
-        server.wait_for_no_connections()
+        until(lambda: not server.connections_open)
 
 
 def test_a_connection_that_the_server_has_closed_is_replaced_unseen(scripted: Start) -> None:

@@ -107,7 +107,7 @@ class TlsStream:
             ssl.SSLError: the two could not agree, or the certificate is not good.
             TimeoutError: it took longer.
         """
-        ends = None if timeout is None else clock() + timeout
+        ends, before, lag = self._limited(timeout)
         inner = self._inner
         while True:
             try:
@@ -121,12 +121,12 @@ class TlsStream:
                 done = True
             sent = self._outgoing.pending
             if sent:
-                self._flush(_left(ends))
+                self._flush(_left(ends, lag() - before))
             if done:
                 return
             if sent:  # the answer to it is not there yet
-                inner.wait_readable(_left(ends))
-            data = inner.receive(_CHUNK, _left(ends))
+                inner.wait_readable(_left(ends, lag() - before))
+            data = inner.receive(_CHUNK, _left(ends, lag() - before))
             if data:
                 self._incoming.write(data)
             else:
@@ -228,14 +228,26 @@ class TlsStream:
             found = self._decrypt(most, timeout)
             if found is not None:
                 return found
-        ends = None if timeout is None else clock() + timeout
+        ends, before, lag = self._limited(timeout)
         wait = timeout
         while not self._ended and self._pull(wait):
             found = self._decrypt(most, wait)
             if found is not None:
                 return found
-            wait = _left(ends)
+            wait = _left(ends, lag() - before)
         return b""
+
+    def _limited(self, timeout: float | None) -> tuple[float | None, float, Callable[[], float]]:
+        """Return when a limit runs out, the lag by now, and what tells how it has grown."""
+        if timeout is None:
+            return None, 0.0, _no_lag
+        lag: Callable[[], float] = getattr(self._inner, "lag", _no_lag)
+        return clock() + timeout, lag(), lag
+
+    def lag(self) -> float:
+        """Return for how many seconds, so far, nobody could look at the stream below."""
+        lag: Callable[[], float] = getattr(self._inner, "lag", _no_lag)
+        return lag()
 
     def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         """As `receive`, into a buffer, of as many records as are there; return how many bytes."""
@@ -244,7 +256,7 @@ class TlsStream:
             data = self.receive(size, timeout)
             buffer[: len(data)] = data
             return len(data)
-        ends = None if timeout is None else clock() + timeout
+        ends, before, lag = self._limited(timeout)
         wait = timeout
         tls, incoming = self.tls, self._incoming
         filled = 0
@@ -269,7 +281,7 @@ class TlsStream:
                 return filled
             if not self._pull(wait):
                 break
-            wait = _left(ends)
+            wait = _left(ends, lag() - before)
         return filled
 
     def is_readable(self) -> bool:
@@ -406,13 +418,23 @@ class _Resumable:
         return None
 
 
-def _left(ends: float | None) -> float | None:
+def _left(ends: float | None, lag: float) -> float | None:
+    """Return what is left of a limit.
+
+    Args:
+        ends: when it would have run out; None where there is none.
+        lag: seconds since then in which nobody could look at the network.
+    """
     if ends is None:
         return None
-    left = ends - clock()
+    left = ends - clock() + lag
     if left <= 0:
         raise TimeoutError("the TLS peer was too slow")
     return left
+
+
+def _no_lag() -> float:
+    return 0.0
 
 
 def _unverified(text: str) -> ssl.SSLCertVerificationError:

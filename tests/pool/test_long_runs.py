@@ -1,0 +1,329 @@
+"""What long runs meet: busy code, ended threads, dropped sessions: nothing kept, nothing lost."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import os
+import threading
+import time
+import warnings
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+import reqkit
+import reqkit_async
+from reqkit.message.request import Request
+from reqkit_async.network import watching
+from servers.messages import answer
+from servers.scripted import Connection, ScriptedServer
+from servers.tls import Authority
+from servers.waiting import until
+
+Start = Callable[..., ScriptedServer]
+OK = answer(200, b"ok")
+
+
+def soon(connection: Connection) -> None:
+    while connection.recv_request() is not None:
+        time.sleep(0.01)
+        connection.send(OK)
+
+
+def at_once(connection: Connection) -> None:
+    while connection.recv_request() is not None:
+        connection.send(OK)
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+# -- what arrived in time has arrived, however busy the caller's code is
+
+#: Seconds that the caller's code keeps the loop at each turn: with many ready at once, far beyond
+#: the limit of each.
+BUSY = 0.02
+LIMIT = 0.3
+
+
+def endings(found: Any) -> Counter[Any]:
+    return Counter(
+        one.status_code if one.error is None else type(one.error).__name__ for one in found
+    )
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("way", ["consumer", "callback", "iterable", "send"])
+def test_busy_code_of_the_callers_times_nothing_out(
+    scripted: Start, authority: Authority, ca_bundle: str, way: str, secure: bool
+) -> None:
+    server = scripted(soon, **({"tls": authority.server()} if secure else {}))
+    settings = {"timeout": LIMIT, "verify": ca_bundle, "session": reqkit.Session()}
+
+    def busy(*arguments: Any) -> None:
+        time.sleep(BUSY)
+
+    if way == "callback":
+        settings["callback"] = busy
+
+    def asked() -> Iterator[reqkit.Request]:
+        for number in range(60):
+            if way == "iterable":
+                busy()
+            yield reqkit_async.get(server(f"/{number}"), **settings)
+
+    if way == "send":
+        sent = [reqkit_async.send(request) for request in asked()]
+        while not all(one.ready() for one in sent):
+            busy()
+            gevent.sleep(0)
+        assert endings(one.get() for one in sent) == {200: 60}
+        return
+    counted = []
+    for response in reqkit_async.imap_unordered(asked(), size=30):
+        if way == "consumer":
+            busy()
+        counted.append(response)
+    assert endings(counted) == {200: 60}
+
+
+def test_a_server_that_says_nothing_still_runs_out_of_time(scripted: Start) -> None:
+    def silent(connection: Connection) -> None:
+        connection.recv_request()
+        connection.server.stopping.wait()
+
+    server = scripted(silent)
+    for response in reqkit_async.imap([reqkit_async.get(server(), timeout=0.2)] * 3):
+        time.sleep(0.02)
+        assert isinstance(response.error, reqkit.ReadTimeout)
+
+
+def test_busy_code_in_a_slow_look_up(scripted: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = scripted(at_once)
+
+    class Slow:
+        def resolve(self, host: str, port: int) -> list[str]:
+            gevent.get_hub().threadpool.apply(time.sleep, (0.05,))
+            return ["127.0.0.1"]
+
+    reqkit_async.network.dns.set_resolver(Slow())
+    try:
+        sent = reqkit_async.send(
+            reqkit_async.get(f"http://slow.test:{server.port}/", timeout=LIMIT)
+        )
+        gevent.sleep(0.01)
+        time.sleep(LIMIT * 2)
+        assert sent.get().status_code == 200
+    finally:
+        reqkit_async.network.dns.set_resolver(None)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LONG", 0.3)
+    monkeypatch.setattr(watching, "_PAUSE", 0.02)
+
+
+def hold(seconds: float = 0.8) -> None:
+    time.sleep(seconds)  # the line
+
+
+def test_code_that_keeps_the_loop_for_long_is_named(scripted: Start, watched: None) -> None:
+    server = scripted(at_once)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in reqkit_async.imap([reqkit_async.get(server())]):
+            hold()
+        reqkit_async.map([reqkit_async.get(server(), callback=lambda response: hold())])
+    _, first = inspect.getsourcelines(hold)
+    assert [(one.filename, one.lineno) for one in caught] == [(__file__, first + 1)] * 2
+    assert "kept all greenlets" in str(caught[0].message)
+
+
+def test_a_slow_server_is_nobodys_code(scripted: Start, watched: None) -> None:
+    def slow(connection: Connection) -> None:
+        if connection.recv_request() is not None:
+            time.sleep(0.8)
+            connection.send(OK)
+
+    server = scripted(slow)
+    assert reqkit_async.map([reqkit_async.get(server())])[0].ok  # a warning would be an error
+    hold()  # and nobody waits for the loop any more
+
+
+# -- threads and sessions that are over
+
+
+def test_connections_of_threads_that_have_ended_are_closed(scripted: Start) -> None:
+    server = scripted(at_once)
+    before = open_descriptors()
+
+    def fetch() -> None:
+        found = reqkit_async.map([reqkit_async.get(server()) for _ in range(3)])
+        assert endings(found) == {200: 3}
+
+    for _ in range(20):
+        thread = threading.Thread(target=fetch)
+        thread.start()
+        thread.join()
+    server.wait_for_no_connections()
+    assert server.connections_opened == 60
+    until(lambda: open_descriptors() <= before)
+    shared: Any = Request.fresh_session()
+    alive = {one.ident for one in threading.enumerate()}
+    assert len(shared._adapters["http://"].poolmanager.pools) <= len(alive) + 1
+
+
+@pytest.mark.parametrize("how", ["batch", "blocking", "spawned", "failed"])
+def test_a_dropped_session_closes_its_connections_at_once(
+    scripted: Start, closed_port: int, how: str
+) -> None:
+    server = scripted(at_once)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            session = reqkit.Session()
+            urls = [server()] * 3
+            if how == "failed":
+                urls.append(f"http://127.0.0.1:{closed_port}/")
+            if how == "blocking":
+                for url in urls:
+                    session.get(url)
+            elif how == "spawned":
+                with reqkit_async.Pool(3, session=session) as pool:
+                    for url in urls:
+                        pool.spawn(reqkit_async.get(url))
+                del pool
+            else:
+                reqkit_async.map([reqkit_async.get(url, session=session) for url in urls])
+            gone = weakref.ref(session)
+            del session
+            assert gone() is None
+            server.wait_for_no_connections()
+    finally:
+        gc.enable()
+
+
+# -- what is kept keeps nothing else
+
+
+def failing(connection: Connection) -> None:
+    while (request := connection.recv_request()) is not None:
+        path = request.target
+        if path == "/cut":
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+            return
+        if path == "/garbage":
+            connection.send(b"nonsense\r\n\r\n")
+            return
+        if path == "/silent":
+            connection.server.stopping.wait()
+            return
+        if path == "/loop":
+            connection.send(answer(302, b"", [("Location", "/loop")]))
+        elif path == "/nowhere":
+            connection.send(answer(302, b"", [("Location", "ftp://nowhere/")]))
+        elif path == "/gzip":
+            connection.send(answer(200, b"not gzip", [("Content-Encoding", "gzip")]))
+        else:
+            connection.send(answer(500 if path == "/500" else 200, b"ok"))
+
+
+class Failing:
+    def __call__(self, prepared: Any) -> Any:
+        raise ZeroDivisionError("an auth of the user's")
+
+
+def raising(response: reqkit.Response) -> None:
+    raise ValueError("a hook of the user's")
+
+
+#: By name: the path (or a whole URL), and what the request says.
+ENDINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "answer": ("/", {}),
+    "unread": ("/", {"prefetch": False}),
+    "bad URL": ("nonsense", {}),
+    "no such name": ("http://no.such.invalid/", {}),
+    "cut": ("/cut", {}),
+    "garbage": ("/garbage", {}),
+    "redirects": ("/loop", {"config": {"max_redirects": 2}}),
+    "scheme": ("/nowhere", {}),
+    "coding": ("/gzip", {}),
+    "too large": ("/", {"config": {"max_content_size": 1}}),
+    "danger": ("/500", {"config": {"danger_mode": True}}),
+    "read timeout": ("/silent", {"timeout": 0.1}),
+    "auth": ("/", {"auth": Failing()}),
+    "hook": ("/", {"callback": raising}),
+    "deadline": ("/silent", {}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::reqkit.exceptions.HookWarning")
+@pytest.mark.parametrize("way", ["map", "imap", "spawn", "safe"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_kept_entry_keeps_no_other_and_none_needs_the_collector(
+    scripted: Start, ending: str, way: str
+) -> None:
+    server = scripted(failing)
+    path, said = ENDINGS[ending]
+    url = server(path) if path.startswith("/") else path
+    deadline = 0.3 if ending == "deadline" else None
+    if deadline and way == "safe":
+        said = {"timeout": reqkit.Timeouts(total=0.1)}
+
+    def fetch() -> list[Any]:
+        asked = [reqkit_async.get(url, **said) for _ in range(4)]
+        if way == "map":
+            return reqkit_async.map(asked, size=3, timeout=deadline)
+        if way == "imap":
+            return list(reqkit_async.imap(asked, timeout=deadline))
+        if way == "spawn":
+            with reqkit_async.Pool(3, timeout=deadline) as pool:
+                handles = [pool.spawn(one) for one in asked]
+            return [handle.get() for handle in handles]
+        session = reqkit.Session(config={"safe_mode": ending != "auth"})
+        keywords = {name: value for name, value in said.items() if name != "callback"}
+        if ending == "auth":
+            keywords = {"config": {"safe_mode": True}}
+        return [session.get(url, **keywords) for _ in asked]
+
+    fetch()
+    gc.collect()
+    gc.disable()
+    try:
+        found = fetch()
+        entries = [weakref.ref(one) for one in found]
+        errors = [one.error for one in found]
+        kept = found[1]
+        del found
+        gevent.idle()  # what was stopped ends with its greenlet
+        assert [entry() is not None for entry in entries] == [False, True, False, False]
+        assert all(error is None or error.__traceback__ is None for error in errors)
+        del kept
+        # Nor does the error keep its entry.
+        assert [entry() for entry in entries] == [None] * 4
+    finally:
+        gc.enable()
+
+
+def test_a_failure_in_the_users_own_code_tells_where(scripted: Start) -> None:
+    (entry,) = reqkit_async.map([reqkit_async.get(scripted(failing)(), auth=Failing())])
+    assert isinstance(entry.error, ZeroDivisionError)
+    (note,) = entry.error.__notes__  # type: ignore[attr-defined]
+    assert "in __call__" in note
+    assert "ZeroDivisionError: an auth of the user's" in note
+
+
+def test_raising_an_error_again_gathers_no_frames(closed_port: int) -> None:
+    (entry,) = reqkit_async.map([reqkit_async.get(f"http://127.0.0.1:{closed_port}/")])
+    for _ in range(3):
+        with pytest.raises(reqkit.ConnectionError) as caught:
+            entry.raise_for_status()
+    assert len(caught.traceback) == 2
