@@ -3,7 +3,7 @@
 Whatever can wait goes through a `Network`. The one here is the standard library's; another package
 may bring its own, and have it used by all that runs in its context with `use`.
 
-Stands on nothing of ours but the ground.
+Stands on: base.
 Begin with `network.Network`.
 """
 

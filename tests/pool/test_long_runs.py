@@ -18,7 +18,7 @@ import pytest
 
 import reqkit
 import reqkit_async
-from reqkit.message.request import Request
+from reqkit.sessions.session import SingleUseSession
 from reqkit_async.network import watching
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
@@ -175,7 +175,7 @@ def test_connections_of_threads_that_have_ended_are_closed(scripted: Start) -> N
     server.wait_for_no_connections()
     assert server.connections_opened == 60
     until(lambda: open_descriptors() <= before)
-    shared: Any = Request.fresh_session()
+    shared: Any = SingleUseSession()
     alive = {one.ident for one in threading.enumerate()}
     assert len(shared._adapters["http://"].poolmanager.pools) <= len(alive) + 1
 
