@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["Keywords", "Stream"]
+__all__ = ["Keywords", "SharedStream", "Stream"]
 
 
 class Keywords(TypedDict, total=False):
@@ -57,3 +57,28 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Close it. Never raises and may be called again."""
+
+
+class SharedStream(Stream, Protocol):
+    """A stream that many share: its scope's scheduler calls, and nobody waits in it."""
+
+    def watch(self, call: Callable[[], Any]) -> None:
+        """Have something called whenever bytes are there, until `unwatch`. It must not wait."""
+
+    def unwatch(self) -> None:
+        """Take `watch` and `watch_writable` back."""
+
+    def watch_writable(self, call: Callable[[], Any] | None) -> None:
+        """Have something called whenever more can be sent; None takes that back."""
+
+    def soon(self, call: Callable[[], Any]) -> None:
+        """Have something called once, after what runs now; from anywhere."""
+
+    def receive_now(self, most: int) -> bytes | None:
+        """Return bytes that are there, none at the end; None where nothing is. Never blocks."""
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        """Take bytes to be sent; return how many. Never blocks."""
+
+    def flush_now(self) -> bool:
+        """Send on what was taken; tell whether all of it is gone. Never blocks."""

@@ -8,7 +8,7 @@ own, and a forked process starts anew.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from urllib3.util import Retry
 
@@ -16,20 +16,21 @@ from .exceptions import ConnectTimeout, InvalidSchema, RequestException
 from .message.environment import select_proxy
 from .message.response import Times
 from .message.urls import Target, without_password
-from .network import Network, Semaphore, current
+from .network import Semaphore, current
 from .network import network as seam
 from .timeouts import Deadline, Timeouts, clock
-from .transport.connecting import open_stream
 from .transport.exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of
+from .transport.multiplex import Exchange, OlderWanted
+from .transport.opening import Opener, offers_http2
 from .transport.overrides import (
     OVERRIDABLE,
     URLLIB3_OVERRIDABLE,
     OverridableAdapter,
     is_plain_manager,
 )
-from .transport.pools import PoolManager
+from .transport.pools import ONLY_11, PoolManager
 from .transport.retrying import send_again
-from .transport.routes import Marks, Proxy, Route, parse_proxy
+from .transport.routes import Proxy, Route, parse_proxy
 from .transport.tls.contexts import TlsSettings, check_cert, check_verify
 from .wire.h1.connection import Connection, ConnectionGone
 from .wire.h1.head import check_field
@@ -49,6 +50,8 @@ DEFAULT_POOLBLOCK = False
 #: How often a failed connection is tried again, unless told otherwise.
 DEFAULT_RETRIES = 0
 
+#: How often a message is sent again that servers of HTTP/2 have surely not acted on.
+_MOST_UNSENT: Final = 10
 #: RFC 9110 section 9.2.2: sending one of these twice does what sending it once does.
 _MADE_ANEW = ("poolmanager", "proxy_manager", "max_retries", "config")
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
@@ -75,7 +78,7 @@ class BaseAdapter:
 
 
 class HTTPAdapter(OverridableAdapter, BaseAdapter):
-    """Sends messages over HTTP/1.1, http and https, directly or through proxies.
+    """Sends messages over HTTP/1.1 and HTTP/2, http and https, directly or through proxies.
 
     A subclass may have `init_poolmanager`, `send` and the steps of `OverridableAdapter` of its own.
 
@@ -242,8 +245,12 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         cert: Any,
         proxies: Mapping[str, str] | None,
         target: Target,
+        offer: bool = False,
     ) -> tuple[Hashable, Route | None]:
-        """Return the pool's key for a message, and its route (None: a plain origin)."""
+        """Return the pool's key for a message, and its route (None: a plain origin).
+
+        ``offer`` says that HTTP/2 is offered to the server.
+        """
         policy = request._policy
         allow = None if policy is None else policy.allow_address
         proxy: str | None = None
@@ -251,7 +258,7 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
             proxy = select_proxy(proxies, target.scheme, target.host, target.port) or None
         if target.scheme == "http":
             if proxy is None and allow is None:
-                return target.origin, None
+                return (("h2", *target.origin) if offer else target.origin), None
         elif target.scheme != "https":
             raise InvalidSchema(
                 f"{without_password(request.url or '')}: there is no adapter for"
@@ -263,7 +270,7 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         authorization = None
         if proxy is not None and "proxy-authorization" in request.headers:
             authorization = request.headers["proxy-authorization"]
-        key = (target.origin, verify, cert, proxy, authorization, allow)
+        key = (target.origin, verify, cert, proxy, authorization, allow, offer)
         route = self._routes.get(key)
         if route is None:
             route = self._new_route(key)
@@ -273,7 +280,7 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         return route, route
 
     def _new_route(self, key: Any) -> Route:
-        (scheme, host, port), verify, cert, proxy_url, authorization, allow = key
+        (scheme, host, port), verify, cert, proxy_url, authorization, allow, offer = key
         proxy: Proxy | None = None
         if proxy_url is not None:
             proxy = parse_proxy(proxy_url)
@@ -295,7 +302,7 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
             scheme,
             host,
             port,
-            _tls_settings(keywords, verify, cert),
+            _tls_settings(keywords, verify, cert, offer),
             proxy,
             source=_as_key(keywords.get("source_address")),
             options=_as_key(keywords.get("socket_options")),
@@ -326,16 +333,6 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         proxy = forwarded = None
         policy = request._policy
         strict = policy is not None and policy.strict
-        if (
-            proxies
-            or target.scheme != "http"
-            or (policy is not None and policy.allow_address is not None)
-        ):
-            key, route = self._route(request, verify, cert, proxies, target)
-            if route is not None:
-                proxy = route.proxy
-                forwarded = proxy if route.forwarding else None
-        head, block = head_of(request, target, forwarded)
         network = current()
         if seam.stand_in is not None:
             network = seam.stand_in.network(network)
@@ -343,32 +340,72 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         if type(manager) is not PoolManager:
             manager = self._manager()
         pool = manager.pool(network)
+        offer = False
+        if (
+            proxies
+            or target.scheme != "http"
+            or (
+                policy is not None and (policy.allow_address is not None or policy.http2 == "prior")
+            )
+        ):
+            offer = offers_http2(request, target, network)
+            key, route = self._route(request, verify, cert, proxies, target, offer)
+            if offer and (pool.version(key) == ONLY_11 or (route is not None and route.forwarding)):
+                offer = False
+                key, route = self._route(request, verify, cert, proxies, target, False)
+            if route is not None:
+                proxy = route.proxy
+                forwarded = proxy if route.forwarding else None
+        head, block = (b"", None) if offer else head_of(request, target, forwarded)
         started = clock()
         times: Times | None = None
         slot: Semaphore | None = None
         if pool.blocks:
             slot = pool.slot(key)
             _wait_for(slot, request, limits, deadline)
-        connection: Connection | None = None
+        connection: Connection | Exchange | None = None
         lost: ConnectionGone | None = None
+        anew = False
+        repeats = 0
         try:
-            connection = pool.acquire(key, started if slot is None else clock())
-            if connection is None:
-                times = Times(started)
-                connection = self._connect(key, route, request, network, limits, deadline, times)
-                pool.opened += 1
-            try:
-                answer = exchange(connection, request, head, block.closes, limits, deadline, strict)
-            except ConnectionGone as gone:
-                connection.close()
-                if times is not None or not _may_repeat(request, gone):
-                    raise
-                # RFC 9112 section 9.3.1: the server had closed the kept connection.
-                connection, lost = None, gone
-                times = Times(started)
-                connection = self._connect(key, route, request, network, limits, deadline, times)
-                pool.opened += 1
-                answer = exchange(connection, request, head, block.closes, limits, deadline, strict)
+            while True:
+                if not anew:
+                    connection = pool.acquire(key, started if slot is None else clock())
+                if connection is None:
+                    if block is None:
+                        head, block = head_of(request, target, forwarded)  # errors come before
+                    times = Times(started)
+                    connection = Opener(
+                        self._route_to(route, request), key, request, network, pool, limits,
+                        deadline, times,
+                    ).open(offer)  # fmt: skip
+                try:
+                    if type(connection) is Exchange:
+                        answer = exchange(
+                            connection, request, connection.head_of(request, target), False,
+                            limits, deadline, strict,
+                        )  # fmt: skip
+                    else:
+                        if block is None:
+                            head, block = head_of(request, target, forwarded)
+                        answer = exchange(
+                            connection, request, head, block.closes, limits, deadline, strict
+                        )
+                    break
+                except ConnectionGone as gone:
+                    connection.close()
+                    repeats += 1
+                    if not _may_repeat(request, gone, connection, times, repeats):
+                        raise
+                    # RFC 9112 section 9.3.1: the server had closed the kept connection. RFC 9113
+                    # section 8.7: it has surely not acted on the request.
+                    if type(gone) is OlderWanted:
+                        pool.learn(key, ONLY_11)
+                        offer = False
+                        key, route = self._route(request, verify, cert, proxies, target, False)
+                    # What else is kept of HTTP/1.1 may be as dead.
+                    anew = type(connection) is Connection
+                    connection, lost = None, gone
             if policy is not None:
                 connection.beside = policy.kept
         except BaseException as error:
@@ -401,42 +438,21 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         response.connection = self
         return response
 
-    def _connect(
-        self,
-        key: Hashable,
-        route: Route | None,
-        request: PreparedRequest,
-        network: Network,
-        limits: Timeouts,
-        deadline: Deadline | None,
-        times: Times,
-    ) -> Connection:
-        if route is None:
-            scheme, host, port = request.target.origin
-            keywords = self._manager().connection_pool_kw
-            route = Route.to(
-                scheme,
-                host,
-                port,
-                None,
-                None,
-                source=_as_key(keywords.get("source_address")),
-                options=_as_key(keywords.get("socket_options")),
-            )
-        marks = Marks()
-        policy = request._policy
-        strict = policy is not None and policy.strict
-        url = without_password(request.url or "")
-        try:
-            stream = open_stream(route, network, limits, deadline, marks, url, strict)
-        finally:
-            times.dns, times.connect, times.tls = marks.dns, marks.connect, marks.tls
-        if seam.stand_in is not None:
-            stream = seam.stand_in.opened(stream, route)
-        connection = Connection(stream, key)
-        if marks.oddity:  # of a proxy that opened a tunnel
-            connection.serve_no_more()
-        return connection
+    def _route_to(self, route: Route | None, request: PreparedRequest) -> Route:
+        """Return the route of a message that has none of its own yet: a plain origin's."""
+        if route is not None:
+            return route
+        scheme, host, port = request.target.origin
+        keywords = self._manager().connection_pool_kw
+        return Route.to(
+            scheme,
+            host,
+            port,
+            None,
+            None,
+            source=_as_key(keywords.get("source_address")),
+            options=_as_key(keywords.get("socket_options")),
+        )
 
     def close(self) -> None:
         """Close the idle connections, and those in use when they come back."""
@@ -472,7 +488,7 @@ def _as_key(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _tls_settings(keywords: Mapping[str, Any], verify: Any, cert: Any) -> TlsSettings:
+def _tls_settings(keywords: Mapping[str, Any], verify: Any, cert: Any, http2: bool) -> TlsSettings:
     """Return the TLS settings of a pool manager's keywords, with a call's."""
     return TlsSettings(
         verify=check_verify(verify),
@@ -484,11 +500,31 @@ def _tls_settings(keywords: Mapping[str, Any], verify: Any, cert: Any) -> TlsSet
         minimum_version=keywords.get("ssl_minimum_version"),
         maximum_version=keywords.get("ssl_maximum_version"),
         ciphers=keywords.get("ciphers"),
+        http2=http2,
     )
 
 
-def _may_repeat(request: PreparedRequest, gone: ConnectionGone) -> bool:
-    """Tell whether a message that a closed connection took may be sent once more."""
+def _may_repeat(
+    request: PreparedRequest,
+    gone: ConnectionGone,
+    connection: Connection | Exchange,
+    times: Times | None,
+    repeats: int,
+) -> bool:
+    """Tell whether a message may be sent once more, that a connection has not answered.
+
+    Args:
+        request: the message.
+        gone: how it ended.
+        connection: what it was sent on.
+        times: how that was opened; None where it was there already.
+        repeats: how often it has ended so, this time too.
+    """
+    if type(connection) is Exchange and gone.unsent:
+        if repeats > _MOST_UNSENT:
+            return False
+    elif repeats > 1 or (times is not None and type(connection) is Connection):
+        return False
     if not gone.unsent and request.method not in _IDEMPOTENT:
         return False
     request.rewind()

@@ -198,6 +198,8 @@ class ReadableBody:
 
     def _join(self) -> bytes:
         self._streamed = True  # what broke off is not read on
+        if self._source is not None:
+            self._source.expect_all()
         content = b"".join(self._pieces(_DECODE_STEP))
         self._streamed = False
         return content

@@ -32,12 +32,14 @@ class Policy:
         timeouts: the `reqkit.timeouts.Timeouts` that count where a user's adapter sets none.
         kept: how many hosts' connections, and how many of each, are kept when this one's comes
             back; None leaves it to the session.
+        http2: what ``config['http2']`` says.
         allow_address: the session's `reqkit.transport.addresses.AddressFilter`, or None.
         strict: whether an answer is refused for whatever HTTP's rules forbid.
     """
 
     __slots__ = (
-        "allow_address", "deadline", "kept", "max_content_size", "retries", "strict", "timeouts",
+        "allow_address", "deadline", "http2", "kept", "max_content_size", "retries", "strict",
+        "timeouts",
     )  # fmt: skip
 
     def __init__(
@@ -49,7 +51,9 @@ class Policy:
         kept: tuple[int, int] | None = None,
         allow_address: Any = None,
         strict: bool = False,
+        http2: Any = "auto",
     ) -> None:
+        self.http2 = http2
         self.deadline = deadline
         self.kept = kept
         self.retries = retries

@@ -61,6 +61,9 @@ class BodySource(Protocol):
     def read(self, most: int) -> bytes:
         """Wait for some bytes; none mean that the body has ended."""
 
+    def expect_all(self) -> None:
+        """Take note that the whole body is waited for."""
+
     def close(self) -> None:
         """Let go of the connection. Never raises and may be called again."""
 
@@ -216,6 +219,9 @@ class WholeBody:
         piece = self._data[self._at : self._at + most]
         self._at += len(piece)
         return piece
+
+    def expect_all(self) -> None:
+        """Do nothing: it is here."""
 
     def close(self) -> None:
         """Let go of them."""

@@ -159,6 +159,11 @@ class Response(ReadableBody):
         self._headed = None
         self._live_times = times
 
+    @property
+    def version(self) -> int | None:
+        """HTTP's version, as the answer came: 10, 11 or 20; None where there is no answer."""
+        return None if self.status_code is None else self._version
+
     # -- the head ---------------------------------------------------------------------------
 
     @property

@@ -119,6 +119,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "trust_env": True,
     "strict": False,
     "max_content_size": None,
+    "http2": "auto",
 }
 
 
@@ -162,6 +163,13 @@ def _check(name: Any, value: Any) -> Any:
         return _whole(name, value, 0)
     if name in ("max_redirects", "pool_maxsize", "pool_connections"):
         return _whole(name, value, 0 if name == "max_redirects" else 1)
+    if name == "http2":
+        if value not in (True, False, "auto", "prior"):
+            raise ConfigError(
+                f"config['http2'] is {redacted(value)}: expected 'auto', True, False, or 'prior'"
+                " (without TLS, by a server that is known to speak it)"
+            )
+        return value if isinstance(value, str) else bool(value)
     if name == "max_content_size":
         return _whole(name, value, 0, or_none=True)
     near = difflib.get_close_matches(str(name), list(_DEFAULTS), 1)
@@ -188,6 +196,7 @@ class Settings:
     trust_env: bool
     strict: bool
     max_content_size: int | None
+    http2: bool | str
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         for name, value in values.items():

@@ -22,7 +22,7 @@ import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from .._types import Stream
+from .._types import SharedStream, Stream
 from ..base.locks import native_local
 from .streams import PLAIN, bounded, stream_on
 
@@ -31,8 +31,10 @@ __all__ = [
     "Address",
     "Network",
     "Semaphore",
+    "SharedStream",
     "StdlibNetwork",
     "Stream",
+    "Waiter",
     "current",
     "interleave",
     "numeric_address",
@@ -63,15 +65,34 @@ class Semaphore(Protocol):
         """Give the place back."""
 
 
+class Waiter(Protocol):
+    """A place for one to wait in until another calls it.
+
+    Attributes:
+        called: whether it was called since the last wait, which then does not wait.
+    """
+
+    called: bool
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait to be called; False where that took longer than ``timeout`` seconds."""
+
+    def call(self) -> None:
+        """Have the wait end, or the next one. Never blocks."""
+
+
 class Network(Protocol):
     """The way to the network, and all else that waits.
 
     Attributes:
+        multiplexes: whether those who share a scope share a connection that takes many requests at
+            a time: the streams are `reqkit.network.SharedStream`, and there is `waiter`.
         most_idle: how many idle connections a pool keeps in all, whatever adapters say; None
             leaves it to them.
     """
 
     most_idle: int | None
+    multiplexes: bool
 
     def scope(self) -> Hashable:
         """Name the part of the process whose code may use a connection made now.
@@ -107,6 +128,9 @@ class Network(Protocol):
 
     def semaphore(self, places: int) -> Semaphore:
         """Make a semaphore whose waiters let others run."""
+
+    def waiter(self) -> Waiter:
+        """Make a place to wait in. Only where the network multiplexes."""
 
     def clock(self) -> float:
         """Return monotonic seconds."""
@@ -202,6 +226,7 @@ class StdlibNetwork:
     """The standard library's sockets; in threads, or patched by gevent."""
 
     most_idle: int | None = None
+    multiplexes: bool = False
 
     def __init__(self) -> None:
         self._threads = native_local()
@@ -281,6 +306,10 @@ class StdlibNetwork:
     def semaphore(self, places: int) -> Semaphore:
         """Make a semaphore."""
         return threading.BoundedSemaphore(places)
+
+    def waiter(self) -> Waiter:
+        """Refuse: each thread has its connection for itself."""
+        raise NotImplementedError
 
     def clock(self) -> float:
         """Return monotonic seconds."""

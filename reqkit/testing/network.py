@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from ..network import Address, Network, Semaphore, SocketOptions, Stream, numeric_address
+from ..network import Address, Network, Semaphore, SocketOptions, Stream, Waiter, numeric_address
 
 __all__ = ["StandInNetwork"]
 
@@ -42,6 +42,7 @@ class StandInNetwork:
         self._address = address
         self._passes = passes
         self.most_idle = real.most_idle
+        self.multiplexes = False  # what is answered from memory is HTTP/1.1
 
     def scope(self) -> Hashable:
         """Keep what is stood in for apart from real connections."""
@@ -82,6 +83,10 @@ class StandInNetwork:
     def semaphore(self, places: int) -> Semaphore:
         """Make a semaphore of the real network's."""
         return self._real.semaphore(places)
+
+    def waiter(self) -> Waiter:
+        """Make a place to wait in, as the real network does."""
+        return self._real.waiter()
 
     def clock(self) -> float:
         """Return the real network's seconds."""

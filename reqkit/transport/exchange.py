@@ -13,6 +13,7 @@ from ..timeouts import Deadline, Timeouts, clock
 from ..wire.h1.connection import Connection, ConnectionGone
 from ..wire.h1.head import AnswerHead, FieldBlock, block_of, write_head, write_request
 from . import failures
+from .multiplex import Exchange
 from .pools import ConnectionPool
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Body:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Connection | Exchange,
         pool: ConnectionPool,
         slot: Semaphore | None,
         request: PreparedRequest,
@@ -164,7 +165,7 @@ class Body:
         deadline: Deadline | None,
         times: Times,
     ) -> None:
-        self._connection: Connection | None = connection
+        self._connection: Connection | Exchange | None = connection
         self._pool = pool
         self._slot = slot
         self._request = request
@@ -199,8 +200,14 @@ class Body:
                 self._slot.release()
         return data
 
+    def expect_all(self) -> None:
+        """Take note that the whole body is waited for."""
+        connection = self._connection
+        if type(connection) is Exchange:
+            connection.expect_all()
+
     def close(self) -> None:
-        """Close the connection, unless the body was read whole."""
+        """Close the connection (of HTTP/2: the stream), unless the body was read whole."""
         connection = self._connection
         if connection is not None:
             self._connection = None
@@ -215,7 +222,7 @@ class Body:
 
 
 def exchange(
-    connection: Connection,
+    connection: Connection | Exchange,
     request: PreparedRequest,
     head: bytes,
     closes: bool,
@@ -268,7 +275,7 @@ def exchange(
     return answer
 
 
-def times_of(connection: Connection, started: float, times: Times | None) -> Times:
+def times_of(connection: Connection | Exchange, started: float, times: Times | None) -> Times:
     """Return the times of an exchange, with the moments that its connection has kept.
 
     Args:
@@ -287,7 +294,7 @@ def answer_of(
     request: PreparedRequest,
     head: AnswerHead,
     whole: bytes,
-    connection: Connection,
+    connection: Connection | Exchange,
     started: float,
     times: Times | None,
 ) -> Response:

@@ -12,11 +12,18 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final
 
 from ..base.locks import native_lock
-from ..network import Network, Semaphore
+from ..network import Network, Semaphore, Waiter
 from ..timeouts import clock
 from ..wire.h1.connection import Connection
+from .multiplex import Exchange, Multiplexed
 
-__all__ = ["IDLE_SECONDS", "ConnectionPool", "PoolManager"]
+__all__ = ["IDLE_SECONDS", "ONLY_11", "ConnectionPool", "PoolManager"]
+
+#: What an origin speaks that has asked for HTTP/1.1 where it had agreed on HTTP/2.
+ONLY_11: Final = -11
+
+#: Origins whose protocol is remembered.
+_MOST_REMEMBERED: Final = 1000
 
 #: Seconds after which an unused connection is closed: servers do so themselves after about as long.
 IDLE_SECONDS: Final = 60.0
@@ -49,7 +56,7 @@ class ConnectionPool:
         self.most_each = most_each
         self.opened = 0
         self.closed = False
-        self._idle: dict[Hashable, list[Connection]] = {}
+        self._idle: dict[Hashable, list[Connection | Multiplexed]] = {}
         self._count = 0
         self._swept = 0.0
         self._lock = native_lock()
@@ -59,19 +66,31 @@ class ConnectionPool:
         self._tended = False
         self._forget = forget
         self._slots: dict[Hashable, Semaphore] = {}
+        #: Connections of HTTP/2 that are lent, by what they may serve.
+        self._lent: dict[Hashable, list[Multiplexed]] = {}
+        #: Origins that are being connected to, and what is known of others: see `opening`.
+        self._opening: dict[Hashable, Opening] = {}
+        self._speaks: dict[Hashable, int] = {}
+        self._streams: dict[Hashable, int] = {}
         # A session may be dropped without being closed, in a circle with an error too.
         weakref.finalize(self, _close_all, self._idle).atexit = False
 
     def __len__(self) -> int:
         return self._count
 
-    def acquire(self, key: Hashable, now: float) -> Connection | None:
+    def acquire(self, key: Hashable, now: float) -> Connection | Exchange | None:
         """Return a kept connection that is still good, or None. Never blocks.
+
+        One of HTTP/2 is lent for one exchange.
 
         Args:
             key: what it may serve.
             now: the time, in monotonic seconds.
         """
+        if self._lent:
+            for shared in self._lent.get(key, ()):
+                if shared.room() > 0:
+                    return shared.lend()
         while True:
             with self._lock:
                 kept = self._idle.get(key)
@@ -82,17 +101,55 @@ class ConnectionPool:
                 if not kept and len(self._idle) > 1:
                     del self._idle[key]
             # Bytes on an idle connection are nobody's answer, and an end is an end.
-            if now - connection.idle_since < IDLE_SECONDS and not connection.stream.is_readable():
+            if type(connection) is Multiplexed:
+                if now - connection.idle_since < IDLE_SECONDS and connection.is_live():
+                    return self.lend(connection)
+            elif now - connection.idle_since < IDLE_SECONDS and not connection.stream.is_readable():
                 return connection
             connection.close()
 
-    def release(self, connection: Connection) -> None:
+    def lend(self, connection: Multiplexed) -> Exchange:
+        """Return the place for an exchange on a connection that nobody uses yet."""
+        wire = connection.wire
+        if not wire.ready:
+            # Until the server has said how many streams it allows: what it said before.
+            others = self._lent.get(connection.key, ())
+            known = [other.wire.most_streams for other in others if other.wire.ready]
+            wire.most_streams = max(
+                known, default=self._streams.get(connection.key, wire.most_streams)
+            )
+        if connection.shared:
+            self._lent.setdefault(connection.key, []).append(connection)
+        return connection.lend()
+
+    def forget(self, connection: Multiplexed) -> None:
+        """Lend a connection no more."""
+        if connection.wire.ready and connection.key in self._speaks:
+            self._streams[connection.key] = connection.wire.most_streams
+        shared = self._lent.get(connection.key)
+        if shared is not None and connection in shared:
+            shared.remove(connection)
+            if not shared:
+                del self._lent[connection.key]
+
+    def take_back(self, connection: Multiplexed) -> None:
+        """Keep a connection of HTTP/2 that nobody uses any more, or close it. Never blocks."""
+        self.forget(connection)
+        self._keep(connection)
+
+    def release(self, connection: Connection | Exchange) -> None:
         """Keep a connection for the next request, or close it. Never blocks."""
+        if type(connection) is Exchange:
+            connection.release()
+        else:
+            self._keep(connection)
+
+    def _keep(self, connection: Connection | Multiplexed) -> None:
         if self.closed or not connection.is_reusable():
             connection.close()
             return
         connection.idle_since = now = clock()
-        surplus: list[Connection] | None = None
+        surplus: list[Connection | Multiplexed] | None = None
         key = connection.key
         with self._lock:
             idle = self._idle
@@ -121,7 +178,7 @@ class ConnectionPool:
             if not self._tended and now - self._swept > 1.0:
                 self.sweep(now)
 
-    def _oldest(self) -> Connection:
+    def _oldest(self) -> Connection | Multiplexed:
         """Take out the least recently used connection of the key that was idle for longest."""
         key = next(key for key, kept in self._idle.items() if kept)
         kept = self._idle[key]
@@ -131,7 +188,9 @@ class ConnectionPool:
             del self._idle[key]
         return connection
 
-    def _surplus(self, kept: list[Connection], most_keys: int, most_each: int) -> list[Connection]:
+    def _surplus(
+        self, kept: list[Connection | Multiplexed], most_keys: int, most_each: int
+    ) -> list[Connection | Multiplexed]:
         """Take out what is more than is kept for one key, and for how many keys."""
         out = []
         while len(kept) > most_each:
@@ -166,6 +225,40 @@ class ConnectionPool:
                 semaphore = self._slots[key] = self._network.semaphore(self.most_each)
             return semaphore
 
+    # -- which origin speaks what -----------------------------------------------------------
+
+    def version(self, key: Hashable) -> int:
+        """Return what an origin speaks: 20, 11, `ONLY_11`, or 0 where that is not known."""
+        return self._speaks.get(key, 0)
+
+    def learn(self, key: Hashable, version: int) -> None:
+        """Take note of what an origin speaks; the oldest notes go first."""
+        speaks = self._speaks
+        if speaks.get(key) != version:
+            with self._lock:
+                speaks.pop(key, None)
+                speaks[key] = version
+                if len(speaks) > _MOST_REMEMBERED:
+                    oldest = next(iter(speaks))
+                    del speaks[oldest]
+                    self._streams.pop(oldest, None)
+
+    def opening(self, key: Hashable) -> Opening | None:
+        """Return the connection that somebody else is making, which may serve others, too.
+
+        Whoever gets None is the first, and is to call `opened_for` however it ends.
+        """
+        opening = self._opening.get(key)
+        if opening is None:
+            self._opening[key] = Opening()
+        return opening
+
+    def opened_for(self, key: Hashable, failure: Exception | None = None) -> None:
+        """Let those go on who wait for a connection to be made."""
+        opening = self._opening.pop(key, None)
+        if opening is not None:
+            opening.end(failure)
+
     def clear(self) -> None:
         """Close all idle connections; those in use go on and come back."""
         with self._lock:
@@ -183,15 +276,41 @@ class ConnectionPool:
         if forget is not None:
             forget(self)
 
-    def _all(self) -> Iterator[Connection]:
+    def _all(self) -> Iterator[Connection | Multiplexed]:
         for kept in self._idle.values():
             yield from kept
 
 
-def _close_all(idle: dict[Hashable, list[Connection]]) -> None:
+def _close_all(idle: dict[Hashable, list[Connection | Multiplexed]]) -> None:
     for kept in idle.values():
         for connection in kept:
             connection.close()
+
+
+class Opening:
+    """A connection that is being made, by one for all who would use it.
+
+    Attributes:
+        failure: why it could not be made, or None.
+    """
+
+    __slots__ = ("_waiters", "failure")
+
+    def __init__(self) -> None:
+        self._waiters: list[Waiter] = []
+        self.failure: Exception | None = None
+
+    def wait(self, waiter: Waiter, timeout: float | None) -> bool:
+        """Wait until it is made, or has failed; False where that took longer than ``timeout``."""
+        self._waiters.append(waiter)
+        return waiter.wait(timeout)
+
+    def end(self, failure: Exception | None) -> None:
+        """Call all who wait."""
+        self.failure = failure
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.call()
 
 
 class PoolManager:

@@ -23,6 +23,7 @@ from reqkit.network import (
     Semaphore,
     SocketOptions,
     Stream,
+    Waiter,
     interleave,
     numeric_address,
 )
@@ -30,6 +31,7 @@ from reqkit.network import (
 from .dns import DNSCache, Resolver
 from .hubs import Tended, current_hub, current_scope
 from .streams import GeventStream, new_socket
+from .waiting import GeventWaiter
 
 __all__ = ["GEVENT", "GeventNetwork", "GeventStream"]
 
@@ -43,6 +45,8 @@ class GeventNetwork:
     """
 
     most_idle: int | None
+    #: Greenlets share a connection that takes many requests at a time.
+    multiplexes = True
 
     def __init__(self, resolver: Resolver | None = None) -> None:
         self.dns = DNSCache(resolver)
@@ -82,6 +86,10 @@ class GeventNetwork:
         """Make a semaphore whose waiters let others run."""
         semaphore: Semaphore = BoundedSemaphore(places)
         return semaphore
+
+    def waiter(self) -> Waiter:
+        """Make a place to wait in for another greenlet's call."""
+        return GeventWaiter()
 
     def clock(self) -> float:
         """Return monotonic seconds."""

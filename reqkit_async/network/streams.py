@@ -90,6 +90,7 @@ class GeventStream:
         "_recv_into",
         "_send",
         "_switch_away",
+        "_watched",
         "_woken",
         "_writes",
         "entry",
@@ -114,6 +115,7 @@ class GeventStream:
         self.expires = NEVER
         self.waiter: Any = None
         self._cancelled: Any = None
+        self._watched = False
         self._poller: Any = None
         # Bound once: an exchange needs each of them. They are called by a name of the function's
         # own: what a slot holds is slow to find as a method.
@@ -197,6 +199,63 @@ class GeventStream:
                 raise self._elsewhere()
             self._writes = self._loop.io(self.sock.fileno(), _WRITE)
         self._wait(self._writes, timeout)
+
+    # -- for many at a time: the loop calls, and nobody waits here
+
+    def watch(self, call: Any) -> None:
+        """Have the loop call whenever bytes are there, until `unwatch`."""
+        if self._reads is None:
+            raise OSError(errno.EBADF, "the connection is closed")
+        if self._generation != forks.count:
+            raise OSError(errno.EBADF, "the connection belongs to the parent process")
+        self._watched = True
+        self._reads.start(call)
+
+    def unwatch(self) -> None:
+        """Take `watch` and `watch_writable` back."""
+        self._watched = False
+        if self._reads is not None and self._loop.ptr:
+            self._reads.stop()
+            if self._writes is not None:
+                self._writes.stop()
+
+    def watch_writable(self, call: Any) -> None:
+        """Have the loop call whenever the socket takes bytes; None takes that back."""
+        if self._reads is None:
+            raise OSError(errno.EBADF, "the connection is closed")
+        if self._writes is None:
+            self._writes = self._loop.io(self.sock.fileno(), _WRITE)
+        if call is None:
+            self._writes.stop()
+        else:
+            self._watched = True
+            self._writes.start(call)
+
+    def soon(self, call: Any) -> None:
+        """Have the loop call once; from any greenlet, any thread and a finalizer."""
+        if get_hub_if_exists() is self._hub:
+            if self._loop.ptr:
+                self._loop.run_callback(call)
+        elif self._loop_runs():
+            self._loop.run_callback_threadsafe(call)
+
+    def receive_now(self, most: int) -> bytes | None:
+        """Return bytes that are there, none at the end; None where nothing is."""
+        try:
+            return self._recv(most)
+        except BlockingIOError:
+            return None
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        """Send what the socket takes at once; return how many bytes that was."""
+        try:
+            return self._send(data)
+        except BlockingIOError:
+            return 0
+
+    def flush_now(self) -> bool:
+        """Return True: nothing that `send_now` took is kept here."""
+        return True
 
     # -- the stream
 
@@ -395,7 +454,7 @@ class GeventStream:
 
     def _close_from_elsewhere(self) -> None:
         # Another thread is not to touch the loop.
-        if self.waiter is None and isinstance(self._loop, LIBEV_LOOPS):
+        if self.waiter is None and not self._watched and isinstance(self._loop, LIBEV_LOOPS):
             # What has not been started is no part of libev's loop, and needs no closing.
             if self.entry is not None:
                 self.entry[2] = None

@@ -35,6 +35,9 @@ __all__ = [
     "secure",
 ]
 
+#: What is offered to servers, the best first.
+_HTTP1: Final = ["http/1.1"]
+_HTTP2: Final = ["h2", "http/1.1"]
 #: Contexts kept. With a CA bundle one takes about a megabyte.
 _MOST_CLIENTS: Final = 64
 #: Places whose TLS sessions are kept for one context; with its connection's end, which it is kept
@@ -106,7 +109,7 @@ class _Place:
 class TlsClient:
     """A context, and the sessions made with it."""
 
-    __slots__ = ("checks_name", "context", "sessions", "verifies", "yielded")
+    __slots__ = ("_offers", "checks_name", "context", "sessions", "verifies", "yielded")
 
     def __init__(
         self, context: ssl.SSLContext, verifies: bool, checks_name: bool, yielded: bool
@@ -117,17 +120,21 @@ class TlsClient:
         self.checks_name = checks_name
         #: The context is the user's: its modes are set for the moment only.
         self.yielded = yielded
+        #: What the context offers now (ALPN, RFC 7301).
+        self._offers = _HTTP1
 
-    def wrap(self, stream: Stream, name: str, key: Hashable) -> TlsStream:
-        """Make the TLS stream; the handshake is still to come."""
+    def wrap(self, stream: Stream, name: str, key: Hashable, http2: bool = False) -> TlsStream:
+        """Make the TLS stream, offering HTTP/2 or not; the handshake is still to come."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         session = self.sessions.get(key)
         # As bytes, an ASCII name is spared Python's codec for international ones.
         asked = name.encode() if name.isascii() else name
-        if self.yielded:
-            with self._modes():
-                tls = self.context.wrap_bio(incoming, outgoing, False, asked, session)
-        else:
+        offers = _HTTP2 if http2 else _HTTP1
+        # OpenSSL copies what is offered, too, into the connection when it is made.
+        with _yielding, self._modes() if self.yielded else contextlib.nullcontext():
+            if offers is not self._offers or self.yielded:
+                self.context.set_alpn_protocols(offers)
+                self._offers = offers
             tls = self.context.wrap_bio(incoming, outgoing, False, asked, session)
         return TlsStream(stream, tls, incoming, outgoing, partial(self.sessions.offer, key))
 
@@ -135,15 +142,14 @@ class TlsClient:
     def _modes(self) -> Iterator[None]:
         # OpenSSL copies both modes into the connection when it is made, so a user's context has
         # to have ours for that long only; afterwards it is again what the user made it.
-        with _yielding:
-            context = self.context
-            before = (context.verify_mode, context.check_hostname)
-            wanted = ssl.CERT_REQUIRED if self.verifies else ssl.CERT_NONE
-            try:
-                _set_modes(context, wanted, self.checks_name)
-                yield
-            finally:
-                _set_modes(context, *before)
+        context = self.context
+        before = (context.verify_mode, context.check_hostname)
+        wanted = ssl.CERT_REQUIRED if self.verifies else ssl.CERT_NONE
+        try:
+            _set_modes(context, wanted, self.checks_name)
+            yield
+        finally:
+            _set_modes(context, *before)
 
 
 def _set_modes(context: ssl.SSLContext, mode: ssl.VerifyMode, checks_name: bool) -> None:
@@ -218,7 +224,7 @@ def client_for(settings: TlsSettings) -> TlsClient:
                     f"the TLS context is {context!r}: expected an ssl.SSLContext"
                     " (pyOpenSSL's cannot be used)"
                 )
-            context.set_alpn_protocols(["http/1.1"])
+            context.set_alpn_protocols(_HTTP1)
             if trusted and (settings.context is None or _lacks_trust(context, settings)):
                 _load_trust(context, trusted)
             if cert:
@@ -348,7 +354,7 @@ def secure(
     # RFC 6066 section 3: no trailing dot in SNI. A zone is of this machine only.
     name = name.partition("%")[0].strip("[]") if ":" in name else name.rstrip(".")
     key = (host, port, name, via)
-    secured = client.wrap(stream, name, key)
+    secured = client.wrap(stream, name, key, settings.http2)
     try:
         secured.handshake(timeout)
         if settings.assert_fingerprint is not None:

@@ -28,6 +28,7 @@ class TlsSettings(NamedTuple):
         minimum_version: the lowest `ssl.TLSVersion`; None: TLS 1.2.
         maximum_version: the highest `ssl.TLSVersion`.
         ciphers: OpenSSL's cipher list, for TLS 1.2 and lower.
+        http2: whether the server is offered HTTP/2 (ALPN, RFC 7301).
     """
 
     verify: bool | str = True
@@ -39,6 +40,7 @@ class TlsSettings(NamedTuple):
     minimum_version: int | None = None
     maximum_version: int | None = None
     ciphers: str | None = None
+    http2: bool = False
 
     def __repr__(self) -> str:
         """Show what was set, without the key's password."""

@@ -58,6 +58,7 @@ class TlsStream:
         "_offer",
         "_outgoing",
         "_resumable",
+        "_unsent",
         "bound",
         "tls",
     )
@@ -78,6 +79,8 @@ class TlsStream:
         self._resumable: _Resumable | None = None
         #: Decrypted by `is_readable`, and not handed out yet.
         self._kept = b""
+        #: Encrypted by `send_now`, and not taken by the stream below yet.
+        self._unsent: memoryview | None = None
         self._ended = False
         #: TLS broke: nothing that comes can be trusted, and no end is a good one.
         self._failed = False
@@ -86,6 +89,11 @@ class TlsStream:
         self._generation = network.forks.count
         #: Used by the thread that made it alone.
         self.bound = bool(getattr(inner, "bound", False))
+
+    @property
+    def protocol(self) -> str | None:
+        """The protocol that the handshake has settled on (ALPN, RFC 7301), or None."""
+        return self.tls.selected_alpn_protocol()
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -283,6 +291,100 @@ class TlsStream:
                 break
             wait = _left(ends, lag() - before)
         return filled
+
+    # -- for many at a time: see `reqkit.network.SharedStream`
+
+    def watch(self, call: Callable[[], Any]) -> None:
+        """Have something called whenever records are there, until `unwatch`."""
+        below: Any = self._inner
+        below.watch(call)
+
+    def unwatch(self) -> None:
+        """Take `watch` and `watch_writable` back."""
+        below: Any = self._inner
+        below.unwatch()
+
+    def watch_writable(self, call: Callable[[], Any] | None) -> None:
+        """Have something called whenever more can be sent; None takes that back."""
+        below: Any = self._inner
+        below.watch_writable(call)
+
+    def soon(self, call: Callable[[], Any]) -> None:
+        """Have something called once, after what runs now; from anywhere."""
+        below: Any = self._inner
+        below.soon(call)
+
+    def receive_now(self, most: int) -> bytes | None:
+        """Return decrypted bytes that are there, of as many records; None where none are whole.
+
+        What TLS has to say itself goes out with the next `send_now` or `flush_now`.
+        """
+        if self._failed:
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, "TLS has failed on this connection already")
+        if self._kept:
+            kept, self._kept = self._kept, b""
+            return kept
+        tls, incoming = self.tls, self._incoming
+        below: Any = self._inner
+        found: list[bytes] = []
+        while not self._ended:
+            while most > 0 and (incoming.pending or tls.pending()):
+                try:
+                    data = tls.read(_RECORD)
+                except ssl.SSLWantReadError:
+                    break
+                except ssl.SSLError:
+                    self._fail()
+                    raise
+                if not data:
+                    self._ended = True
+                    break
+                found.append(data)
+                most -= len(data)
+            if found or self._ended:
+                break
+            raw = below.receive_now(_CHUNK)
+            if raw is None:
+                return None
+            if raw:
+                incoming.write(raw)
+            else:
+                self._ended = True
+        if found and self._offer is not None:
+            self._remember()
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        """Encrypt bytes and send what can be sent at once; return how many were encrypted."""
+        if not self.flush_now():
+            return 0
+        view = memoryview(data)
+        size = min(len(view), _PIECE)
+        taken = 0
+        try:
+            while taken < size:
+                taken += self.tls.write(view[taken : min(taken + _RECORD, size)])
+        except ssl.SSLWantReadError:
+            pass  # the server began a new handshake (TLS 1.2), which goes first
+        self.flush_now()
+        return taken
+
+    def flush_now(self) -> bool:
+        """Send on what was encrypted; tell whether all of it is gone."""
+        below: Any = self._inner
+        unsent = self._unsent
+        while True:
+            if unsent is None:
+                if not self._outgoing.pending:
+                    self._midway = False
+                    return bool(below.flush_now())
+                unsent = memoryview(self._outgoing.read())
+                self._midway = True
+            sent = below.send_now(unsent)
+            if sent < len(unsent):
+                self._unsent = unsent[sent:]
+                return False
+            self._unsent = unsent = None
 
     def is_readable(self) -> bool:
         """Tell, without waiting, whether decrypted bytes or an end are there to be read.

@@ -76,6 +76,7 @@ class Connection:
         error: why it cannot be used any more, or None.
         leaving: no stream may be opened any more: the peer said GOAWAY, or `retire` was called.
         ready: whether the peer's settings have come.
+        leaves: whether the peer has said GOAWAY.
         most_streams: how many streams the peer allows at a time.
         served: answers whose head came over it.
         pending: bytes that `take` would return.
@@ -85,13 +86,14 @@ class Connection:
         "_balance", "_block", "_block_flags", "_block_frames", "_block_id", "_decoder", "_first",
         "_frame_size", "_heads", "_last_id", "_next_id", "_out", "_rest", "_room", "_since",
         "_stirred", "_stray_frames", "_strays", "_stream_window", "_taken_id", "_unacked", "error",
-        "leaving", "most_streams", "pending", "ready", "served", "streams", "window",
+        "leaves", "leaving", "most_streams", "pending", "ready", "served", "streams", "window",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.streams: dict[int, Stream] = {}
         self.error: ProtocolError | None = None
         self.leaving = False
+        self.leaves = False
         self.ready = False
         self.most_streams = _ASSUMED_STREAMS
         self.served = 0
@@ -661,7 +663,7 @@ class Connection:
         if len(payload) < 8:
             raise _too_short(Kind.GOAWAY)
         self._balance.spend("GOAWAY frames")
-        self.leaving = True
+        self.leaving = self.leaves = True
         last = int.from_bytes(payload[:4], "big") & _LAST_ID
         code = int.from_bytes(payload[4:8], "big")
         text = payload[8 : 8 + _SHOWN].decode("ascii", "replace")

@@ -19,7 +19,14 @@ from ..h1.errors import TOKEN, character, excerpt
 from ..h1.head import LOOKED_FOR, AnswerHead, FieldBlock, check_method, check_target
 from .hpack import Pair, encode_fields, encode_integer
 
-__all__ = ["HTTP2", "NEVER_INDEXED", "check_trailers", "head_of_fields", "request_block"]
+__all__ = [
+    "HTTP2",
+    "NEVER_INDEXED",
+    "check_strictly",
+    "check_trailers",
+    "head_of_fields",
+    "request_block",
+]
 
 #: The version of an answer's head, as urllib3 has it.
 HTTP2: Final = 20
@@ -37,6 +44,8 @@ _LEFT_OUT: Final = _OF_CONNECTION | {"host", "http2-settings", "proxy-authorizat
 _STATUS: Final = re.compile(r"[1-9][0-9]{2}")
 # RFC 9113 section 8.2.1: what no value may hold. Other controls are passed on, as HTTP/1.1's are.
 _FORBIDDEN: Final = re.compile(r"[\x00\r\n]")
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _REMEMBERED: Final = 1024
 _REMEMBERED_LENGTH: Final = 128
@@ -61,8 +70,7 @@ class _Lines(dict[Pair, _Line]):
                 raise ProtocolError(
                     f"the value of field {excerpt(name, secret=False)} has {character(found[0])}"
                 )
-        value = value.strip(" \t")
-        line = (f"{name}: {value}\r\n", (name, value) if name in LOOKED_FOR else None)
+        line = (f"{name}: {value}\r\n", (name, value.strip(" \t")) if name in LOOKED_FOR else None)
         if len(line[0]) <= _REMEMBERED_LENGTH and name not in _NOT_REMEMBERED:
             if len(self) >= _REMEMBERED:
                 self.clear()
@@ -116,6 +124,21 @@ def head_of_fields(fields: Sequence[Pair]) -> AnswerHead:
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
     lines.append("\r\n")
     return AnswerHead(HTTP2, code, reason, "".join(lines), joined)
+
+
+def check_strictly(head: AnswerHead) -> None:
+    """Refuse what is passed on otherwise (RFC 9113 section 8.2.1).
+
+    Raises:
+        ProtocolError: a value begins or ends with white space, or has a control character.
+    """
+    for line in head.text[:-4].split("\r\n")[1:]:
+        name, _, value = line.partition(": ")
+        if value != value.strip(" \t") or _CONTROL.search(value):
+            raise ProtocolError(
+                f"the value of field {excerpt(name, secret=False)} has white space around it, or"
+                " a control character"
+            )
 
 
 def check_trailers(fields: Iterable[Pair]) -> None:

@@ -1,0 +1,627 @@
+"""A connection of HTTP/2: lent stream by stream, and what moves its bytes.
+
+Where greenlets share connections (`Network.multiplexes`), the loop they wait in moves the bytes: it
+calls when some are there, these are taken in, and those whom they concern are called. Whoever sends
+adds frames and asks for one call soon, so what many send goes out in one write. No greenlet owns
+the socket: none has to be started, switched to or ended, and a connection that nobody uses is
+watched by nobody; it lies among the pool's idle ones as any other does, and what has come meanwhile
+is looked at before it is lent again.
+
+Where they do not share, in blocking code, whoever was lent the one stream moves the bytes while
+waiting for its answer.
+
+An `Exchange` is to its user what a `reqkit.wire.h1.connection.Connection` is: whoever sends a
+message and reads its answer need not know which of the two it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import weakref
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+from ..network import Network, Waiter
+from ..timeouts import Deadline, clock
+from ..wire.h1.connection import ConnectionGone
+from ..wire.h1.head import AnswerHead, block_of
+from ..wire.h2.connection import Connection as Wire
+from ..wire.h2.fields import check_strictly, request_block
+from ..wire.h2.frames import ErrorCode
+from ..wire.h2.streams import Stream
+
+if TYPE_CHECKING:
+    from ..message.prepare import PreparedRequest
+    from ..message.urls import Target
+
+__all__ = ["Exchange", "Multiplexed", "OlderWanted"]
+
+#: Asked of the stream at once.
+_READ: Final = 65_536
+#: Bytes that are taken in before others get their turn.
+_TURN: Final = 1_048_576
+#: Bytes that wait to be sent before uploads wait for them.
+_MOST_PENDING: Final = 262_144
+
+
+#: Bytes of a body that are framed at once.
+_PIECE: Final = 65_536
+
+
+class OlderWanted(ConnectionGone):
+    """The server asks for HTTP/1.1 for this origin (RFC 9113 section 9.2.2); nothing was done."""
+
+
+class Owner(Protocol):
+    """The pool that a connection comes back to."""
+
+    def take_back(self, connection: Multiplexed) -> None:
+        """Keep a connection that nobody uses any more, or close it."""
+
+    def forget(self, connection: Multiplexed) -> None:
+        """Lend a connection no more."""
+
+
+@final
+class Multiplexed:
+    """A connection of HTTP/2.
+
+    Args:
+        stream: connected, the handshake done.
+        key: what it may serve, for the pool.
+        network: whose stream it is.
+        pool: what it comes back to; held weakly.
+
+    Attributes:
+        shared: whether several may use it at a time.
+        users: how many use it.
+        idle_since, beside: as a `reqkit.wire.h1.connection.Connection` has them.
+        error: why the stream below failed, or None.
+    """
+
+    __slots__ = (
+        "__weakref__", "_closed", "_draining", "_due", "_heard", "_left", "_network", "_pool",
+        "_retired", "_unsent", "_waiters", "_writes", "beside", "error", "idle_since", "key",
+        "shared", "stream", "users", "wire",
+    )  # fmt: skip
+
+    def __init__(self, stream: Any, key: Hashable, network: Network, pool: Owner) -> None:
+        self.stream = stream
+        self.key = key
+        self.shared = network.multiplexes
+        self.users = 0
+        self.idle_since = 0.0
+        self.beside: tuple[int, int] | None = None
+        self.wire = Wire()
+        self.error: OSError | None = None
+        self._network = network
+        self._pool = weakref.ref(pool)
+        self._retired = False
+        self._closed = False
+        #: When bytes came last.
+        self._heard = clock()
+        #: A call was asked for and has not come yet.
+        self._due = False
+        #: The socket is watched for taking more.
+        self._writes = False
+        self._unsent: memoryview | None = None
+        #: Exchanges that were given up, perhaps by a finalizer: that may come at any moment and in
+        #: any thread, so it only leaves word.
+        self._left: list[Exchange] = []
+        #: Those who wait until less is waiting to be sent.
+        self._draining: list[Waiter] = []
+        #: Places to wait in, for the next exchanges.
+        self._waiters: list[Waiter] = []
+
+    def __repr__(self) -> str:
+        return f"<Multiplexed, {self.users} users, {self.wire!r}>"
+
+    # -- lending ----------------------------------------------------------------------------
+
+    def room(self) -> int:
+        """Return how many more may use it now."""
+        if not self.is_reusable():
+            return 0
+        if not self.shared:
+            return 1 - self.users
+        return self.wire.most_streams - self.users
+
+    def lend(self) -> Exchange:
+        """Return the place for one more exchange.
+
+        Raises:
+            OSError: the connection is closed.
+        """
+        waiter: Waiter | None = None
+        if self.shared:
+            if not self.users:
+                self.stream.watch(self._take_in)
+            waiter = self._waiters.pop() if self._waiters else self._network.waiter()
+            waiter.called = False
+        self.users += 1
+        return Exchange(self, waiter)
+
+    def is_reusable(self) -> bool:
+        """Tell whether further exchanges may use it."""
+        return not (self._retired or self._closed or self.wire.leaving)
+
+    def is_live(self) -> bool:
+        """Look, without waiting, at what has come while nobody used it."""
+        if self.shared:
+            self._take_in()
+        else:
+            self._look()
+        return self.is_reusable()
+
+    def give_back(self, exchange: Exchange) -> None:
+        """Take an exchange back that has come to its end."""
+        waiter, exchange.waiter = exchange.waiter, None
+        if waiter is not None:
+            self._waiters.append(waiter)
+        self.users -= 1
+        if self.users:
+            return
+        if self.shared and not self._closed:
+            self.stream.unwatch()
+            self._writes = False
+            if self.wire.pending or self._unsent is not None:
+                self._send()
+        pool = self._pool()
+        if pool is None:
+            self.close()
+        else:
+            pool.take_back(self)
+
+    def leave(self, exchange: Exchange) -> None:
+        """Take an exchange back that was given up. Never raises; from anywhere."""
+        if not self.shared:
+            # One stream at a time: it was the connection's last, as on HTTP/1.1.
+            self.close()
+        else:
+            self._left.append(exchange)
+            self.kick()
+
+    def close(self) -> None:
+        """Close it; those who use it get an error. Never raises, and may be called again."""
+        if not self._closed:
+            self._closed = True
+            if self.users and self.shared:
+                self.stream.soon(self._end)
+            self.stream.close()
+
+    # -- moving bytes -----------------------------------------------------------------------
+
+    def kick(self) -> None:
+        """Have what is pending sent, soon."""
+        if not self._due:
+            self._due = True
+            self.stream.soon(self._turn)
+
+    def _turn(self) -> None:
+        """Send what was added. Called by the loop."""
+        self._due = False
+        left = self._left
+        while left:
+            exchange = left.pop()
+            stream = exchange.stream
+            if stream is not None:
+                stream.waiter = None
+                stream.drop()
+                self.wire.reset(stream)
+            waiter, exchange.waiter = exchange.waiter, None
+            if waiter is not None:
+                waiter.call()  # another greenlet may have closed what one waits for
+            self.give_back(exchange)
+        if not self._closed:
+            self._send()
+
+    def _send(self) -> None:
+        """Send what is pending as far as it can be at once; the rest when the socket takes more."""
+        try:
+            done = self._flush()
+            if done is self._writes:
+                self._writes = not done
+                self.stream.watch_writable(None if done else self._send)
+        except OSError as error:
+            self._break(error)
+            return
+        if done and self._draining:
+            draining, self._draining = self._draining, []
+            for waiter in draining:
+                waiter.call()
+        if self.wire.error is not None:
+            self._end()
+
+    def _flush(self) -> bool:
+        """Send what can be sent at once; tell whether that was all."""
+        stream, wire = self.stream, self.wire
+        unsent = self._unsent
+        while unsent is not None or wire.pending:
+            if unsent is None:
+                unsent = memoryview(wire.take())
+            taken = stream.send_now(unsent)
+            unsent = unsent[taken:] if taken < len(unsent) else None
+            self._unsent = unsent
+            if not taken:
+                return False
+        return bool(stream.flush_now())
+
+    def _take_in(self) -> None:
+        """Take in what is there, and call those whom it concerns. Called by the loop, too."""
+        if self._closed:
+            return
+        receive, wire = self.stream.receive_now, self.wire
+        taken = 0
+        try:
+            while (data := receive(_READ)) is not None:
+                if not data:
+                    self._call(wire.end())
+                    break
+                self._heard = now = clock()
+                self._call(wire.receive(data, now))
+                taken += len(data)
+                if taken >= _TURN:
+                    # What TLS has taken from the socket already, the loop does not see.
+                    self.stream.soon(self._take_in)
+                    break
+        except OSError as error:
+            self._break(error)
+        else:
+            if wire.pending and not self._due:
+                self._send()
+            elif wire.error is not None:
+                self._end()
+
+    @staticmethod
+    def _call(stirred: Iterable[Stream]) -> None:
+        for stream in stirred:
+            waiter = stream.waiter
+            if waiter is not None:
+                waiter.call()
+
+    def _break(self, error: OSError) -> None:
+        """Take note that the stream below has failed."""
+        wire = self.wire
+        try:
+            # What came before that counts: answers, and which requests were not acted on.
+            while wire.error is None and (data := self.stream.receive_now(_READ)):
+                self._call(wire.receive(data))
+        except OSError:
+            pass
+        self.error = error
+        self._call(wire.end("the connection broke"))
+        self._end()
+
+    def _end(self) -> None:
+        """Close what cannot be used any more, and have the pool forget it."""
+        self._closed = True
+        if self.wire.streams:
+            self._call(self.wire.end("the connection was closed on this side"))
+        draining, self._draining = self._draining, []
+        for waiter in draining:
+            waiter.call()
+        pool = self._pool()
+        if pool is not None:
+            pool.forget(self)
+        self.stream.close()
+
+    # -- waiting ----------------------------------------------------------------------------
+
+    def wait(self, exchange: Exchange, timeout: float | None) -> None:
+        """Wait until something new is known of an exchange's stream, or more can be sent.
+
+        Raises:
+            TimeoutError: it took longer than ``timeout`` seconds.
+        """
+        waiter = exchange.waiter
+        if waiter is None:
+            self._wait_alone(exchange, timeout)
+            return
+        asked = clock()
+        if waiter.wait(timeout):
+            return
+        # What has arrived in time counts, however long the loop was kept from looking.
+        self._take_in()
+        if waiter.called:
+            waiter.called = False
+            return
+        if self._heard < asked:
+            self._retired = True  # nothing at all has come: others are to try another one
+        raise TimeoutError(errno.ETIMEDOUT, f"nothing happened for {timeout:g} s")
+
+    def _wait_alone(self, exchange: Exchange, timeout: float | None) -> None:
+        """Move bytes until something new is known: in blocking code."""
+        ends = None if timeout is None else clock() + timeout
+        left = timeout
+        while True:
+            try:
+                if self.error is None:
+                    self._send_alone(left)
+                data = self.stream.receive_next(_READ, left)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                self.error = self.error or error
+                self.wire.end("the connection broke")
+                return
+            stirred = self.wire.receive(data, clock()) if data else self.wire.end()
+            if exchange.stream in stirred:
+                return
+            if ends is not None:
+                left = ends - clock()
+                if left <= 0:
+                    raise TimeoutError(errno.ETIMEDOUT, f"nothing happened for {timeout:g} s")
+
+    def _look(self) -> None:
+        """Take in what has come for a connection that one uses at a time."""
+        try:
+            while self.wire.error is None and self.stream.is_readable():
+                data = self.stream.receive(_READ, 0.0)
+                if not data:
+                    self.wire.end()
+                else:
+                    self.wire.receive(data, clock())
+        except TimeoutError:
+            pass  # a part of a record
+        except OSError as error:
+            self.error = error
+            self.wire.end("the connection broke")
+
+    def _send_alone(self, timeout: float | None) -> None:
+        """Send what is pending, here and at once: in blocking code."""
+        if self.wire.pending:
+            try:
+                self.stream.send_all(self.wire.take(), timeout)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                # The server may have answered before it closed: that is read on.
+                self.error = error
+                self._retired = True
+
+    def drain(self, exchange: Exchange, timeout: float | None) -> None:
+        """Wait until less is waiting to be sent, or (in blocking code) nothing is."""
+        waiter = exchange.waiter
+        if waiter is None:
+            self._send_alone(timeout)
+        else:
+            self._draining.append(waiter)
+            self.kick()
+            self.wait(exchange, timeout)
+
+
+@final
+class Exchange:
+    """A request and its answer on a connection of HTTP/2, as a connection of its own.
+
+    Attributes:
+        stream: the wire's, once the request was sent.
+        waiter: where its user waits; None in blocking code, and once it has come to its end.
+        key, phase, sent, headed, ended, beside: as a `reqkit.wire.h1.connection.Connection` has
+            them.
+    """
+
+    __slots__ = (
+        "_connection", "_method", "_over", "beside", "ended", "headed", "phase", "sent", "stream",
+        "waiter",
+    )  # fmt: skip
+
+    def __init__(self, connection: Multiplexed, waiter: Waiter | None) -> None:
+        self._connection = connection
+        self._method = ""
+        #: It was given back, or given up.
+        self._over = False
+        self.stream: Stream | None = None
+        self.waiter = waiter
+        self.phase = "send"
+        self.sent: float | None = None
+        self.headed: float | None = None
+        self.ended = False
+        self.beside: tuple[int, int] | None = None
+
+    def serve_no_more(self) -> None:
+        """Do nothing: a message that asks for this goes by HTTP/1.1."""
+
+    def release(self) -> None:
+        """Give it back: the answer has come to its end."""
+        if not self._over:
+            self._over = True
+            if self.beside is not None:
+                self._connection.beside = self.beside
+            self._connection.give_back(self)
+
+    def close(self) -> None:
+        """Give it up: the stream ends, and the connection goes on. Never raises."""
+        if not self._over:
+            self._over = True
+            self._connection.leave(self)
+
+    # -- out --------------------------------------------------------------------------------
+
+    def head_of(self, request: PreparedRequest, target: Target) -> bytes:
+        """Encode a message's fields.
+
+        Raises:
+            InvalidHeader, InvalidURL: it cannot be sent.
+        """
+        headers = request._headers
+        block = block_of(request._pairs if headers is None else headers.pairs())
+        self._method = method = request.method or "GET"
+        return request_block(method, target.scheme, target.authority, target.path, block)
+
+    def send(
+        self,
+        head: bytes,
+        body: bytes | Iterable[bytes] | None,
+        chunked: bool,
+        limit: float | None,
+        deadline: Deadline | None,
+    ) -> None:
+        """Send a message. Blocks while the peer's windows are full.
+
+        Args:
+            head: as `head_of` makes it.
+            body: bytes, or pieces of a stream.
+            chunked: is of no matter: HTTP/2 frames all bodies alike.
+            limit: seconds that each wait may take.
+            deadline: of the whole exchange.
+
+        Raises:
+            ConnectionGone: the connection takes no more requests.
+            OSError, TimeoutError: sending failed.
+        """
+        connection = self._connection
+        wire = connection.wire
+        self.phase = "send"
+        if wire.room() <= 0 or connection.error is not None:
+            # The server has left, or allows fewer streams than it did.
+            raise ConnectionGone(unsent=True)
+        self.stream = stream = wire.open(self._method, head, not body)
+        stream.waiter = self.waiter
+        if connection.shared:
+            connection.kick()
+        if body:
+            if isinstance(body, bytes):
+                self._send_piece(body, True, limit, deadline)
+            else:
+                for piece in body:
+                    if stream.over:
+                        break  # the server has answered, and wants no more
+                    self._send_piece(piece, False, limit, deadline)
+                self._send_piece(b"", True, limit, deadline)
+        if not connection.shared:
+            connection.drain(self, limit if deadline is None else deadline.left(limit, "send"))
+
+    def _send_piece(
+        self, data: bytes, ends: bool, limit: float | None, deadline: Deadline | None
+    ) -> None:
+        connection, stream = self._connection, self.stream
+        assert stream is not None
+        wire = connection.wire
+        view = memoryview(data)
+        while not stream.over and not stream.sent:
+            if wire.pending > _MOST_PENDING:
+                timeout = limit if deadline is None else deadline.left(limit, "send")
+                connection.drain(self, timeout)
+                continue
+            taken = wire.send_data(stream, view[:_PIECE], ends and len(view) <= _PIECE)
+            if connection.shared and wire.pending:
+                connection.kick()
+            if taken == len(view):
+                return
+            view = view[taken:]
+            timeout = limit if deadline is None else deadline.left(limit, "send")
+            if not taken:
+                connection.wait(self, timeout)
+
+    # -- in ---------------------------------------------------------------------------------
+
+    def read_head(
+        self,
+        method: str,
+        limit: float | None,
+        deadline: Deadline | None,
+        strict: bool = False,
+    ) -> tuple[AnswerHead, bytes | None]:
+        """Wait for the answer's head. Blocks.
+
+        Args:
+            method: the request's.
+            limit: seconds that each wait may take.
+            deadline: of the whole exchange.
+            strict: whether to refuse whatever RFC 9113 forbids in it.
+
+        Returns:
+            the head, and the whole body where that came along with it (None: it is to be read).
+
+        Raises:
+            ProtocolError: the answer breaks HTTP/2's rules, or the server ended the stream.
+            ConnectionGone: the connection has ended, or the server has not acted on the request.
+            TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
+        """
+        self.phase = "wait"
+        connection, stream = self._connection, self.stream
+        assert stream is not None
+        while (head := stream.head) is None:
+            if stream.error is not None:
+                raise self._failure(stream, stream.error)
+            connection.wait(self, limit if deadline is None else deadline.left(limit, "wait"))
+        if strict:
+            check_strictly(head)
+        if not stream.ended or stream.error is not None:
+            return head, None
+        self.ended = True
+        if not stream.sent:
+            connection.wire.reset(stream)  # an answer before the request's end
+        return head, stream.take(stream.held)
+
+    def read_body(self, most: int, limit: float | None, deadline: Deadline | None) -> bytes:
+        """Wait for some bytes of the body. Blocks.
+
+        Returns:
+            up to ``most`` bytes; none at the end.
+
+        Raises:
+            ChunkedEncodingError: the body broke off, or breaks HTTP/2's rules.
+            TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
+        """
+        if self.ended:
+            return b""
+        self.phase = "receive"
+        connection, stream = self._connection, self.stream
+        assert stream is not None
+        wire = connection.wire
+        while True:
+            data = wire.read(stream, most)
+            if connection.shared and wire.pending:
+                connection.kick()
+            if not stream.held:
+                if stream.error is not None:
+                    if not data:
+                        raise self._failure(stream, stream.error)
+                elif stream.ended:
+                    self.ended = True
+                    if not stream.sent:
+                        wire.reset(stream)
+                    return data
+            if data:
+                return data
+            timeout = limit if deadline is None else deadline.left(limit, "receive")
+            connection.wait(self, timeout)
+
+    def expect_all(self) -> None:
+        """Let the server send on: all of the body is waited for."""
+        stream, connection = self.stream, self._connection
+        if stream is not None and not stream.over:
+            connection.wire.widen(stream)
+            if connection.shared:
+                connection.kick()
+
+    def _failure(self, stream: Stream, error: Exception) -> Exception:
+        """Return the error that an exchange has ended with."""
+        connection = self._connection
+        below = connection.error
+        if stream.head is None and stream.lost:
+            if stream.code == ErrorCode.HTTP_1_1_REQUIRED:
+                return OlderWanted(unsent=True)
+            wire = connection.wire
+            if stream.code == ErrorCode.REFUSED_STREAM and connection.users > 1:
+                # More than it takes: the next ones are to try another connection.
+                wire.most_streams = min(wire.most_streams, connection.users - 1)
+            if stream.unprocessed or (stream.code is None and (wire.served or wire.leaves)):
+                gone = ConnectionGone(unsent=stream.unprocessed)
+                gone.__cause__ = below or error
+                return gone
+            if below is not None and stream.code is None:
+                return _again(below)
+        return error
+
+
+def _again(error: OSError) -> OSError:
+    """Return an error like one that others get, too."""
+    try:
+        made = type(error)(*error.args)
+    except Exception:
+        made = ConnectionResetError(*error.args)
+    made.__cause__ = error
+    return made

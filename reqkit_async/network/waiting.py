@@ -1,0 +1,81 @@
+"""A place for one greenlet to wait in until another calls it, within a limit."""
+
+from __future__ import annotations
+
+from time import monotonic as clock
+from typing import Any
+
+from greenlet import getcurrent
+
+from .hubs import EXPIRED, NEVER, current_hub
+
+__all__ = ["GeventWaiter"]
+
+
+class GeventWaiter:
+    """Lets one greenlet wait for a call. It belongs to the hub of its thread, and may be reused.
+
+    A call that comes while nobody waits counts for the next wait.
+
+    Attributes:
+        called: whether it was called since the last wait.
+        waiter, expires, entry, entry_at: as `reqkit_async.network.hubs.Expiring` has them.
+    """
+
+    __slots__ = (
+        "__weakref__", "_due", "_expiries", "_hub", "called", "entry", "entry_at", "expires",
+        "waiter",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        kept = current_hub()
+        self._hub = kept.hub
+        self._expiries = kept.expiries
+        self.waiter: Any = None
+        self.called = False
+        self._due = False
+        self.entry: list[Any] | None = None
+        self.entry_at = NEVER
+        self.expires = NEVER
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait to be called; False where that took longer than ``timeout`` seconds."""
+        if self.called:
+            self.called = False
+            return True
+        if timeout is None:
+            self.expires = NEVER
+        else:
+            self.expires = expires = clock() + timeout
+            if expires < self.entry_at:
+                self._expiries.add(self, expires)
+        self.waiter = getcurrent()
+        try:
+            woken_by = self._hub.switch()
+        finally:
+            self.waiter = None
+        if woken_by is self:
+            self.called = False
+            return True
+        if woken_by is EXPIRED:
+            return False
+        raise RuntimeError(
+            f"the greenlet was switched to while it waited for an answer: got {woken_by!r}"
+        )
+
+    def call(self) -> None:
+        """Have the wait end, or the next one. Never blocks; from the hub's own thread."""
+        self.called = True
+        if self.waiter is not None and not self._due:
+            self._due = True
+            self._hub.loop.run_callback(self._switch)
+
+    def _switch(self) -> None:
+        self._due = False
+        waiter = self.waiter
+        if waiter is not None and self.called:
+            waiter.switch(self)
+
+    def has_come(self) -> bool:
+        """Tell whether it was called, where the time is up."""
+        return self.called
