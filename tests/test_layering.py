@@ -11,6 +11,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,36 @@ def test_importing_the_core_does_not_import_gevent() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.stderr, ended.stdout) == ("", "[]\n")
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the pages that show the picture of the floors, where the tests lie in a checkout."""
+    top = Path(__file__).parent.parent
+    for page in ("CONTRIBUTING.md", "docs/design.md"):
+        yield page, (top / page).read_text("utf-8")
+
+
+def test_the_picture_has_every_folder() -> None:
+    missing = [
+        f"{page} does not show {package}/{path.parent.name}/"
+        for page, text in pages()
+        for package in PACKAGES
+        for path in location(package).glob("*/__init__.py")
+        if f"{path.parent.name}/" not in text
+    ]
+    assert missing == []
+
+
+def test_the_pages_name_what_is_there() -> None:
+    top = Path(__file__).parent.parent
+    places = [top, *(location(package) for package in PACKAGES)]
+    wrong = [
+        f"{page}: {named}"
+        for page, text in pages()
+        for named in re.findall(r"`([a-z_0-9]+(?:/[a-z_0-9.]*)+)`", text)
+        if not any((place / named).exists() or (place / f"{named}.py").exists() for place in places)
+    ]
+    assert wrong == []
 
 
 # The checks themselves
