@@ -27,6 +27,7 @@ class Keywords(TypedDict, total=False):
     config: Mapping[str, Any] | None
     prefetch: bool | None
     stream: bool | None
+    context: Any
     session: Any  #: a `Session`; of one-shot functions only
 
 

@@ -53,8 +53,9 @@ class OneShot(Verbs["Request"]):
                 type[, headers]])``), ``auth`` (a pair for Basic, or a callable), ``timeout``
                 (seconds, ``(connect, read)``, `Timeouts`, or None for no limit),
                 ``allow_redirects``, ``proxies``, ``hooks``, ``verify`` (True, False, a CA file or
-                folder), ``cert`` (a file or ``(cert, key)``), ``config``, ``prefetch`` (True reads
-                the body before this returns; ``stream=`` is its contrary), ``return_response``
+                folder), ``cert`` (a file or ``(cert, key)``), ``config``, ``context`` (any object:
+                it goes nowhere, and is ``response.context``), ``prefetch`` (True reads the body
+                before this returns; ``stream=`` is its contrary), ``return_response``
                 (False gives the unsent `Request`).
 
         Returns:

@@ -13,8 +13,9 @@ from reqkit.hooks import Hook
 from reqkit.sessions.unsent import request_of
 
 from ._types import Sending
+from .pool.given import as_request
 from .pool.pool import Pool
-from .pool.sending import check_request, send_here
+from .pool.sending import send_here
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request", "send"]
 
@@ -95,14 +96,17 @@ def delete(url: Any, **keywords: Any) -> Request:
 
 
 def send(
-    request: Request, pool: Any = None, prefetch: bool | None = True, stream: bool | None = None
+    request: Request | str,
+    pool: Any = None,
+    prefetch: bool | None = True,
+    stream: bool | None = None,
 ) -> Sending:
     """Start one greenlet that sends a request, and return it.
 
     Blocks only where ``pool`` is a full `gevent.pool.Pool`.
 
     Args:
-        request: an unsent request.
+        request: an unsent request, or a URL.
         pool: a `gevent.pool.Pool` to start the greenlet in, or a `Pool` to queue the request in.
         prefetch: read the body before the greenlet ends, unless the request says otherwise.
         stream: the contrary of ``prefetch``.
@@ -113,8 +117,7 @@ def send(
     """
     if stream is not None:
         prefetch = not stream
-    if not isinstance(request, Request):
-        raise check_request(request)
+    request = as_request(request)
     if isinstance(pool, Pool):
         handle = pool.spawn(request, prefetch)
         waiter = gevent.spawn(_wait_for, handle)

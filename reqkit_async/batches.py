@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @overload
 def map(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = None,
     prefetch: bool = True,
     exception_handler: None = None,
@@ -33,7 +33,7 @@ def map(
 
 @overload
 def map(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = None,
     prefetch: bool = True,
     *,
@@ -47,7 +47,7 @@ def map(
 
 @overload
 def map(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None,
     prefetch: bool,
     exception_handler: Handler[T],
@@ -60,7 +60,7 @@ def map(
 
 
 def map(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = None,
     prefetch: bool = True,
     exception_handler: Handler[Any] | None = None,
@@ -101,7 +101,7 @@ def map(
 
 @overload
 def imap(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = 10,
     prefetch: bool = True,
     exception_handler: None = None,
@@ -115,7 +115,7 @@ def imap(
 
 @overload
 def imap(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = 10,
     prefetch: bool = True,
     *,
@@ -129,7 +129,7 @@ def imap(
 
 @overload
 def imap(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None,
     prefetch: bool,
     exception_handler: Handler[T],
@@ -142,7 +142,7 @@ def imap(
 
 
 def imap(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = 10,
     prefetch: bool = True,
     exception_handler: Handler[Any] | None = None,
@@ -180,7 +180,7 @@ def imap(
 
 @overload
 def imap_unordered(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = 10,
     prefetch: bool = True,
     exception_handler: None = None,
@@ -194,7 +194,7 @@ def imap_unordered(
 
 @overload
 def imap_unordered(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = 10,
     prefetch: bool = True,
     *,
@@ -208,7 +208,7 @@ def imap_unordered(
 
 @overload
 def imap_unordered(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None,
     prefetch: bool,
     exception_handler: Handler[T],
@@ -221,7 +221,7 @@ def imap_unordered(
 
 
 def imap_unordered(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = 10,
     prefetch: bool = True,
     exception_handler: Handler[Any] | None = None,
@@ -241,7 +241,7 @@ def imap_unordered(
 
 @overload
 def imap_enumerated(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = 10,
     prefetch: bool = True,
     exception_handler: None = None,
@@ -255,7 +255,7 @@ def imap_enumerated(
 
 @overload
 def imap_enumerated(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = 10,
     prefetch: bool = True,
     *,
@@ -269,7 +269,7 @@ def imap_enumerated(
 
 @overload
 def imap_enumerated(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None,
     prefetch: bool,
     exception_handler: Handler[T],
@@ -282,7 +282,7 @@ def imap_enumerated(
 
 
 def imap_enumerated(
-    requests: Iterable[Request],
+    requests: Iterable[Request | str],
     size: int | None = 10,
     prefetch: bool = True,
     exception_handler: Handler[Any] | None = None,

@@ -45,6 +45,7 @@ def use(url: str) -> None:
     sending.join()
     sending.kill()
 
-    # URLs are no requests.
-    reqkit_async.map([url])  # type: ignore[list-item]
-    reqkit_async.imap([url])  # type: ignore[list-item]
+    # A URL stands for a GET.
+    assert_type(reqkit_async.map([url]), list[Response])
+    reqkit_async.map([url, requests[0]])
+    reqkit_async.imap([5])  # type: ignore[list-item]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .._pickling import portable_values
+from .._pickling import can_be_pickled, portable_values
 from ..auth import HTTPBasicAuth
 from ..cookies import CookieJar, header_for, merge_cookies, store, to_jar
 from ..exceptions import InvalidHeader
@@ -153,6 +153,7 @@ class PreparedRequest:
         "_policy",
         "_target",
         "body",
+        "context",
         "method",
         "url",
     )
@@ -160,6 +161,8 @@ class PreparedRequest:
     method: str | None
     url: str | None
     body: Any
+    #: Any object of the caller's, from the unsent request: it goes nowhere.
+    context: Any
 
     def __init__(self) -> None:
         self.method = None
@@ -168,6 +171,7 @@ class PreparedRequest:
         #: The headers, until somebody looks at them: most messages have their session's.
         self._pairs: tuple[tuple[str, str], ...] = ()
         self.body = None
+        self.context = None
         self._hooks: Hooks | None = None
         #: Most messages have neither auth nor cookies: `_own_credentials` makes them.
         self._credentials: Credentials | None = None
@@ -520,6 +524,7 @@ class PreparedRequest:
             self._encode,
             self._length,
             portable_values(own) if own else None,
+            self.context if can_be_pickled(self.context) else None,
         )
 
     def _without_secrets(self) -> PreparedRequest:
@@ -541,7 +546,7 @@ def rebuild_prepared(packed: tuple[Any, ...]) -> PreparedRequest:
     prepared = PreparedRequest()
     (
         prepared.method, prepared.url, prepared._pairs, prepared.body, prepared._encode,
-        prepared._length, own,
+        prepared._length, own, prepared.context,
     ) = packed  # fmt: skip
     if own is not None:
         prepared.__dict__.update(own)
@@ -549,8 +554,8 @@ def rebuild_prepared(packed: tuple[Any, ...]) -> PreparedRequest:
 
 
 _COPIED = (
-    "method", "url", "body", "_target", "_encode", "_body_position", "_length", "_measured",
-    "_policy",
+    "method", "url", "body", "context", "_target", "_encode", "_body_position", "_length",
+    "_measured", "_policy",
 )  # fmt: skip
 #: Headers of requests that hold no secret (lower case).
 _HARMLESS = frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copyreg
 import traceback
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .._pickling import can_be_pickled, portable_values
@@ -55,9 +55,9 @@ class Arguments:
     """
 
     __slots__ = (
-        "allow_redirects", "auth", "callback", "cert", "config", "cookies", "data", "files",
-        "headers", "hook_errors", "hooks", "json", "params", "positions", "prefetch", "proxies",
-        "timeout", "verify",
+        "allow_redirects", "auth", "callback", "cert", "config", "context", "cookies", "data",
+        "exception_handler", "files", "headers", "hook_errors", "hooks", "json", "params",
+        "positions", "prefetch", "proxies", "timeout", "verify",
     )  # fmt: skip
 
     allow_redirects: bool | None
@@ -65,8 +65,12 @@ class Arguments:
     callback: Hook | None
     cert: Any
     config: Mapping[str, Any] | None
+    #: The caller's own: it goes nowhere.
+    context: Any
     cookies: Any
     data: Any
+    #: Of this request in a batch, in place of the batch's.
+    exception_handler: Callable[[Any, Exception], Any] | None
     files: Any
     headers: Any
     #: What ``args`` hooks raised when the arguments were taken.
@@ -131,9 +135,12 @@ class UnsentRequest:
     callback = _Setting()
     cert = _Setting()
     config = _Setting()
+    #: Any object of the caller's: sent nowhere, and the response's `context` too.
+    context = _Setting()
     #: The request's own cookies: a dictionary or a jar, or None.
     cookies = _Setting()
     data = _Setting()
+    exception_handler = _Setting()
     files = _Setting()
     json = _Setting()
     prefetch = _Setting()
@@ -164,6 +171,8 @@ class UnsentRequest:
         stream: bool | None = None,
         session: Any = None,
         callback: Hook | None = None,
+        context: Any = None,
+        exception_handler: Callable[[Any, Exception], Any] | None = None,
         **others: Any,
     ) -> None:
         if others:
@@ -177,6 +186,7 @@ class UnsentRequest:
             and cookies is None and hooks is None and json is None and timeout is UNSET
             and allow_redirects is None and proxies is None and verify is None and cert is None
             and config is None and prefetch is None and stream is None and callback is None
+            and context is None and exception_handler is None
         ):  # fmt: skip
             self._arguments = NO_ARGUMENTS
             return
@@ -201,6 +211,8 @@ class UnsentRequest:
             prefetch = not stream if stream in (True, False) else stream
         arguments.prefetch = prefetch
         arguments.callback = callback
+        arguments.context = context
+        arguments.exception_handler = exception_handler
 
     def _own_arguments(self) -> Arguments:
         """Return what the request says, to be changed."""

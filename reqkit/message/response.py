@@ -245,6 +245,17 @@ class Response(ReadableBody):
         return self._hook_errors
 
     @property
+    def context(self) -> Any:
+        """The object that the request was given as its ``context``, or None."""
+        if "_context" in self.__dict__:
+            return self.__dict__["_context"]
+        return getattr(self.request, "context", None)
+
+    @context.setter
+    def context(self, value: Any) -> None:
+        self.__dict__["_context"] = value
+
+    @property
     def ok(self) -> bool:
         """Whether there is an answer, and its status is below 400."""
         return self.error is None and self.status_code is not None and self.status_code < 400

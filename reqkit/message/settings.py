@@ -62,6 +62,7 @@ KEYWORDS: Final = (
     "config",
     "prefetch",
     "stream",
+    "context",
     "return_response",
     "session",
 )

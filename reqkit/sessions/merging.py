@@ -117,6 +117,7 @@ class Merging(Defaults):
         else:
             prepared.prepare_method(method)
         arguments = request._arguments
+        prepared.context = arguments.context
         params = arguments.params
         if self.params:
             params = merge(self.params, params)

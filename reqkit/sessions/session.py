@@ -159,6 +159,7 @@ class Session(OverridableSession, Verbs["Request"]):
         *,
         config: Mapping[str, Any] | None = None,
         prefetch: bool | None = None,
+        context: Any = None,
         return_response: bool = True,
         **others: Any,
     ) -> Any:
@@ -178,13 +179,14 @@ class Session(OverridableSession, Verbs["Request"]):
                 "cookies": cookies, "files": files, "auth": auth, "timeout": timeout,
                 "allow_redirects": allow_redirects, "proxies": proxies, "hooks": hooks,
                 "stream": stream, "verify": verify, "cert": cert, "json": json, "config": config,
-                "prefetch": prefetch,
+                "prefetch": prefetch, "context": context,
             }  # fmt: skip
             return self._hooked(args, return_response)
         request = Request(
             method, url, headers, files, data, params, auth, cookies, None, json,
             timeout=timeout, allow_redirects=allow_redirects, proxies=proxies, verify=verify,
             cert=cert, config=config, prefetch=prefetch, stream=stream, session=self,
+            context=context,
         )  # fmt: skip
         return self.perform(request) if return_response else request
 
@@ -259,8 +261,8 @@ class Request(UnsentRequest):
         headers, files, data, params, auth, cookies, hooks, json: as in `reqkit.request`.
         session: whose defaults, cookies and connections count; None for those of a one-shot call.
         callback: one more ``response`` hook, after the request's and the session's.
-        **settings: ``timeout allow_redirects proxies verify cert config prefetch stream``, as in
-            `reqkit.request`.
+        **settings: ``timeout allow_redirects proxies verify cert config prefetch stream context``,
+            as in `reqkit.request`.
 
     Raises:
         TypeError: an argument that does not exist; the text has the nearest one.

@@ -373,9 +373,7 @@ class Crawl:
         self._answer = response
         self._document = None
         response._crawled = page  # type: ignore[attr-defined]
-        response.context = (  # type: ignore[attr-defined]
-            None if page.context is None else json.loads(page.context)
-        )
+        response.context = None if page.context is None else json.loads(page.context)
 
     def _settle(self, exception: Any) -> None:
         """End a turn that is open still, as the loop was left.

@@ -8,8 +8,11 @@ from typing import Any, Final
 
 from greenlet import getcurrent
 
+from reqkit import Request
+
 from .batch import Batch, Job
 from .cancellation import SYSTEM_ERRORS
+from .given import as_request
 from .options import BatchOptions
 
 __all__ = ["IteratedBatch", "OrderedBatch", "UnorderedBatch"]
@@ -63,6 +66,8 @@ class IteratedBatch(Batch):
         self.puller = getcurrent()
         try:
             request = next(iterator, _NOTHING)
+            if type(request) is not Request and request is not _NOTHING:
+                request = as_request(request)
         except BaseException as error:
             if not self.stopped:
                 self.error = error

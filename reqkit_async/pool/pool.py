@@ -22,11 +22,12 @@ from ..progress import SILENT, open_progress
 from ..stats import Stats
 from .batch import Batch, ListBatch
 from .cancellation import at_the_end, cancelled, expired
+from .given import as_request, as_requests
 from .iterated import IteratedBatch, OrderedBatch, UnorderedBatch
 from .limits import HostLimits
 from .options import BatchOptions
 from .retries import policy_of
-from .sending import Sender, check_request
+from .sending import Sender
 from .shutdown import Shutdown
 from .size import slots_for
 from .spawned import SpawnedBatch
@@ -140,7 +141,7 @@ class Pool:
         """
         options = self._options.with_settings(settings)
         ends = None if options.timeout is None else clock() + options.timeout
-        todo = list(_several(requests))
+        todo = as_requests(list(_several(requests)))
         if not todo:
             return []
         reporter = open_progress(options.progress, len(todo))
@@ -241,7 +242,7 @@ class Pool:
         May be called while the pool runs, from a response hook too.
 
         Args:
-            request: an unsent request.
+            request: an unsent request, or a URL.
             prefetch: read its body before it counts as ended; None leaves it to the pool.
 
         Returns:
@@ -250,8 +251,7 @@ class Pool:
         Raises:
             TypeError: it is no request.
         """
-        if not isinstance(request, Request):
-            raise check_request(request)
+        request = as_request(request)
         spawned = self._spawned
         job = spawned.add(request, prefetch)
         if spawned.stopped:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import gevent
@@ -11,13 +12,11 @@ from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
 from reqkit.base.frames import forget_frames
-from reqkit.base.redact import redacted
 from reqkit.base.warn import warn
 from reqkit.exceptions import RequestException, TotalTimeout
 from reqkit.hooks import dispatch_hook, warn_of
 from reqkit.message.request import UnsentRequest
 from reqkit.message.settings import UNSET
-from reqkit.message.urls import without_password
 from reqkit.network import use
 from reqkit.sessions import SingleUseSession
 from reqkit.sessions.result import failed_response
@@ -31,7 +30,7 @@ from .cancellation import GRACE, Stop, TimeLimit, cancelled
 from .limits import retry_after
 from .options import BatchOptions
 
-__all__ = ["Sender", "check_request", "send_here"]
+__all__ = ["Sender", "send_here"]
 
 _NOTHING: Final = object()
 #: For what has no session, and is not sent.
@@ -79,10 +78,6 @@ class Sender:
             BaseException: what was thrown into it, unless it is a `Stop`.
         """
         request: Any = job.request
-        if not isinstance(request, Request):
-            with TimeLimit(clock() + GRACE) as time_limit:
-                self.conclude_unsent(job, check_request(request), time_limit)
-            return
         if not job.started:
             job.started = True
             if request._arguments.hook_errors is not None:
@@ -150,14 +145,13 @@ class Sender:
         others_quiet = session is None or not session._hooks
 
         def fail(request: Any) -> Response | None:
-            if not isinstance(request, Request):
-                return None
             own = request.session
             arguments = request._arguments
             if (
                 arguments.callback is not None
                 or arguments.hooks
                 or arguments.hook_errors
+                or arguments.exception_handler is not None
                 or not (others_quiet if own is None else not own._hooks)
             ):
                 return None
@@ -272,9 +266,8 @@ class Sender:
         Where its greenlet was held up by them past the time that stopping may take, another has
         made its entry meanwhile, or was stopped in the handler.
         """
-        options = job.batch.options
-        handler = options.exception_handler
-        if handler is None or options.raise_errors or job.handled or job.done:
+        handler = _handler_of(job)
+        if handler is None or job.batch.options.raise_errors or job.handled or job.done:
             return entry
         job.handled = True
         try:
@@ -361,7 +354,7 @@ class Sender:
 
     def _after_failure(self, job: Job, entry: Any, time_limit: TimeLimit) -> Any:
         """Ask the exception handler for what hooks have left of a failure."""
-        if job.batch.options.exception_handler is not None:
+        if _handler_of(job) is not None:
             error = getattr(entry, "error", None)
             if error is not None:
                 return time_limit.run(entry, self._handled, job, entry, error)
@@ -417,10 +410,10 @@ def send_here(request: Request, prefetch: bool) -> Any:
     return batch.entries[0]
 
 
-def check_request(given: Any) -> TypeError:
-    """Return the error that says that something is no request."""
-    what = without_password(repr(given))[:100] if isinstance(given, str) else redacted(given)
-    return TypeError(f"{what} is no request: make one with reqkit_async.get(url) and the like")
+def _handler_of(job: Job) -> Callable[[Any, Any], Any] | None:
+    """Return what is asked for the entry of a job that fails: the request's own goes first."""
+    own = job.request._arguments.exception_handler
+    return job.batch.options.exception_handler if own is None else own
 
 
 def _unsent(request: UnsentRequest, error: RequestException) -> Response:

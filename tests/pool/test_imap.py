@@ -255,11 +255,15 @@ def test_what_is_no_iterable_is_refused_at_once() -> None:
         reqkit_async.imap([], sizes=5)
 
 
-def test_what_is_no_request_is_a_failure_of_its_own(scripted: Start) -> None:
+def test_what_is_no_request_comes_out_after_what_was_sent(scripted: Start) -> None:
     server = scripted(paths)
-    found = list(reqkit_async.imap([None, reqkit_async.get(server("/1")), 5]))
-    assert [type(entry.error) for entry in found] == [TypeError, type(None), TypeError]
-    assert "None is no request" in str(found[0].error)
+    found = reqkit_async.imap([server("/1"), reqkit_async.get(server("/2")), None, server("/3")])
+    assert [next(found).text, next(found).text] == ["/1", "/2"]
+    with pytest.raises(TypeError, match="None is no request"):
+        next(found)
+    assert len(server.requests) == 2
+    with pytest.raises(TypeError, match="5 is no request"):
+        next(reqkit_async.imap_unordered([5]))
 
 
 def test_an_iterable_that_waits_lets_the_others_run(scripted: Start) -> None:

@@ -20,6 +20,7 @@ from reqkit.exceptions import (
     ConnectionError,
     HookWarning,
     HTTPError,
+    InvalidHeader,
     MissingSchema,
     RequestException,
     TotalTimeout,
@@ -197,13 +198,13 @@ def test_failures_are_entries(scripted: Start) -> None:
         reqkit_async.get(server("/404")),
         reqkit_async.get(server("/404"), config={"danger_mode": True}),
         reqkit_async.get(server("/2"), timeout="soon"),
-        "http://127.0.0.1/",
+        reqkit_async.get(server("/2"), headers={"A": 5}),
         reqkit_async.get(server("/3")),
     ]
     found = reqkit_async.map(requests, size=3)
     assert [type(response.error) for response in found] == [
-        type(None), MissingSchema, ConnectionError, type(None), HTTPError, ValueError, TypeError,
-        type(None),
+        type(None), MissingSchema, ConnectionError, type(None), HTTPError, ValueError,
+        InvalidHeader, type(None),
     ]  # fmt: skip
     assert [response.status_code for response in found] == [
         200, None, None, 404, None, None, None, 200,
@@ -437,8 +438,9 @@ def test_send_gives_a_greenlet_whose_value_is_the_response(scripted: Start) -> N
     assert request.response.text == "/1"
     failed = reqkit_async.send(reqkit_async.get("nowhere")).get()
     assert isinstance(failed.error, MissingSchema)
+    assert reqkit_async.send(server("/2")).get().text == "/2"
     with pytest.raises(TypeError, match="is no request"):
-        reqkit_async.send("http://127.0.0.1/")  # type: ignore[arg-type]
+        reqkit_async.send(5)  # type: ignore[arg-type]
 
 
 def test_send_into_pools(counting_server: Count) -> None:

@@ -100,8 +100,8 @@ def test_raise_errors_comes_out_of_join(scripted: Start) -> None:
 
 
 def test_only_requests_are_spawned() -> None:
-    with pytest.raises(TypeError, match=r"'http://127\.0\.0\.1/' is no request"):
-        reqkit_async.Pool().spawn("http://127.0.0.1/")
+    with pytest.raises(TypeError, match="5 is no request"):
+        reqkit_async.Pool().spawn(5)
 
 
 def test_spawn_may_be_lazy(scripted: Start) -> None:
