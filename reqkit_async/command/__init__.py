@@ -3,8 +3,8 @@
 What it knows: files, terminals, signals and exit statuses. What is sent and how is a `Pool`'s and
 a `Crawl`'s.
 
-Stands on: pool, report, stats.
-Begin reading at `program` (what can be said), then `fetch` (what is done).
+Stands on: crawl, pool, report, stats.
+Begin reading at `program` (what can be said), then `fetch` and `crawling` (what is done).
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Fetch:
             self._requests(interrupts), prefetch=not self.hooked
         )
         try:
-            with interrupts, self.screen.watching(self.pool, self.stats):
+            with interrupts, self.screen.watching(self.pool):
                 for index, entry in entries:
                     self._take(index, entry)
         except OSError as error:

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 import reqkit
-from reqkit import Request, Session, Timeouts
-from reqkit.exceptions import RequestException
 
-from ..pool.pool import Pool
-from .executors import ExecutorError, executor_of
-from .fetch import Fetch
-from .inputs import FORMATS, InputError, count_items, read_items
-from .journal import Journal, JournalError, Output
-from .screen import Screen
+from .inputs import FORMATS
 
 __all__ = ["run"]
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-#: RFC 9110 section 5.6.2.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -147,184 +137,69 @@ def fetch(urls: tuple[str, ...], **options: Any) -> int:
     message), seconds (until the head), times, bytes, type, file and sha256 (with --to), attempts,
     ended. A status from 400 on counts as failed.
     """  # noqa: D301
-    return _Fetching(urls, options).run()
+    from .fetching import Fetching
+
+    return Fetching(urls, options).run()
 
 
-class _Fetching:
-    """A call of ``reqkit fetch``: its arguments checked, and what they ask for opened."""
+@program.command(context_settings=_CONTEXT)
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("--store", required=True, metavar="FILE", type=click.Path(dir_okay=False),
+              help="Where the crawl lives: with the same file, it goes on.")  # fmt: skip
+@click.option("--within", type=click.Choice(("host", "site", "path", "any")), default="host",
+              show_default=True, help="Where links may lead.")  # fmt: skip
+@click.option("--allow", multiple=True, metavar="PATTERN",
+              help="Follow only links that a pattern is found in.")  # fmt: skip
+@click.option("--deny", multiple=True, metavar="PATTERN",
+              help="Follow no links that a pattern is found in.")  # fmt: skip
+@click.option("--depth", type=click.IntRange(0), metavar="N", help="Links from the first page.")
+@click.option("--pages", type=click.IntRange(1), metavar="N", help="Pages in all.")
+@click.option("--pages-per-host", type=click.IntRange(1), metavar="N", help="Pages of one host.")
+@click.option("--max-size", type=click.IntRange(1), default=10 * 1024 * 1024, show_default=True,
+              metavar="BYTES", help="Of one page.")  # fmt: skip
+@click.option("--sitemaps", is_flag=True, help="Add what the hosts' sitemaps name, too.")
+@click.option("--agent", metavar="'NAME/1.0 (+URL)'",
+              help="Who you are: the User-Agent, and whose rules in robots.txt count.")  # fmt: skip
+@click.option("--no-robots", is_flag=True, help="Do not ask for robots.txt.")
+@click.option("--size", type=click.IntRange(1), default=50, show_default=True,
+              help="Requests at a time.")  # fmt: skip
+@click.option("--per-host", type=click.IntRange(1), default=2, show_default=True,
+              help="Requests at a time for one host.")  # fmt: skip
+@click.option("--delay", metavar="SECONDS|auto", default="auto", show_default=True,
+              help="Between requests to one host; auto follows how fast it answers.")  # fmt: skip
+@click.option("--retries", type=click.IntRange(0), default=2, show_default=True,
+              help="How often a failed page is asked for again.")  # fmt: skip
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=60.0,
+              show_default=True, metavar="SECONDS", help="For one page in all.")  # fmt: skip
+@click.option("--revisit", type=click.FloatRange(0), metavar="SECONDS",
+              help="Ask again for pages that are older.")  # fmt: skip
+@click.option("--failed", is_flag=True, help="Ask again for the pages that failed.")
+@click.option("--header", "-H", "headers", multiple=True, metavar="'NAME: VALUE'",
+              help="A header for each request; may be given several times.")  # fmt: skip
+@click.option("--proxy", metavar="URL", help="A proxy for all requests.")
+@click.option("--insecure", "-k", is_flag=True, help="Do not verify certificates.")
+@click.option("--http2", is_flag=False, flag_value="on", metavar="[on|off|auto|prior]",
+              type=click.Choice(("on", "off", "auto", "prior")),
+              help="Speak HTTP/2: on, off, auto, or prior (without TLS).")  # fmt: skip
+@click.option("--archive", metavar="FILE", type=click.Path(dir_okay=False),
+              help="Keep requests and answers as they were: .warc or .warc.gz.")  # fmt: skip
+@click.option("--export", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),
+              help="Write an item for each page: .jsonl, .csv or .parquet.")  # fmt: skip
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write an HTML page with figures and pictures.")  # fmt: skip
+@click.option("--quiet", "-q", is_flag=True, help="No progress and no summary.")
+def crawl(urls: tuple[str, ...], **options: Any) -> int:
+    """Crawl from a URL along its links, and keep an item for each page.
 
-    def __init__(self, urls: tuple[str, ...], options: dict[str, Any]) -> None:
-        self.urls = urls
-        self.options = options
-        source, jsonl = options["source"], options["jsonl"]
-        if not urls and source is None:
-            raise click.UsageError("nothing to fetch: give URLs, or a file of them by --from")
-        if options["resume"] and jsonl in (None, "-"):
-            raise click.UsageError("--resume needs the file of earlier results: --jsonl FILE")
-        if options["failed"] and not options["resume"]:
-            raise click.UsageError("--failed goes with --resume")
-        if options["overwrite"] and (options["resume"] or jsonl in (None, "-")):
-            raise click.UsageError("--overwrite begins a --jsonl FILE anew, without --resume")
-        if options["checksum"] and options["folder"] is None:
-            raise click.UsageError("--checksum goes with --to DIR")
-        if source is None and (options["column"] or options["kind"] != "auto"):
-            raise click.UsageError("--column and --format go with --from FILE")
-        _check_report(options["report"])
+    \b
+    reqkit crawl https://docs.example/ --store docs.crawl
+    reqkit crawl https://docs.example/ --store docs.crawl --report docs.html --export docs.csv
+    reqkit crawl https://a.example/ --store a.crawl --within site --depth 3 --pages 5000 \\
+        --agent 'my-bot/1.0 (+https://example.org/bot)' --archive a.warc.gz
 
-    def run(self) -> int:
-        options = self.options
-        data = _data(options["data"])
-        method = (options["method"] or ("GET" if data is None else "POST")).upper()
-        jsonl, folder = options["jsonl"], options["folder"]
-        _check_message(options, method)
-        if folder is not None:
-            _make(folder)
-        with contextlib.ExitStack() as stack:
-            session = stack.enter_context(_session(options, saving=folder is not None))
-            try:
-                executor = stack.enter_context(executor_of(options["executor"]))
-                pool = stack.enter_context(_pool(options, session, executor))
-                journal = output = None
-                if jsonl not in (None, "-"):
-                    journal = Journal(jsonl, options["resume"], options["overwrite"])
-                    stack.callback(journal.close)
-                shown = jsonl is None and sys.stdout.isatty()
-                if journal is None and not shown:
-                    output = Output(1)
-                screen = Screen(self._total(), options["quiet"], results=shown)
-                fetching = Fetch(
-                    read_items(self.urls, options["source"], options["kind"], options["column"]),
-                    session, pool, screen,
-                    method=method, data=data, folder=folder, checksum=options["checksum"],
-                    retries=options["retries"], journal=journal, output=output,
-                    resume=options["resume"], failed=options["failed"],
-                )  # fmt: skip
-                status = fetching.run()
-            except (InputError, JournalError, ExecutorError, ValueError) as error:
-                raise click.UsageError(str(error)) from error
-            if fetching.trouble is not None and status != 141:
-                screen.say(f"reqkit: results cannot be written: {fetching.trouble.strerror}")
-            self._end(fetching, screen, status)
-        return status
+    Killed or stopped at any moment, the same command goes on where it was. An item has: url,
+    status, title, depth, type, bytes, links (how many the page has), error.
+    """  # noqa: D301
+    from .crawling import Crawling
 
-    def _total(self) -> int | None:
-        counted = count_items(self.options["source"], self.options["kind"], self.options["column"])
-        return None if counted is None else len(self.urls) + counted
-
-    def _end(self, fetching: Fetch, screen: Screen, status: int) -> None:
-        what = ""
-        report = self.options["report"]
-        if report is not None and status != 141:
-            from ..report import write_stats_report
-
-            write_stats_report(fetching.final_stats(), report)
-            what = f"report: {report}"
-        if status != 141:
-            screen.summary(what, interrupted=status > 128)
-
-
-def _check_report(path: Path | None) -> None:
-    """See that a report can be written before anything is sent."""
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise click.UsageError(f"--report {path}: there is no folder {path.parent}")
-    try:
-        from ..report import check_extras
-
-        check_extras()
-    except ImportError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _data(text: str | None) -> bytes | None:
-    if text is None:
-        return None
-    if not text.startswith("@"):
-        return os.fsencode(text)
-    try:
-        return Path(text[1:]).read_bytes()
-    except OSError as error:
-        raise click.UsageError(f"--data {text} cannot be read: {error.strerror}") from error
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.UsageError(f"--to {folder} cannot be made: {error.strerror}") from error
-
-
-def _headers(given: Sequence[str]) -> list[tuple[str, str]]:
-    headers = []
-    for text in given:
-        name, colon, value = text.partition(":")
-        if not colon or not _TOKEN.fullmatch(name.strip()):
-            raise click.UsageError(f"--header {text!r}: expected 'NAME: VALUE'")
-        headers.append((name.strip(), value.strip()))
-    return headers
-
-
-def _check_message(options: dict[str, Any], method: str) -> None:
-    """See that what is the same for all requests can be sent."""
-    try:
-        with _session(options, saving=False) as session:
-            session.prepare_request(Request(method, "http://localhost/"))
-    except (ValueError, RequestException) as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _session(options: dict[str, Any], saving: bool) -> Session:
-    """Return the session of all requests.
-
-    Raises:
-        UsageError: an option is none that it takes.
-    """
-    headers = _headers(options["headers"])
-    if saving and not any(name.lower() == "accept-encoding" for name, _ in headers):
-        # Bodies are saved as they are, and gone on with by byte.
-        headers.append(("Accept-Encoding", "identity"))
-    # Each request by itself: no cookie of one answer goes out with another request.
-    config: dict[str, Any] = {"store_cookies": False}
-    if options["http2"] is not None:
-        config["http2"] = {"on": True, "off": False}.get(options["http2"], options["http2"])
-    timeout, total = options["timeout"], options["total"]
-    connect, read = (10.0, 60.0) if timeout is None else (timeout, timeout)
-    try:
-        return Session(
-            headers=headers,
-            timeout=Timeouts(connect=connect, read=read, total=total),
-            proxies={"all": options["proxy"]} if options["proxy"] else None,
-            verify=False if options["insecure"] else None,
-            config=config,
-        )
-    except (ValueError, OSError) as error:
-        raise click.UsageError(str(error)) from error
-
-
-@contextlib.contextmanager
-def _pool(options: dict[str, Any], session: Session, executor: Any) -> Iterator[Pool]:
-    settings: dict[str, Any] = {"executor": executor} if executor is not None else {}
-    pool = Pool(
-        options["size"],
-        per_host=options["per_host"],
-        rate=_rate(options["rate"]),
-        delay=options["delay"],
-        retries=options["retries"],
-        session=session,
-        prefetch=False,
-        **settings,
-    )
-    try:
-        yield pool
-    finally:
-        pool.kill()
-
-
-def _rate(text: str | None) -> float | str | None:
-    if text is None:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return Crawling(urls, options).run()

@@ -85,8 +85,12 @@ class Screen:
     # -- progress ---------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def watching(self, pool: Any, stats: Any) -> Iterator[None]:
-        """Show progress while this is entered, on a terminal."""
+    def watching(self, pool: Any) -> Iterator[None]:
+        """Show progress while this is entered, on a terminal.
+
+        Args:
+            pool: what sends, and has ``held``; where it has ``known``, that is what there is to do.
+        """
         self._began = time.monotonic()
         if self._quiet or not _is_terminal(self._err):
             yield
@@ -136,7 +140,8 @@ class Screen:
     def _redraw(self, pool: Any) -> None:
         done = self.done + self.passed_over
         spent = max(time.monotonic() - self._began, 1e-6)
-        of = f"/{self.total:,}" if self.total is not None else ""
+        total = getattr(pool, "known", self.total)
+        of = f"/{total:,}" if total is not None else ""
         parts = [f"{done:,}{of}", f"{self.done / spent:,.0f}/s", size_text(self.bytes)]
         if self.failed:
             parts.append(f"[red]{self.failed:,} failed[/red]")

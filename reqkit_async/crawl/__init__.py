@@ -1,6 +1,6 @@
 """Crawling: a loop over the pages of a site, that may be killed at any moment.
 
-Stands on: pool.
+Stands on: pool, report, stats.
 
 Begin reading at `crawl` (what users see), then `driver` (what is asked for when), `store` (what is
 written down) and `frontier` (whose turn it is).

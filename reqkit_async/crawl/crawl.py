@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from reqkit import Response, Session
@@ -18,6 +19,7 @@ from .archive import Archive, Recorder
 from .canonical import Joiner
 from .driver import Driver
 from .errors import StoreError
+from .figures import figures_of
 from .frontier import Frontier
 from .leaving import left_in_peace, position
 from .ledger import Ledger
@@ -486,6 +488,34 @@ class Crawl:
             self.close()
             if kind is None:
                 raise  # else the first error says it
+
+    # -- what came of it --------------------------------------------------------------------
+
+    def figures(self) -> dict[str, Any]:
+        """Return what a report tells, as what JSON can hold: the store's of all runs, in bounds.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        self._write_outside()
+        return figures_of(self._store, self.stats)
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write an HTML page with figures and pictures, which needs nothing else; return its path.
+
+        Raises:
+            ImportError: the extra ``cli`` is not installed.
+            StoreError: the store cannot be read.
+            OSError: the file cannot be written.
+        """
+        from ..report import write_crawl_report
+
+        return write_crawl_report(self.figures(), path)
+
+    def _repr_html_(self) -> str:
+        from ..report.notebook import crawl_html
+
+        return crawl_html(repr(self), self.stats.as_dict())
 
     def __repr__(self) -> str:
         totals = self._store.totals

@@ -4,6 +4,6 @@
 `workers` what starts when, `sending` what becomes of one request, `limits` and `retries` when it
 may go; `cancellation` and `shutdown` stop one and all of them.
 
-Stands on: network, stats. What it tells is `progress`, beside this folder.
+Stands on: network, report, stats. What it tells is `progress`, beside this folder.
 Begin with `pool.Pool`.
 """

@@ -332,6 +332,11 @@ class Pool:
         else:
             self.kill()
 
+    def _repr_html_(self) -> str:
+        from ..report.notebook import stats_html
+
+        return stats_html(self.stats.as_dict(), repr(self))
+
     def __repr__(self) -> str:
         waiting = sum(batch.waiting for batch in self._workers.batches)
         failed = sum(self.stats.errors.values())

@@ -54,13 +54,13 @@ def write_crawl_report(crawl: Any, path: str | os.PathLike[str]) -> Path:
     """Write the report of a crawl; return its path.
 
     Args:
-        crawl: a `Crawl`, or the figures that its ``as_dict()`` gave.
+        crawl: a `Crawl`, or the figures that its ``figures()`` gave.
         path: as for `write_stats_report`, and so is what is raised.
     """
     check_extras()
     from .page import crawl_page
 
-    figures = crawl if isinstance(crawl, dict) else crawl.as_dict()
+    figures = crawl if isinstance(crawl, dict) else crawl.figures()
     return _write(Path(os.fspath(path)), crawl_page(figures))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .wording import bytes_text, count_text, seconds_text
 
-__all__ = ["rows_html", "stats_html", "stats_rows"]
+__all__ = ["crawl_html", "rows_html", "stats_html", "stats_rows"]
 
 
 def stats_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -39,6 +39,21 @@ def stats_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 def stats_html(figures: Mapping[str, Any], title: str = "Stats") -> str:
     """Return a table of a batch's figures."""
     return rows_html(title, stats_rows(figures))
+
+
+def crawl_html(title: str, figures: Mapping[str, Any]) -> str:
+    """Return a table of a crawl's figures, as `CrawlStats.as_dict` gives them."""
+    rows = [
+        (name.replace("_", " "), count_text(figures[name]))
+        for name in ("known", "done", "queued", "in_flight", "failed", "refused", "items")
+    ]
+    rows.append(("bodies", bytes_text(figures["bytes"])))
+    rows.append(("rate", f"{figures['rate']:,.1f} pages a second"))
+    held = figures["held"]
+    if held:
+        hosts = ", ".join(f"{host} ({seconds_text(held[host])})" for host in list(held)[:5])
+        rows.append(("held back", hosts + (", ..." if len(held) > 5 else "")))
+    return rows_html(title, rows)
 
 
 def rows_html(title: str, rows: Iterable[tuple[str, str]]) -> str:

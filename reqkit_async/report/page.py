@@ -32,7 +32,7 @@ def crawl_page(figures: Mapping[str, Any]) -> str:
     """Return the page of a crawl.
 
     Args:
-        figures: as `Crawl.as_dict` gives them.
+        figures: as `Crawl.figures` gives them.
     """
     return _render(
         "crawl.html",
@@ -40,7 +40,7 @@ def crawl_page(figures: Mapping[str, Any]) -> str:
         crawl=figures,
         states=_states(figures.get("states") or {}),
         depths=_depths(figures.get("depths") or {}),
-        **_of_requests(figures["stats"]),
+        **_of_requests(figures["pages"]),
     )
 
 

@@ -7,6 +7,7 @@ global state: nothing of a program's own pictures changes.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,7 +15,7 @@ from typing import Any, Final
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from .wording import count_text, seconds_text
 
@@ -30,10 +31,17 @@ _COLOURS: Final = {
     "accent": "#010208",
     "warn": "#010209",
 }
+#: Seconds between two moments that are named.
+_STEPS: Final = tuple(
+    unit * times
+    for unit, several in ((0.1, (1, 2, 5)), (1, (1, 2, 5, 10, 15, 30)), (60, (1, 2, 5, 10, 15, 30)),
+                          (3600, (1, 2, 3, 6, 12)))
+    for times in several
+)  # fmt: skip
 _SETTINGS: Final[Any] = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
-    "font.size": 11,
+    "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": _COLOURS["line"],
@@ -59,7 +67,7 @@ def timeline(spans: Sequence[tuple[float, float, float]], width: float, name: st
         name: tells its ids from those of other pictures in the page.
     """
     with rc_context(_SETTINGS):
-        figure, axes = _figure(8.0, 2.7)
+        figure, axes = _figure(2.2)
         begins = [span[0] for span in spans]
         good = [span[1] for span in spans]
         axes.bar(begins, good, width, align="edge", color=_COLOURS["good"], linewidth=0)
@@ -70,7 +78,7 @@ def timeline(spans: Sequence[tuple[float, float, float]], width: float, name: st
             )  # fmt: skip
         axes.set_xlim(0, max(begins[-1] + width, width))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds_text(value)))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(FixedLocator(_times(begins[-1] + width)))
         _count_axis(axes)
         axes.set_ylabel("a second")
         return _svg(figure, name)
@@ -87,7 +95,7 @@ def histogram(
         name: as for `timeline`.
     """
     with rc_context(_SETTINGS):
-        figure, axes = _figure(8.0, 2.9)
+        figure, axes = _figure(2.4)
         axes.bar(
             [low for low, _, _ in classes],
             [count for _, _, count in classes],
@@ -106,9 +114,10 @@ def histogram(
         for place, (mark, seconds) in enumerate(marks):
             if low <= seconds <= high:
                 axes.axvline(seconds, color=_COLOURS["ink"], linewidth=0.9, linestyle=(0, (3, 2)))
+                late = math.log(seconds / low) > 0.7 * math.log(high / low)
                 axes.text(
-                    seconds, most * (1.2 - 0.085 * place), f" {mark}", va="top", ha="left",
-                    fontsize=9,
+                    seconds, most * (1.2 - 0.1 * place), f"{mark} " if late else f" {mark}",
+                    va="top", ha="right" if late else "left", fontsize=8.5,
                 )  # fmt: skip
         axes.set_ylabel("requests")
         return _svg(figure, name)
@@ -122,7 +131,7 @@ def bars(entries: Sequence[tuple[str, int, str]], name: str) -> str:
         name: as for `timeline`.
     """
     with rc_context(_SETTINGS):
-        figure, axes = _figure(8.0, 0.5 + 0.34 * len(entries))
+        figure, axes = _figure(0.4 + 0.28 * len(entries))
         places = range(len(entries))
         axes.barh(
             places, [count for _, count, _ in entries],
@@ -140,8 +149,9 @@ def bars(entries: Sequence[tuple[str, int, str]], name: str) -> str:
         return _svg(figure, name)
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width, height), layout="constrained")
+def _figure(height: float) -> tuple[Figure, Any]:
+    # Narrow, so that its text can be read on a phone.
+    figure = Figure(figsize=(5.8, height), layout="constrained")
     FigureCanvasSVG(figure)
     figure.patch.set_visible(False)
     axes = figure.subplots()
@@ -156,16 +166,24 @@ def _count_axis(axes: Any) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _ticks(low: float, high: float) -> Any:
-    from matplotlib.ticker import FixedLocator
+def _times(length: float) -> list[float]:
+    """Return moments to name on an axis of time: so many that they have room."""
+    for step in _STEPS:
+        if length / step <= 6:
+            break
+    else:
+        step = 86400.0 * math.ceil(length / 86400 / 6)
+    return [number * step for number in range(int(length / step) + 1)]
 
+
+def _ticks(low: float, high: float) -> Any:
     found = []
     for power in range(-7, 8):
         for step in (1, 2, 5):
             value = step * 10.0**power
             if low <= value <= high:
                 found.append(value)
-    while len(found) > 9:
+    while len(found) > 7:
         found = found[::2]
     return FixedLocator(found)
 

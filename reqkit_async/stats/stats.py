@@ -37,6 +37,7 @@ class Stats:
 
     __slots__ = (
         "_active",
+        "_both",
         "_busy_since",
         "_clock",
         "_epoch",
@@ -68,6 +69,8 @@ class Stats:
         self._traffic = Traffic()
         #: Of answers that are not in `_traffic` yet: URL, start, head, status, bytes.
         self._seen: list[tuple[Any, float, float, Any, int]] = []
+        #: Requests with an error and a status from 400 on, which count as one failure.
+        self._both = 0
         self._active = 0
         self._busy_since = 0.0
         self._seconds = 0.0
@@ -113,6 +116,7 @@ class Stats:
             self.statuses[status] = self.statuses.get(status, 0) + 1
         if error is not None:
             self.errors[error] = self.errors.get(error, 0) + 1
+            self._both += status is not None and status >= 400
         if latency is not None:
             self.latency.add(latency)
         self.bytes += size
@@ -184,6 +188,8 @@ class Stats:
         if error is not None:
             name = type(error).__name__
             self.errors[name] = self.errors.get(name, 0) + 1
+            status = response.status_code
+            self._both += isinstance(status, int) and status >= 400
         times = response._times
         latency = None
         if times is not None:
@@ -212,6 +218,12 @@ class Stats:
             self._count_traffic()
         return self._traffic
 
+    @property
+    def failed(self) -> int:
+        """How many had no answer, or one with a status from 400 on."""
+        bad = sum(times for status, times in self.statuses.items() if status >= 400)
+        return bad + sum(self.errors.values()) - self._both
+
     def __add__(self, other: Any) -> Stats:
         if not isinstance(other, Stats):
             return NotImplemented
@@ -222,6 +234,7 @@ class Stats:
             total.connections += one.connections
             total.retries += one.retries
             total.hook_errors += one.hook_errors
+            total._both += one._both
             for status, times in one.statuses.items():
                 total.statuses[status] = total.statuses.get(status, 0) + times
             for name, times in one.errors.items():
@@ -241,10 +254,9 @@ class Stats:
         ``histogram`` (lists of from, to, how many), and what `traffic` tells: ``timeline hosts
         hosts_seen examples slowest``. Times are in seconds, moments in seconds since the epoch.
         """
-        bad = sum(times for status, times in self.statuses.items() if status >= 400)
         return {
             "requests": self.requests,
-            "failed": min(bad + sum(self.errors.values()), self.requests),
+            "failed": self.failed,
             "statuses": dict(sorted(self.statuses.items())),
             "errors": dict(sorted(self.errors.items())),
             "bytes": self.bytes,

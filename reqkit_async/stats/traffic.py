@@ -268,7 +268,7 @@ class Traffic:
         self.slowest = heapq.nlargest(_SLOWEST, [*self.slowest, *other.slowest])
         heapq.heapify(self.slowest)
 
-    def as_dict(self, hosts: int = 50) -> dict[str, Any]:
+    def as_dict(self, hosts: int = 30) -> dict[str, Any]:
         """Return all of it as what JSON can hold."""
         return {
             "timeline": self.timeline.as_dict(),

@@ -1,0 +1,230 @@
+"""A call of ``reqkit crawl``: the loop over a `Crawl`, and an item for each page."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Final
+
+import click
+
+from reqkit import Response
+from reqkit.exceptions import RequestException
+
+from ..crawl import Crawl, StoreError
+from .journal import Output
+from .options import check_report, session_of
+from .outcomes import line_of
+from .screen import Screen
+
+__all__ = ["Crawling", "item_of"]
+
+_EXPORTS: Final = (".jsonl", ".csv", ".parquet")
+
+#: Characters of a title.
+_LONGEST: Final = 500
+
+
+class Crawling:
+    """A call of ``reqkit crawl``: its arguments checked, and what they ask for done."""
+
+    def __init__(self, urls: tuple[str, ...], options: dict[str, Any]) -> None:
+        self.urls = urls
+        self.options = options
+        export = options["export"]
+        if export is not None and export != "-" and not export.endswith(_EXPORTS):
+            raise click.UsageError(f"--export {export}: expected a name with {', '.join(_EXPORTS)}")
+        check_report(options["report"])
+        options["total"] = None
+        self._settings = {
+            "size": options["size"],
+            "agent": options["agent"],
+            "within": None if options["within"] == "any" else options["within"],
+            "allow": list(options["allow"]) or None,
+            "deny": list(options["deny"]) or None,
+            "depth": options["depth"],
+            "pages": options["pages"],
+            "pages_per_host": options["pages_per_host"],
+            "max_content_size": options["max_size"],
+            "robots": not options["no_robots"],
+            "per_host": options["per_host"],
+            "delay": _delay(options["delay"]),
+            "retries": options["retries"],
+            "revisit": options["revisit"],
+            "archive": options["archive"],
+            "page_timeout": options["timeout"],
+        }
+
+    def run(self) -> int:
+        """Crawl until nothing is left, and return the exit status."""
+        options = self.options
+        screen = Screen(None, options["quiet"], results=sys.stdout.isatty())
+        status = 0
+        try:
+            with (
+                stoppable(),
+                session_of({**options, "timeout": None}, saving=False) as session,
+                Crawl(options["store"], session=session, **self._settings) as crawl,
+            ):
+                self._add(crawl)
+                _loop(crawl, screen)
+                self._write(crawl)
+                status = 1 if crawl.stats.failed else 0
+                what = _left(crawl)
+        except Stopped as stopped:
+            status = 128 + stopped.number
+            what = self._after_stop(screen)
+        except (StoreError, ValueError, RequestException) as error:
+            raise click.UsageError(str(error)) from error
+        screen.summary(what, interrupted=status > 128)
+        return status
+
+    def _add(self, crawl: Any) -> None:
+        for url in self.urls:
+            crawl.add(url)
+        if self.options["sitemaps"]:
+            crawl.add_sitemap()
+        if self.options["failed"]:
+            crawl.again("failed")
+
+    def _after_stop(self, screen: Screen) -> str:
+        """Write what was asked for of what there is; the store is in order."""
+        with Crawl(self.options["store"]) as crawl:
+            self._write(crawl)
+            return _left(crawl)
+
+    def _write(self, crawl: Any) -> None:
+        export, report = self.options["export"], self.options["report"]
+        if export == "-":
+            output = Output(1)
+            for item in crawl.items():
+                output.write(line_of(item))
+        elif export is not None:
+            crawl.export(export)
+        if report is not None:
+            crawl.report(report)
+
+
+def _loop(crawl: Crawl, screen: Screen) -> None:
+    with screen.watching(_Watched(crawl)):
+        for response in crawl:
+            item = item_of(crawl, response)
+            crawl.keep(item)
+            if response.error is None:
+                crawl.follow(response)
+            screen.tell(_told(item))
+
+
+def _left(crawl: Crawl) -> str:
+    stats = crawl.stats
+    text = f"{stats.known:,} known, {stats.done:,} done in all, {stats.queued:,} still to do"
+    for name, (count, _) in stats.bounds.items():
+        text += f"; kept out by {name}: {count:,}"
+    return text
+
+
+def _delay(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise click.UsageError(f"--delay {text!r}: expected seconds, or auto") from None
+
+
+class _Watched:
+    """What a `Screen` asks of a pool, of a crawl."""
+
+    def __init__(self, crawl: Crawl) -> None:
+        self._crawl = crawl
+
+    @property
+    def held(self) -> dict[str, float]:
+        """The hosts that are held back, and for how many seconds."""
+        return self._crawl.stats.held
+
+    @property
+    def known(self) -> int:
+        """URLs that are known."""
+        return self._crawl.stats.known
+
+
+def item_of(crawl: Crawl, response: Response) -> dict[str, Any]:
+    """Return what is kept of a page: URL, status, title, depth, type, bytes, links, error."""
+    visit = crawl.visit(response)
+    error = response.error
+    item: dict[str, Any] = {
+        "url": visit.url,
+        "status": response.status_code,
+        "title": None,
+        "depth": visit.depth,
+        "type": None if response.status_code is None else response.headers.get("content-type"),
+        "bytes": 0,
+        "links": 0,
+        "error": None if error is None else f"{type(error).__name__}: {error}",
+    }
+    if error is None:
+        item["bytes"] = len(response.content)
+        item["links"] = len(crawl.links(response, nofollow=False))
+        item["title"] = _title(crawl, response)
+    return item
+
+
+def _title(crawl: Crawl, response: Response) -> str | None:
+    kind = (response.headers.get("content-type") or "").lower()
+    if "html" not in kind:
+        return None
+    found = crawl.tree(response).css_first("title")
+    text = "" if found is None else " ".join(found.text().split())
+    return text[:_LONGEST] or None
+
+
+def _told(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an item as a `Screen` is told of it."""
+    error, status = item["error"], item["status"]
+    kind, _, message = (error or "").partition(": ")
+    return {
+        "url": item["url"],
+        "status": status,
+        "ok": error is None and status is not None and status < 400,
+        "error": {"type": kind, "message": message} if error else None,
+        "seconds": None,
+        "bytes": item["bytes"],
+    }
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal came.
+
+    Attributes:
+        number: the signal's.
+    """
+
+    number: int = signal.SIGINT
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Have SIGTERM end what is going on as Ctrl-C does.
+
+    Raises:
+        Stopped: one of the two came.
+    """
+
+    def came(number: int, frame: FrameType | None) -> None:
+        stopped = Stopped()
+        stopped.number = number
+        raise stopped
+
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, came)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
