@@ -284,7 +284,7 @@ def test_failures_again(reqkit_command: Command, site: Site, tmp_path: Path) -> 
     reqkit_command.run(*command, "--resume", "--failed")
     assert len(site.paths) == 3
     page = (tmp_path / "r.html").read_text()
-    assert "<dt>requests</dt><dd>2</dd>" in page
+    assert "<dt>requests</dt> <dd>2</dd>" in page
     assert "<p>Nothing.</p>" in page
 
 
