@@ -26,6 +26,7 @@ from .message.response import Response
 from .sessions import Request, Session, session
 from .status_codes import codes
 from .timeouts import Timeouts
+from .wire.h1.reader import EXTENSIONS as __extensions__
 
 __all__ = [
     "PreparedRequest",
@@ -33,6 +34,7 @@ __all__ = [
     "Response",
     "Session",
     "Timeouts",
+    "__extensions__",
     "__version__",
     "adapters",
     "auth",

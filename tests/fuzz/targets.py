@@ -9,6 +9,7 @@ from . import body_targets, session_targets, text_targets, wire_targets
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "head": wire_targets.head,
+    "readers": wire_targets.readers,
     "chunks": wire_targets.chunks,
     "answer": wire_targets.answer,
     "set_cookie": text_targets.set_cookie,

@@ -97,6 +97,7 @@ encoded = st.builds(
 
 INPUTS: dict[str, st.SearchStrategy[bytes]] = {
     "head": fields,
+    "readers": fields,
     "chunks": st.one_of(chunks, spoilt(chunks)),
     "answer": st.one_of(answers, spoilt(answers)),
     "session": st.lists(st.one_of(answers, spoilt(answers)), max_size=4).map(NEXT.join),

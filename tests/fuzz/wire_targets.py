@@ -7,9 +7,15 @@ import io
 import re
 
 from reqkit.exceptions import ChunkedEncodingError, ProtocolError
+from reqkit.wire.h1 import usual
 from reqkit.wire.h1.connection import Connection
 from reqkit.wire.h1.framing import ChunkedReader, framing_of, keeps_alive
 from reqkit.wire.h1.head import AnswerHead, find_end, parse_head
+
+try:
+    from reqkit.wire.h1 import _head as in_c
+except ImportError:
+    in_c = None
 
 from .feeding import choices, cut, h11_answer
 
@@ -85,6 +91,25 @@ def head(data: bytes) -> None:
         except ProtocolError as error:
             assert str(error)
         keeps_alive(parsed)
+
+
+def readers(data: bytes) -> None:
+    """The readers of usual heads say the same: Python's in both of its ways, and C's."""
+    for block in (data, data + b"\r\n\r\n"):
+        said = []
+        for usual._strange in (0, 9):  # lines are looked up, or names alone
+            said.append(_facts(usual.read_usual(block)))
+        if in_c is not None:
+            said.append(_facts(in_c.read_usual(block)))
+        assert all(one == said[0] for one in said), said
+
+
+def _facts(parsed: AnswerHead | None) -> tuple[object, ...] | None:
+    if parsed is None:
+        return None
+    assert type(parsed) is AnswerHead
+    said = list(parsed.said.items())
+    return parsed.version, parsed.status, parsed.reason, parsed.text, said, parsed.oddity
 
 
 def _check_head(parsed: AnswerHead) -> None:

@@ -16,7 +16,7 @@ from ...timeouts import Deadline
 from .answer import AnswerHead
 from .framing import ChunkedReader, Framing, framing_of, keeps_alive
 from .head import find_end, parse_head
-from .usual import read_usual
+from .reader import read_usual
 
 __all__ = ["Connection", "ConnectionGone"]
 

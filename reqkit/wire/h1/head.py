@@ -25,7 +25,7 @@ from .answer import (
 )
 from .errors import TOKEN, character, excerpt
 from .odd import MOST_EMPTY, leading, read_odd
-from .usual import read_usual
+from .reader import read_usual
 
 __all__ = [
     "LOOKED_FOR",

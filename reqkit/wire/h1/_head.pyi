@@ -1,0 +1,3 @@
+from .answer import AnswerHead
+
+def read_usual(block: bytes, /) -> AnswerHead | None: ...
