@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from reqkit.auth.challenges import parse_challenges, parse_params, quote
-from reqkit.auth.proof import authorization, usable_terms
+from reqkit.auth.proof import authorization, usable_parameters
 from reqkit.cookies import CookieJar, parse_date
 from reqkit.cookies.parsing import parse_set_cookie
 from reqkit.exceptions import InvalidHeader, RequestException
@@ -67,21 +67,21 @@ def challenges(data: bytes) -> None:
         assert all(name == name.lower() for name in challenge.params)
     for value in values:
         parse_params(value)
-    terms = usable_terms(values)
-    if terms is None:
+    parameters = usable_parameters(values)
+    if parameters is None:
         return
-    qop = terms.qop_for(b"body")
+    qop = parameters.qop_for(b"body")
     assert qop in ("", "auth", "auth-int")
     header = authorization(
-        terms, username="user", password="secret-word", method="GET", uri="/x?y", body=b"body",
+        parameters, username="user", password="secret-word", method="GET", uri="/x?y", body=b"body",
         qop=qop, count=1, cnonce="0123",
     )  # fmt: skip
     assert not _CONTROL.search(header)
     header.encode("latin-1")
     assert "secret-word" not in header
     [challenge] = parse_challenges([header])
-    assert challenge.params["nonce"] == terms.nonce
-    assert challenge.params["realm"] == terms.realm
+    assert challenge.params["nonce"] == parameters.nonce
+    assert challenge.params["realm"] == parameters.realm
     assert quote(challenge.params["nonce"])
 
 
