@@ -11,7 +11,7 @@ from ..exceptions import ContentTooLarge, JSONDecodeError, RequestException, Str
 from .content import charsets
 from .content.decoders import Decoder, decode_whole, make_decoder
 from .content.lines import LineCutter, decode_pieces, exact_pieces
-from .raw import AnswerFacts, BodySource, ForeignBody, RawBody, WholeBody
+from .raw import AnswerFacts, BodySource, ForeignBody, LookedInto, RawBody, WholeBody
 from .urls import without_password
 
 __all__ = ["ReadableBody"]
@@ -117,14 +117,56 @@ class ReadableBody:
                 response=self,
             )
 
-    def _pieces(self, most: int) -> Iterator[bytes]:
-        """Yield the decoded body as it arrives, at most ``most`` bytes at a time."""
+    @property
+    def was_decoded(self) -> bool:
+        """Whether the body was read and decoded already, and not kept as it came."""
+        return self._content is not False
+
+    def look_ahead(self, size: int) -> bytes:
+        """Return how the body begins, still encoded, and leave it unread. Blocks.
+
+        Args:
+            size: how many bytes, if there are as many.
+
+        Raises:
+            RequestException: as `content`.
+        """
+        if self._whole is not None:
+            return self._whole[:size]
+        source = self._source
+        if source is None or self._raw is not None or self._streamed:
+            return b""
+        ahead = b""
+        while len(ahead) < size:
+            data = source.read(_DECODE_STEP)
+            if not data:
+                break
+            ahead += data
+        self._source = LookedInto(ahead, source)
+        return ahead[:size]
+
+    def iter_encoded(self) -> Iterator[bytes]:
+        """Yield the body as it came, its Content-Encoding not undone, keeping none of it. Blocks.
+
+        Raises:
+            StreamConsumedError: it was streamed already.
+            RequestException: as `content`.
+        """
+        if self._content is not False:
+            return _slices(self._content or b"", None)
+        if self._streamed or self._raw_ended():
+            raise self._consumed()
+        self._streamed = True
+        return self._pieces(_DECODE_STEP, decode=False)
+
+    def _pieces(self, most: int, decode: bool = True) -> Iterator[bytes]:
+        """Yield the body as it arrives, decoded or not, at most ``most`` bytes at a time."""
         foreign = self._raw is not None and self._whole is None
         source: Any = ForeignBody(self._raw) if foreign else self._take_source()
         ended = False
         try:
             encoding = self._field("content-encoding")
-            decoder = make_decoder(encoding) if encoding else None
+            decoder = make_decoder(encoding) if encoding and decode else None
             if decoder is None:
                 # Up to where a piece of that size ends: the next ones need not be put together.
                 while data := source.read(most - self._received % most):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
+from ..base.redact import redacted
 from ..base.warn import warn
-from ..exceptions import ChunkedEncodingError, RequestException
+from ..exceptions import ChunkedEncodingError, HTTPError, RequestException
+from .archives import stays_compressed
+from .partial import Partial
+from .ranges import Asked, asked_for, content_range
 from .urls import without_password
 
 __all__ = ["download"]
-
-#: RFC 9110 section 14.4.
-_CONTENT_RANGE: Final = re.compile(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)")
 
 
 class Answer(Protocol):
@@ -25,6 +26,7 @@ class Answer(Protocol):
 
     url: str | None
     status_code: int | None
+    reason: str | None
     error: Exception | None
     request: Any
     connection: Any
@@ -44,6 +46,16 @@ class Answer(Protocol):
     def is_redirect(self) -> bool:
         """Whether it can be followed."""
 
+    @property
+    def was_decoded(self) -> bool:
+        """Whether the body was read and decoded already."""
+
+    def look_ahead(self, size: int) -> bytes:
+        """Return how the body begins, still encoded, without reading it."""
+
+    def iter_encoded(self) -> Iterator[bytes]:
+        """Yield the body as it came."""
+
     def iter_content(self, chunk_size: int | None) -> Iterator[bytes]:
         """Yield the body."""
 
@@ -56,6 +68,11 @@ class Answer(Protocol):
 
 Progress = Callable[[int, "int | None"], Any]
 
+#: Answers without the file in them: no content, and all that point or refer elsewhere.
+_WITHOUT_FILE: Final = frozenset((204, 205, 207, 208))
+#: Bytes of a file's name that a URL gives it.
+_LONGEST_NAME: Final = 200
+
 
 def download(
     response: Answer,
@@ -63,61 +80,160 @@ def download(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    decode: bool | None = None,
 ) -> Path:
     """Write a response's body to a file. Blocks until it is whole.
 
-    It is written to ``NAME.part`` beside the file, and renamed when it is whole. What broke off
-    stays there, and ``resume`` asks for the rest of it: with ``Range``, and with ``If-Range`` so
-    that a file that has changed meanwhile comes anew.
+    It is written to ``NAME.part`` beside the file (``NAME.1.part`` where a file of that name is not
+    this download's), and renamed when it is whole. What broke off stays there, and ``resume`` asks
+    for the rest of it: with ``Range``, and with ``If-Range`` so that a file that has changed
+    meanwhile comes anew.
+
+    With a ``Range`` of the caller's own, just that part of the file is written, whether the server
+    heeds the field or not; ``resume`` then starts anew.
 
     Args:
         response: whose body it is; with ``resume``, what is asked for again.
         path: the file, or a folder, which gets a file named as the last segment of the URL that
             was asked for (not of one that it redirects to).
-        resume: go on where a ``NAME.part`` ends; the identity encoding is asked for.
+        resume: go on where the part of an earlier try ends; the identity encoding is asked for.
         progress: called with the bytes written and the bytes in all (None: not known).
+        decode: undo the Content-Encoding. None does so unless the file is compressed by its name
+            or media type (``.tar.gz``, ``application/gzip``): that is saved as it came.
 
     Returns:
         the file's path.
 
     Raises:
-        HTTPError: the status is 4xx or 5xx; nothing is written.
+        HTTPError: the status is 4xx or 5xx, or the answer is not the file (to HEAD, 204, 304, an
+            unfollowed redirect, a part that nobody asked for); nothing is written.
         ChunkedEncodingError: the body broke off, or its size is not the one announced; the part
             stays. A retry with ``resume`` is safe.
         RequestException: the response's ``error``, where it stands for a failed request.
-        TypeError: ``progress`` cannot be called.
+        TypeError: ``progress`` cannot be called, or ``decode`` is neither True, False nor None.
         OSError: the file cannot be written.
     """
     given: Any = progress
     if given is not None and not callable(given):
         kind = "True" if given is True else f"a {type(given).__name__}"
         raise TypeError(f"progress is {kind}: expected a function progress(done, total)")
+    if decode is not None and decode is not True and decode is not False:
+        raise TypeError(f"decode is {redacted(decode)}: expected True, False or None")
     if response.error is not None:  # not that it cannot be resumed is what went wrong
         raise response.error
     target = _file_for(response, Path(os.fspath(path)))
-    part = target.with_name(target.name + ".part")
-    note = _Note(part)
-    offset = 0
-    if resume:
-        response, offset = _resumed(response, part, note)
-        if offset < 0:  # it was whole already
-            response.close()
-            return _finish(part, target, note, response)
+    asked = asked_for(_headers_sent(response).get("range"))
+    if asked is not None or _method(response) != "GET":
+        resume = False  # RFC 9110 section 14.2: Range is defined for GET alone
+    _check_is_file(response, asked)
+    response, decodes = _decodes(response, target, decode)
+    if resume and decodes:
+        # A part of an encoded body could not be gone on with.
+        response = _ask(response)
+        decodes = _is_encoded(response)
+    _check_is_file(response, asked)
+    cut = _cut(response, asked, decodes)
+    partial = Partial(target, _name_of(response))
+    try:
+        response = _resumed(response, partial, decodes) if resume else _anew(response, partial)
+        if response.status_code != 416:  # which says that it is there
+            _fill(response, partial, cut, decodes, progress)
+        partial.finish(target)
+    finally:
+        partial.close()
+    return target
+
+
+def _check_is_file(response: Answer, asked: Asked | None) -> None:
+    """Raise for an answer that is not what was asked for.
+
+    Raises:
+        HTTPError: likewise.
+    """
     response.raise_for_status()
-    total = _announced(response, offset)
-    note.write(_validator(response))
-    with _opened(part, new=not offset) as file:
-        file.seek(offset)
-        file.truncate()
-        done = _write(response, file, offset, total, progress)
-    if total is not None and done != total:
-        raise ChunkedEncodingError(
-            f"{without_password(response.url or '')}: {done} of {total} bytes came;"
-            " download again with resume=True",
+    status = response.status_code or 0
+    why = ""
+    if _method(response) == "HEAD":
+        why = "the answer to a HEAD has no body"
+    elif status in _WITHOUT_FILE or 300 <= status < 400:
+        why = "that is not the file"
+    elif status == 206:
+        found = content_range(response.headers.get("content-range"))
+        if found is None or found.first is None:
+            why = "it does not say which part of the file it has"
+        elif asked is None and not found.is_whole:
+            why = "it has a part of the file, and nobody asked for a part"
+        elif asked is not None and not asked.fits(found):
+            why = f"it has another part of the file than was asked for ({asked.text})"
+    if why:
+        response.close()
+        raise HTTPError(
+            f"{without_password(response.url or '')}: {status} {response.reason or ''}".rstrip()
+            + f": {why}; nothing was written",
             request=response.request,
             response=response,
         )
-    return _finish(part, target, note, response)
+
+
+def _cut(response: Answer, asked: Asked | None, decodes: bool) -> tuple[int, int | None] | None:
+    """Return which bytes of an answer are wanted, the first and the last; None for all.
+
+    Raises:
+        HTTPError: a part was asked for, the whole came, and where the part is cannot be told.
+    """
+    if asked is None or response.status_code == 206:
+        return None
+    cut = asked.bounds(_announced(response, 0, decodes))
+    if cut is None:
+        response.close()
+        raise HTTPError(
+            f"{without_password(response.url or '')}: the server sent the whole file, and whether"
+            f" {asked.text} is in it, and where, cannot be told; nothing was written",
+            request=response.request,
+            response=response,
+        )
+    return cut
+
+
+def _fill(
+    response: Answer,
+    partial: Partial,
+    cut: tuple[int, int | None] | None,
+    decodes: bool,
+    progress: Progress | None,
+) -> None:
+    """Write what there is to be read after what the part has already."""
+    pieces = response.iter_content(None) if decodes else response.iter_encoded()
+    total = _announced(response, partial.size, decodes)
+    if cut is not None:
+        first, last = cut
+        total = None if last is None else last - first + 1
+        pieces = _between(pieces, first, last)
+    partial.file.seek(partial.size)
+    partial.file.truncate()
+    done = _write(pieces, partial.file, partial.size, total, progress)
+    if (total is not None and done != total) or (cut is not None and not done):
+        raise ChunkedEncodingError(
+            f"{without_password(response.url or '')}: {done} of {total} bytes came;"
+            " download it again, with resume=True unless it has a Range of its own",
+            request=response.request,
+            response=response,
+        )
+
+
+def _between(pieces: Iterator[bytes], first: int, last: int | None) -> Iterator[bytes]:
+    """Yield what lies between two bytes of a body, both of them included."""
+    at = 0
+    for piece in pieces:
+        start = max(first - at, 0)
+        end = len(piece) if last is None else min(last + 1 - at, len(piece))
+        at += len(piece)
+        if start < end:
+            yield piece[start:end]
+        if last is not None and at > last:
+            break
+    closing: Any = pieces
+    closing.close()
 
 
 def _file_for(response: Answer, path: Path) -> Path:
@@ -131,33 +247,26 @@ def _file_for(response: Answer, path: Path) -> Path:
     asked = response.history[0] if response.history else response
     path_part = (asked.url or "").partition("://")[2].split("?")[0].split("#")[0]
     name = path_part.partition("/")[2].rstrip("/").rpartition("/")[2]
-    # A name must stay in the folder, whatever the URL says.
+    # A name must stay in the folder, whatever the URL says, and leave room for the part's.
     name = re.sub(r"[\x00-\x1f\\/:]", "_", name)
+    while len(os.fsencode(name)) > _LONGEST_NAME:
+        name = name[:-1]
     if name in ("", ".", ".."):
         name = "download"
     return path / name
 
 
-def _opened(path: Path, new: bool) -> IO[bytes]:
-    """Open a file of ours for writing; never one elsewhere that a link of its name leads to.
-
-    In a folder that others can write to, anybody may have put a link there.
-    """
-    flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    if new:
-        flags |= os.O_CREAT | os.O_TRUNC
-        if path.is_symlink():
-            path.unlink()
-    return open(os.open(path, flags, 0o666), "wb")
-
-
 def _write(
-    response: Answer, file: IO[bytes], done: int, total: int | None, progress: Progress | None
+    pieces: Iterator[bytes],
+    file: IO[bytes],
+    done: int,
+    total: int | None,
+    progress: Progress | None,
 ) -> int:
     if progress is not None:
         _tell(progress, done, total)
     # As they arrive: what came before it broke off is not lost.
-    for piece in response.iter_content(None):
+    for piece in pieces:
         file.write(piece)
         done += len(piece)
         if progress is not None:
@@ -177,38 +286,71 @@ def _tell(progress: Progress, done: int, total: int | None) -> None:
         )
 
 
-def _finish(part: Path, target: Path, note: _Note, response: Answer) -> Path:
-    os.replace(part, target)
-    note.remove()
-    return target
+def _method(response: Answer) -> str:
+    request = response.request
+    return "GET" if request is None else request.method or "GET"
 
 
-def _announced(response: Answer, offset: int) -> int | None:
-    """Return the size of the whole file, where the answer tells it."""
-    ranged = _range_of(response)
-    if ranged is not None and ranged[2] is not None:
-        return ranged[2]
-    length = response.headers.get("content-length")
-    if length is None or _is_encoded(response) or response.request.method == "HEAD":
+def _headers_sent(response: Answer) -> Mapping[str, str]:
+    request = response.request
+    return {} if request is None else request.headers
+
+
+def _name_of(response: Answer) -> str:
+    """Return what tells this download from others: not the URL itself, which may hold secrets."""
+    first = response.history[0] if response.history else response
+    asked = first.url if first.request is None else first.request.url
+    name = f"{_method(first)} {asked} {_headers_sent(first).get('range')}"
+    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _decodes(response: Answer, target: Path, decode: bool | None) -> tuple[Answer, bool]:
+    """Tell whether the Content-Encoding is to be undone.
+
+    Returns:
+        the answer to be read, which is another one where the first was decoded already.
+    """
+    if not _is_encoded(response):
+        return response, False
+    if decode is None:
+        decode = not stays_compressed(
+            target.name,
+            _last_segment(response),
+            response.headers.get("content-type", ""),
+            None if response.was_decoded else response.look_ahead(8),
+        )
+    if decode or not response.was_decoded:
+        return response, decode
+    if _method(response) != "GET":
+        raise RequestException(
+            f"{without_password(response.url or '')}: the body was decoded when it was read, and"
+            " is to be saved as it came: request it with prefetch=False, or give decode=True",
+            request=response.request,
+        )
+    return _ask(response), False
+
+
+def _last_segment(response: Answer) -> str:
+    return (response.url or "").partition("?")[0].partition("#")[0].rpartition("/")[2]
+
+
+def _announced(response: Answer, offset: int, decodes: bool) -> int | None:
+    """Return the size that the file is to have, where the answer tells it."""
+    found = content_range(response.headers.get("content-range"))
+    if response.status_code == 206 and found is not None and found.first is not None:
+        if offset:
+            return found.size
+        assert found.last is not None
+        return None if decodes else found.last - found.first + 1
+    length = response.headers.get("content-length", "").partition(",")[0].strip()
+    if decodes or not (length.isascii() and length.isdigit()):
         return None  # the length is the encoded body's
     return offset + int(length)
 
 
 def _is_encoded(response: Answer) -> bool:
     coding: str = response.headers.get("content-encoding", "identity")
-    return coding.strip().lower() != "identity"
-
-
-def _range_of(response: Answer) -> tuple[int | None, int | None, int | None] | None:
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
-    if match is None:
-        return None
-    first, last, size = match.groups()
-    return (
-        None if first is None else int(first),
-        None if last is None else int(last),
-        None if size == "*" else int(size),
-    )
+    return coding.strip().lower() not in ("identity", "")
 
 
 def _validator(response: Answer) -> str | None:
@@ -220,79 +362,61 @@ def _validator(response: Answer) -> str | None:
     return modified if tag is None else None
 
 
-class _Note:
-    """Which version a part is of, beside it: ``NAME.part.version``."""
-
-    __slots__ = ("_path",)
-
-    def __init__(self, part: Path) -> None:
-        self._path = part.with_name(part.name + ".version")
-
-    def read(self) -> str | None:
-        if self._path.is_symlink():
-            return None
-        try:
-            text = self._path.read_text(encoding="latin-1")
-        except OSError:
-            return None
-        return text or None
-
-    def write(self, validator: str | None) -> None:
-        if validator is None:
-            self.remove()
-        else:
-            with _opened(self._path, new=True) as file:
-                file.write(validator.encode("latin-1"))
-
-    def remove(self) -> None:
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+def _anew(response: Answer, partial: Partial) -> Answer:
+    """Have the part hold what an answer has, from its first byte."""
+    partial.begin(_validator(response))
+    return response
 
 
-def _resumed(response: Answer, part: Path, note: _Note) -> tuple[Answer, int]:
+def _resumed(response: Answer, partial: Partial, decodes: bool) -> Answer:
     """Ask for the rest of a part.
 
     Returns:
-        the response to read, and the bytes that are there already; -1 for all of them.
+        the response to read; a 416 where all is there.
     """
-    size = part.stat().st_size if part.exists() and not part.is_symlink() else 0
-    version = note.read()
-    if not size or version is None:
-        if _is_encoded(response):
-            # A part of an encoded body could not be gone on with.
-            return _ask(response, None, None), 0
-        return response, 0
+    size, version = partial.size, partial.version
+    if not size or version is None or decodes or _validator(response) != version:
+        return _anew(response, partial)
+    coding = response.headers.get("content-encoding")
     again = _ask(response, size, version)
+    found = content_range(again.headers.get("content-range"))
+    # A server may not heed If-Range, and send a part of another version.
+    same = _validator(again) in (None, version)
     if again.status_code == 206:
-        ranged = _range_of(again)
-        # A server may not heed If-Range, and send a part of another version.
-        changed = _validator(again) not in (None, version)
-        if ranged is None or ranged[0] != size or changed or _is_encoded(again):
+        if (
+            found is not None
+            and (found.first, same) == (size, True)
+            and found.size is not None  # else nobody could tell whether this is all
+            and again.headers.get("content-encoding") == coding
+        ):
+            return again
+    elif again.status_code == 416:
+        if found is not None and found.size == size and same:
             again.close()
-            return _ask(response, None, None), 0
-        return again, size
-    if again.status_code == 416:
-        ranged = _range_of(again)
-        again.close()
-        if ranged is not None and ranged[2] == size and _validator(response) == version:
-            return again, -1
-        return _ask(response, None, None), 0
-    return again, 0
+            return again
+    else:
+        _check_is_file(again, None)
+        return _anew(again, partial)
+    again.close()
+    whole = _ask(response)
+    _check_is_file(whole, None)
+    return _anew(whole, partial)
 
 
-def _ask(response: Answer, offset: int | None, version: str | None) -> Answer:
+def _ask(response: Answer, offset: int | None = None, version: str | None = None) -> Answer:
     """Send the request again, for the rest of the body, in the identity encoding."""
     response.close()
     if response.connection is None:
         raise RequestException(
-            "this response cannot be resumed: it was not sent by a session", response=response
+            f"{without_password(response.url or '')}: this must be asked for again, and was not"
+            " sent by a session (or was copied from another process): request it again",
+            request=response.request,
         )
     message = response.request.copy()
     message.rewind()
     message.headers["Accept-Encoding"] = "identity"
-    message.headers.pop("Range", None)
-    message.headers.pop("If-Range", None)
     if offset is not None and version is not None:
+        message.headers.pop("Range", None)
         # RFC 9110 section 14.2, and section 13.1.5 for If-Range.
         message.headers["Range"] = f"bytes={offset}-"
         message.headers["If-Range"] = version

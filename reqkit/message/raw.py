@@ -19,7 +19,7 @@ from ..exceptions import (
 )
 from .content.decoders import make_decoder
 
-__all__ = ["AnswerFacts", "BodySource", "ForeignBody", "RawBody", "WholeBody"]
+__all__ = ["AnswerFacts", "BodySource", "ForeignBody", "LookedInto", "RawBody", "WholeBody"]
 
 _STEP = 64 * 1024
 
@@ -226,6 +226,28 @@ class WholeBody:
     def close(self) -> None:
         """Let go of them."""
         self._data = b""
+
+
+class LookedInto:
+    """A body of which something was read, and is to be read again."""
+
+    __slots__ = ("_ahead", "_source")
+
+    def __init__(self, ahead: bytes, source: BodySource) -> None:
+        self._ahead = ahead
+        self._source = source
+
+    def read(self, most: int) -> bytes:
+        """Return the next bytes."""
+        if self._ahead:
+            piece, self._ahead = self._ahead[:most], self._ahead[most:]
+            return piece
+        return self._source.read(most)
+
+    def close(self) -> None:
+        """Let go of them, and of the connection."""
+        self._ahead = b""
+        self._source.close()
 
 
 class ForeignBody:

@@ -327,12 +327,36 @@ class Response(ReadableBody):
         *,
         resume: bool = False,
         progress: Callable[[int, int | None], Any] | None = None,
+        decode: bool | None = None,
     ) -> Path:
-        """Write the body to a file, with constant memory; see `reqkit.message.download`."""
+        """Write the body to a file, with constant memory. Blocks until it is whole.
+
+        It is written to ``NAME.part`` beside the file and renamed when it is whole. What broke off
+        stays there, and ``resume`` asks for the rest. With a ``Range`` of your own, just that part
+        of the file is written.
+
+        Args:
+            path: the file, or a folder, which gets a file named as the last segment of the URL.
+            resume: go on where an earlier try ended, unless the file has changed meanwhile.
+            progress: called with the bytes written and the bytes in all (None: not known).
+            decode: undo the Content-Encoding. None does so unless the file is compressed by its
+                name or media type (``.tar.gz``, ``application/gzip``): that is saved as it came.
+
+        Returns:
+            the file's path.
+
+        Raises:
+            HTTPError: the status is 4xx or 5xx, or the answer is not the file (to HEAD, 204, 304,
+                an unfollowed redirect, a part that nobody asked for); nothing is written.
+            ChunkedEncodingError: the body broke off, or its size is not the one announced. A retry
+                with ``resume`` is safe.
+            RequestException: the response's ``error``, where it stands for a failed request.
+            OSError: the file cannot be written.
+        """
         with IMPORTING:
             from .download import download
 
-        return download(self, path, resume=resume, progress=progress)
+        return download(self, path, resume=resume, progress=progress, decode=decode)
 
     def raise_for_status(self) -> None:
         """Raise where the request failed or the status is an error.

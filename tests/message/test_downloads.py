@@ -97,6 +97,25 @@ def broken_off(url: str, shop: Shop, path: Path, at: int = HALF) -> None:
     shop.asked.clear()
 
 
+def serving(scripted: Scripted, path: Path, *answers: bytes) -> ScriptedServer:
+    """Return a server that gives these answers, after one that broke off half-way."""
+    given = list(answers)
+
+    def handler(connection: Connection) -> None:
+        if connection.number == 1:
+            connection.recv_request()
+            whole = answer(200, DATA, [("ETag", TAG)])
+            connection.send(whole[: -len(DATA) + HALF])
+            return
+        while connection.recv_request() is not None:
+            connection.send(given.pop(0))
+
+    server = scripted(handler)
+    with pytest.raises(reqkit.ChunkedEncodingError):
+        reqkit.get(server()).download(path)
+    return server
+
+
 # -- whole
 
 
@@ -192,7 +211,7 @@ def test_a_short_body_is_an_error_and_its_part_stays(
 
     with pytest.raises(reqkit.ChunkedEncodingError):
         reqkit.get(scripted(handler)()).download(path)
-    assert left(path) == ["file.bin.part"]
+    assert left(path) == ["file.bin.part", "file.bin.part.version"]
 
 
 def test_memory_is_constant(scripted: Scripted, path: Path) -> None:
@@ -324,12 +343,13 @@ def test_it_may_break_off_more_than_once(scripted: Scripted, shop: Shop, path: P
 
 def test_the_size_is_checked(scripted: Scripted, path: Path) -> None:
     """A range that ends before the file does is not all of it."""
-    part_of(path).write_bytes(DATA[:HALF])
-    part_of(path).with_name("file.bin.part.version").write_text(TAG)
     some = [("ETag", TAG), ("Content-Range", f"bytes {HALF}-{HALF + 99}/{len(DATA)}")]
-    server = scripted([
-        answer(200, DATA, [("ETag", TAG)]), answer(206, DATA[HALF : HALF + 100], some)
-    ])  # fmt: skip
+    server = serving(
+        scripted,
+        path,
+        answer(200, DATA, [("ETag", TAG)]),
+        answer(206, DATA[HALF : HALF + 100], some),
+    )
     with pytest.raises(reqkit.ChunkedEncodingError, match=f"{HALF + 100} of {len(DATA)} bytes"):
         reqkit.get(server()).download(path, resume=True)
     assert part_of(path).read_bytes() == DATA[: HALF + 100]
@@ -337,11 +357,9 @@ def test_the_size_is_checked(scripted: Scripted, path: Path) -> None:
 
 
 def test_a_range_that_was_not_asked_for_starts_anew(scripted: Scripted, path: Path) -> None:
-    part_of(path).write_bytes(DATA[:HALF])
-    part_of(path).with_name("file.bin.part.version").write_text(TAG)
     other = [("ETag", TAG), ("Content-Range", f"bytes 5-9/{len(DATA)}")]
     whole = answer(200, DATA, [("ETag", TAG)])
-    server = scripted([whole, answer(206, DATA[5:10], other), whole])
+    server = serving(scripted, path, whole, answer(206, DATA[5:10], other), whole)
     reqkit.get(server()).download(path, resume=True)
     assert path.read_bytes() == DATA
     assert server.requests[-1].get("Range") is None
