@@ -14,6 +14,7 @@ from .streams import (
     Once,
     Positions,
     Restartable,
+    alone,
     content_length,
     pieces,
     refuse_unreadable,
@@ -197,8 +198,10 @@ def _read_now(source: _Source) -> bytes | _Source:
     file = source.body
     if not isinstance(file, io.IOBase) or isinstance(source.start, Once) or source.start is None:
         return source
-    content: bytes | str = file.read()
-    file.seek(source.start)
+    with alone(file):
+        file.seek(source.start)
+        content: bytes | str = file.read()
+        file.seek(source.start)
     data = _utf8(content, f"files[{source.name!r}]") if isinstance(content, str) else content
     return bytes(data) if len(data) == source.length else source
 

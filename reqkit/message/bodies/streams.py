@@ -29,6 +29,7 @@ __all__ = [
     "Positions",
     "Readable",
     "Restartable",
+    "alone",
     "content_length",
     "is_streamed",
     "pieces",
@@ -150,7 +151,8 @@ def content_length(body: Any) -> int | None:
         return max(0, length - start)
     if isinstance(body, Restartable) or not hasattr(body, "read"):
         return None
-    return _text_length(body) if _is_text(body) else _file_length(body)
+    with alone(body):
+        return _text_length(body) if _is_text(body) else _file_length(body)
 
 
 def _announced_length(body: Any) -> int | None:
@@ -306,8 +308,9 @@ def rewind(body: Any, position: int | Once | None) -> None:
             " (allow_redirects=False)"
         )
     try:
-        if _tell(body) != position:
-            body.seek(position)
+        with alone(body):
+            if _tell(body) != position:
+                body.seek(position)
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UnrewindableBodyError(
             f"the body (a {kind}) must be sent again, and going back to {position} in it failed:"
@@ -408,7 +411,7 @@ def _reads(body: Any, length: int | None, at: int | None) -> Iterator[Any]:
 
 def _read_at(body: Any, size: int, at: int) -> tuple[Any, int]:
     """Read a file on from a position, wherever others have left it; return where that ended."""
-    with _alone(body):
+    with alone(body):
         if body.tell() != at:
             body.seek(at)
         data = body.read(size)
@@ -428,7 +431,8 @@ _guard: Final[Any] = native_lock()
 
 
 @contextlib.contextmanager
-def _alone(body: Any) -> Iterator[None]:
+def alone(body: Any) -> Iterator[None]:
+    """Have a file to oneself: no other thread seeks or reads it here meanwhile."""
     key = id(body)
     with _guard:
         entry = _being_read.setdefault(key, [native_rlock(), 0])
