@@ -59,8 +59,8 @@ def frame(request: Message) -> None:
     if streamed:
         measured = request._measured
         if measured is None or measured[0] is not body:
-            request._body_position = bodies.position(body)
-            measured = request._measured = (body, bodies.content_length(body))
+            start = request._body_position = bodies.position(body)
+            measured = request._measured = (body, bodies.content_length(body, start))
         length = measured[1]
         bodies.rewind(body, request._body_position)
     else:

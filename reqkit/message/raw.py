@@ -244,6 +244,10 @@ class LookedInto:
             return piece
         return self._source.read(most)
 
+    def expect_all(self) -> None:
+        """Take note that the whole body is waited for."""
+        self._source.expect_all()
+
     def close(self) -> None:
         """Let go of them, and of the connection."""
         self._ahead = b""

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ..base.locks import native_lock
 from ..cookies import CookieJar, left_out, to_jar
 from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks, merge_hooks
@@ -33,6 +34,7 @@ def _untouched() -> Settings:
 _merged: dict[Any, Pairs] = {}
 #: Bodies that are no files.
 _PLAIN: Final = frozenset((bytes, str, dict, list, tuple, type(None)))
+_first_time: Final[Any] = native_lock()
 #: How many are remembered, and up to how many characters.
 _MOST_MERGED: Final = 256
 _LONGEST_MERGED: Final = 1024
@@ -138,7 +140,8 @@ class Merging(Defaults):
         if data is not None or arguments.files or arguments.json is not None:
             positions = arguments.positions
             if positions is None and (arguments.files or type(data) not in _PLAIN):
-                positions = arguments.positions = Positions()  # there is something to be read
+                with _first_time:  # there is something to be read: from where it stands now
+                    positions = arguments.positions = arguments.positions or Positions()
             prepared.encode_body(data, arguments.files, arguments.json, positions)
         elif method != "GET" and prepared.method != "HEAD":
             prepared.prepare_content_length(None)

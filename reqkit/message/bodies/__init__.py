@@ -106,10 +106,9 @@ def encode_body(
             return Encoded(form, "application/x-www-form-urlencoded", len(form))
         body = b""
     elif is_streamed(data):
-        if positions is not None:
-            positions.of(data)
+        start = None if positions is None else positions.of(data)
         refuse_unreadable(data, "data")
-        return Encoded(data, None, content_length(data))
+        return Encoded(data, None, content_length(data, start))
     else:
         raise TypeError(
             f"data is a {type(data).__name__}: expected a dictionary or pairs (a form), str, bytes,"

@@ -179,11 +179,11 @@ def _content(field: str, content: Any, positions: Positions) -> bytes | _Source:
     refuse_unreadable(content, f"files[{field!r}]")
     if type(content) is io.BytesIO and content.getbuffer().nbytes <= _SMALL:
         # It is in memory already. Its position is left, so that it can be sent again.
-        return content.getvalue()[content.tell() :]
+        return content.getvalue()[start if isinstance(start, int) else content.tell() :]
     if hasattr(content, "read") or (
         isinstance(content, Iterable) and not isinstance(content, Mapping)
     ):
-        return _Source(field, content, content_length(content), start)
+        return _Source(field, content, content_length(content, start), start)
     raise TypeError(
         f"files[{field!r}] is a {type(content).__name__}: expected an open file, bytes, str, an"
         " iterable of bytes, or a tuple (filename, content)"

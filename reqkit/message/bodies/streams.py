@@ -124,10 +124,10 @@ def refuse_unreadable(file: Any, argument: str) -> None:
         )
 
 
-def content_length(body: Any) -> int | None:
+def content_length(body: Any, start: int | Once | None = None) -> int | None:
     """Return how many bytes of a body are to be sent, or None where that is not known.
 
-    A file counts from its current position, and is left there. A compressed one that is read
+    A file counts from its position, and is left where it is. A compressed one that is read
     through (``gzip.open()``) is decompressed once to find out, and one opened in text mode is read
     once, as servers that do not take chunked bodies are many. One byte may be read of a file that
     says it is empty, since those of ``/proc`` do.
@@ -135,6 +135,7 @@ def content_length(body: Any) -> int | None:
     Args:
         body: whatever a body may be. An object that tells its length by ``len()`` or by a number
             ``len`` is taken at its word; collections count items, not bytes, and are not.
+        start: what `position` said of it, where it counts from; None for where a file stands.
     """
     if body is None:
         return 0
@@ -152,7 +153,8 @@ def content_length(body: Any) -> int | None:
     if isinstance(body, Restartable) or not hasattr(body, "read"):
         return None
     with alone(body):
-        return _text_length(body) if _is_text(body) else _file_length(body)
+        at = start if isinstance(start, int) else _tell(body)
+        return _text_length(body, at) if _is_text(body) else _file_length(body, at)
 
 
 def _announced_length(body: Any) -> int | None:
@@ -170,14 +172,13 @@ def _is_text(body: Any) -> bool:
     return isinstance(mode, str) and "b" not in mode and hasattr(body, "encoding")
 
 
-def _text_length(body: Any) -> int | None:
-    if not isinstance(body, io.TextIOBase) or not _seekable(body):
-        return None
-    start = _tell(body)
-    if start is None:
+def _text_length(body: Any, start: int | None) -> int | None:
+    if not isinstance(body, io.TextIOBase) or not _seekable(body) or start is None:
         return None
     length = 0
     try:
+        if body.tell() != start:
+            body.seek(start)
         while text := body.read(PIECE):
             length += len(text.encode("utf-8", "surrogatepass"))
         body.seek(start)
@@ -186,8 +187,7 @@ def _text_length(body: Any) -> int | None:
     return length
 
 
-def _file_length(body: Any) -> int | None:
-    start = _tell(body)
+def _file_length(body: Any, start: int | None) -> int | None:
     if start is None or not _seekable(body):
         return _size_of_descriptor(body, start)
     try:
@@ -270,13 +270,14 @@ class Positions:
         Raises:
             UnrewindableBodyError: it was sent already, and cannot be read again.
         """
-        for known, start in self._known:
-            if known is body:
-                rewind(body, start)
-                return start
-        start = position(body)
-        self._known.append((body, start))
-        return start
+        with alone(body):
+            for known, start in self._known:
+                if known is body:
+                    rewind(body, start)
+                    return start
+            start = position(body)
+            self._known.append((body, start))
+            return start
 
 
 def rewind(body: Any, position: int | Once | None) -> None:
