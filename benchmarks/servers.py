@@ -136,7 +136,7 @@ class Servers:
             raise MissingServer("nginx is not installed (Debian: apt install nginx-light)")
         _write_certificates(self.folder, self.bundle)
         _write_documents(self.folder / "documents")
-        http, https = _free_port(), _free_port()
+        http, https = free_port(), free_port()
         conf = self.folder / "nginx.conf"
         conf.write_text(_nginx_conf(self.folder, http, https))
         log = self.folder / "error.log"
@@ -211,7 +211,7 @@ def _nginx_conf(folder: Path, http: int, https: int) -> str:
     """
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -224,6 +224,15 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_for_port(port: int, process: subprocess.Popen[Any], log: Path) -> None:
+    """Wait until a server listens.
+
+    Raises:
+        MissingServer: it ended, or does not.
+    """
+    _wait_until(lambda: _answers(port), process, log)
 
 
 def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[Any], log: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
-from typing import Any
+from typing import Any, Final
 
-from .canonical import Joiner, trap_in
+from .canonical import Joiner, may_be_trap, trap_in
 from .schema import PAGE
 from .scope import Scope
 from .store import Store
 from .turns import Turn
 
 __all__ = ["Admission"]
+
+#: Sitemaps that lead to sitemaps, one after the other.
+_NESTED: Final = 5
 
 
 class Admission:
@@ -30,7 +34,7 @@ class Admission:
     ) -> None:
         self.joiner = joiner
         self.scope = scope
-        self.depth = depth
+        self._deepest = math.inf if depth is None else depth
         self._store = store
         self._longest = longest
 
@@ -72,8 +76,9 @@ class Admission:
             fingerprint = store.key_if_new(url, kind)
             if fingerprint is None:
                 return False
-            bound = trap_in(url, self._longest)
-            if bound is None and self.depth is not None and depth > self.depth:
+            if may_be_trap(url, self._longest):
+                bound = trap_in(url, self._longest)
+            if bound is None and depth > (_NESTED if kind else self._deepest):
                 bound = "depth"
         if bound is not None:
             turn.bound(bound, url)

@@ -26,6 +26,7 @@ from reqkit.base.locks import IMPORTING
 from reqkit.exceptions import ContentTooLarge, RequestException
 from reqkit.message.urls import prepare_url
 from reqkit.sessions.result import failed_response
+from reqkit.sessions.unsent import request_of
 from reqkit.transport.exchange import head_of
 
 from .errors import NotAStore, StoreError, StoreInUse
@@ -161,13 +162,12 @@ class Recorder:
         page.record = None
         if response.error is not None or response.status_code is None:
             return None
-        prepared = response.request
         try:
             body = self._body(response)
             response.raw = io.BytesIO(body)
             response.content  # noqa: B018 - decodes it
         except RequestException as error:
-            return failed_response(prepared, error)
+            return failed_response(request_of("GET", page.url, {}), error)
         try:
             self._record(page, response, body)
         except Exception as error:

@@ -16,7 +16,9 @@ from typing import Final
 from reqkit.exceptions import InvalidURL
 from reqkit.message.urls import prepare_url, without_password
 
-__all__ = ["Base", "Joiner", "canonical", "fingerprint", "host_of", "origin_of", "trap_in"]
+__all__ = [
+    "Base", "Joiner", "canonical", "fingerprint", "host_of", "may_be_trap", "origin_of", "trap_in",
+]  # fmt: skip
 
 # What a path or a query may have, and escapes in normal form: as in `reqkit.message.urls.targets`.
 _PLAIN: Final = r"[!$&-;=?-Z_a-z~]"
@@ -78,8 +80,13 @@ def host_of(url: str) -> str:
 
 def fingerprint(url: str, kind: int = 0) -> int:
     """Return 64 bits that stand for a URL: its key in the store's index."""
-    digest = blake2b(url.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = blake2b(url.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True) ^ kind
+
+
+def may_be_trap(url: str, longest: int) -> bool:
+    """Tell whether `trap_in` is worth its call."""
+    return len(url) > longest or url.count("/") > _MOST_REPEATS + 2
 
 
 def trap_in(url: str, longest: int) -> str | None:

@@ -16,20 +16,22 @@ from reqkit.timeouts import clock
 
 from .admission import Admission
 from .archive import Archive, Recorder
-from .canonical import Joiner
+from .canonical import Joiner, origin_of
 from .driver import Driver
 from .errors import StoreError
+from .exporting import export
 from .figures import figures_of
 from .frontier import Frontier
 from .leaving import left_in_peace, position
 from .ledger import Ledger
 from .links import Document
 from .robots import Robots, product_token
-from .schema import DONE, FAILED, PAGE, REFUSED, STATES, Page
+from .schema import DONE, FAILED, PAGE, REFUSED, ROBOTS_SITEMAPS, SITEMAP, STATES, Page
 from .scope import Scope
 from .settings import Settings
 from .stats import CrawlStats
 from .store import Store
+from .telling import open_teller
 from .turns import Turn
 from .visits import Known, Visit
 
@@ -112,6 +114,7 @@ class Crawl:
         session: Session | None = None,
         page_timeout: Any = 60.0,
         timeout: float | None = None,
+        progress: Any = None,
     ) -> None:
         settings = self._settings = Settings(
             size=size, agent=agent, robots=robots, per_host=per_host, delay=delay,
@@ -124,6 +127,7 @@ class Crawl:
             raise ValueError(f"session is {session!r}: expected a reqkit.Session")
         if canonical is not None and not callable(canonical):
             raise ValueError(f"canonical is {canonical!r}: expected a function of a URL")
+        self._teller = open_teller(progress)
         scope = Scope(within, allow, deny)
         self._thread = threading.get_ident()
         self._closed = False
@@ -135,9 +139,13 @@ class Crawl:
         self._admission = Admission(
             self._store, joiner, scope, settings.depth, settings.max_url_length
         )
-        for url in self._store.seeds():
-            scope.begin_at(url)
-        self._frontier = Frontier(self._store, 1 if settings.auto_delay else settings.per_host)
+        for origin, trusted in self._store.starts():
+            scope.begin_at(f"{origin}/", trusted)
+        if scope.needs_pages:
+            scope.begin_anew(self._store.seeds())
+        self._frontier = Frontier(
+            self._store, 1 if settings.auto_delay else settings.per_host, settings.delay
+        )
         try:
             kept = None if archive is None else Archive(archive, self._store)
         except BaseException:
@@ -267,6 +275,41 @@ class Crawl:
                 count += admit(turn, url, PAGE, priority, depth, False, 0, told, found_on, True)
         return count
 
+    def add_sitemap(self, url: str | None = None) -> bool:
+        """Add the pages of a sitemap that are in scope; it is read in the loop.
+
+        It may be XML, an index of further ones, a feed, or text, compressed or not.
+
+        Args:
+            url: the sitemap's; None for those that the robots.txt of each host names that the crawl
+                begins at, or ``/sitemap.xml`` where it names none.
+
+        Returns: whether it is new.
+
+        Raises:
+            InvalidURL: it cannot be asked for; MissingSchema, URLRequired.
+            ValueError: there is no URL, and nothing was added before.
+            StoreError: the store cannot be written.
+        """
+        admission = self._admission
+        turn = self._turn
+        if turn is None:
+            turn = self._gathering()
+        if url is not None:
+            url = admission.joiner.canonical(url)
+            admission.scope.begin_at(url)
+            return admission.admit(turn, url, SITEMAP, seed=True)
+        self._write_outside()
+        origins = {origin_of(url) for url in self._store.seeds()}
+        if not origins:
+            raise ValueError("add_sitemap() without a URL: add a page first, for its host")
+        if self._turn is None:
+            turn = self._gathering()
+        found = [
+            admission.admit(turn, f"{origin}/robots.txt", ROBOTS_SITEMAPS) for origin in origins
+        ]
+        return any(found)
+
     def links(self, response: Any, css: str = "a[href]", *, nofollow: bool = True) -> list[str]:
         """Return a page's links: absolute, canonical, each once, in the page's order.
 
@@ -337,6 +380,7 @@ class Crawl:
             self._outside_since = now
         elif now - self._outside_since > _GATHERED_FOR:
             self._write_outside()
+            self._outside_since = now
             turn = self._outside
         return turn
 
@@ -400,6 +444,7 @@ class Crawl:
         self._ledger.commit(turn, self._driver.end_of(page, response))
         self._frontier.line(page.host).ended += 1
         self._drop_turn()
+        self._teller.step(self.stats)
 
     def _undo_turn(self) -> None:
         """Let go of what the turn has brought; its page is handed over once more."""
@@ -459,6 +504,22 @@ class Crawl:
             else "SELECT item FROM items ORDER BY id"
         ):  # fmt: skip
             yield json.loads(text)
+
+    def export(self, path: str | os.PathLike[str]) -> int:
+        """Write the items to a file: ``.jsonl``, ``.csv`` or ``.parquet`` (extra ``parquet``).
+
+        A table has a column for each key of the items; what is no text or number is JSON in it.
+
+        Args:
+            path: the file; it is replaced when the new one is whole.
+
+        Returns: how many items there were.
+
+        Raises:
+            ValueError: the name ends otherwise; an item is no dictionary, and a table wants one.
+            OSError: it cannot be written; what was there is as it was.
+        """
+        return export(self.items, path)
 
     # -- its end ----------------------------------------------------------------------------
 
@@ -569,6 +630,7 @@ class _Loop(Iterator[Response]):
             driver.news.wait(None if left == math.inf else left)
         self._over = True
         crawl._store.flush()
+        crawl._teller.close(crawl.stats)
         raise StopIteration
 
     def close(self) -> None:

@@ -26,13 +26,14 @@ from ..pool.limits import retry_after
 from ..pool.pool import Pool
 from ..pool.retries import BackOff
 from .admission import Admission
-from .canonical import Base, origin_of
+from .canonical import Base, host_of, origin_of
 from .errors import CrawlRedirectError, RobotsUnreachable
 from .frontier import Frontier, Line
 from .ledger import Ledger
 from .robots import LARGEST, Robots, Rules
-from .schema import DONE, FAILED, PAGE, Page
+from .schema import DONE, FAILED, PAGE, ROBOTS_SITEMAPS, SITEMAP, Page
 from .settings import Settings
+from .sitemaps import SitemapError, read_sitemap
 from .store import Store
 from .turns import End, Turn
 
@@ -45,10 +46,21 @@ _ROBOTS_REDIRECTS: Final = 5
 #: Seconds that a host is asked to wait for at most, by Retry-After or by failing.
 _LONGEST_HOLD: Final = 300.0
 _LONGEST_GAP: Final = 60.0
+#: URLs of a sitemap that are written together.
+_SITEMAP_TURN: Final = 1000
 #: Pages that are looked at before others run.
 _AT_ONCE: Final = 200
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _SLOW_DOWN: Final = frozenset((429, 503))
+
+
+#: Fields that are for those alone that the crawl begins with.
+_SECRET: Final = frozenset(("authorization", "cookie", "proxy-authorization"))
+
+
+def _no_credentials(prepared: Any) -> Any:
+    """Stand in the place of a session's auth."""
+    return prepared
 
 
 class Driver:
@@ -77,7 +89,7 @@ class Driver:
         frontier: Frontier,
         ledger: Ledger,
         admission: Admission,
-        robots: Robots | None,
+        robots: Robots,
         recorder: Any,
     ) -> None:
         self._settings = settings
@@ -116,6 +128,24 @@ class Driver:
             arguments["headers"] = {"User-Agent": settings.agent}
         if settings.max_content_size is not None:
             arguments["config"] = {"max_content_size": settings.max_content_size}
+        return arguments
+
+    def _arguments_for(self, url: str) -> dict[str, Any]:
+        """Return what a request is made with: strangers get none of the session's credentials."""
+        if self._admission.scope.trusts(url):
+            return self._arguments
+        session = self._session
+        arguments = dict(self._arguments)
+        secret = [name for name in session.headers if name.lower() in _SECRET]
+        if secret:
+            arguments["headers"] = {
+                **arguments.get("headers", {}), **dict.fromkeys(secret),
+            }  # fmt: skip
+        if session.auth is not None:
+            arguments["auth"] = _no_credentials
+        loose = [cookie.name for cookie in session.cookies if not cookie.domain]
+        if loose:
+            arguments["cookies"] = dict.fromkeys(loose)
         return arguments
 
     # -- its life ---------------------------------------------------------------------------
@@ -184,7 +214,10 @@ class Driver:
             line, page = found
             if self._blocked(line):
                 continue
-            if self._robots is not None and page.kind == PAGE:
+            if page.kind == ROBOTS_SITEMAPS:
+                self._name_sitemaps(line, page, now)
+                continue
+            if settings.robots and page.kind == PAGE:
                 rules = self._rules_of(line, page.url, now)
                 if rules is None:
                     continue
@@ -226,7 +259,7 @@ class Driver:
         page.tries += 1
         page.started = time.time()
         self._store.mark(page)
-        arguments = self._arguments
+        arguments = self._arguments_for(page.url)
         if page.visits and (page.etag or page.modified):
             headers = dict(arguments.get("headers") or {})
             if page.etag:
@@ -234,10 +267,13 @@ class Driver:
             if page.modified:
                 headers["If-Modified-Since"] = page.modified
             arguments = {**arguments, "headers": headers}
-        if self._recorder is not None:
+        prefetch = self._recorder is None
+        if page.kind == SITEMAP:
+            arguments = {**arguments, "allow_redirects": True, "config": {}}
+            prefetch = False
+        elif not prefetch:
             arguments = {**arguments, "callback": partial(self._recorder.take, page)}
         request = request_of("GET", page.url, arguments)
-        prefetch = self._recorder is None
         self.pool.spawn(request, prefetch).rawlink(partial(self._hear, page, request))
 
     def _hear(self, page: Page, request: Request, handle: Any) -> None:
@@ -260,6 +296,7 @@ class Driver:
         self._frontier.ended(line)
         again = self._judge(line, page, response)
         if again is not None:
+            response.close()
             self.out -= 1
             self._frontier.later(page, clock() + again)
         elif page.kind != PAGE:
@@ -324,7 +361,7 @@ class Driver:
         end = self.end_of(page, response)
         end.leads_to = target
         if page.seed:
-            admission.scope.begin_at(target)
+            admission.scope.begin_at(target, self._may_trust(page.url, target))
         known: Any = None
         if not admission.admit(
             turn, target, PAGE, page.priority, page.depth, bool(page.seed), page.redirects + 1,
@@ -341,6 +378,17 @@ class Driver:
         self.out -= 1
         self.news.set()
 
+    def _may_trust(self, url: str, target: str) -> bool:
+        """Tell whether credentials go along with a redirect: to the same host, and never in clear.
+
+        Source: RFC 9110 section 15.4
+        """
+        return (
+            self._admission.scope.trusts(url)
+            and host_of(url) == host_of(target)
+            and (target.startswith("https:") or origin_of(url) == origin_of(target))
+        )
+
     def _leads_back(self, first: int, page: int) -> bool:
         """Tell whether one page redirects, in some steps, to another one."""
         current: int | None = first
@@ -355,13 +403,18 @@ class Driver:
     def _fail(self, page: Page, response: Response, error: RequestException) -> None:
         """Hand a page over as failed, though it was answered."""
         error.response = response
-        failed = failed_response(response.request, error)
-        failed.url = page.url
+        failed = failed_response(request_of("GET", page.url, {}), error)
         self.ready.append((page, failed))
         self.news.set()
 
-    def end_of(self, page: Page, response: Response) -> End:
-        """Return how a page has ended, as its answer says."""
+    def end_of(self, page: Page, response: Response, body: bool = True) -> End:
+        """Return how a page has ended, as its answer says.
+
+        Args:
+            page: the page.
+            response: its answer.
+            body: whether that was read.
+        """
         status, error = response.status_code, response.error
         end = End(page, DONE if error is None and status is not None and status < 400 else FAILED)
         end.status = status
@@ -375,7 +428,7 @@ class Driver:
         end.etag = headers.get("ETag") or (page.etag if status == 304 else None)
         end.modified = headers.get("Last-Modified") or (page.modified if status == 304 else None)
         end.type = headers.get("Content-Type")
-        end.size = len(response.content or b"")
+        end.size = len(response.content or b"") if body else None
         return end
 
     # -- robots.txt -------------------------------------------------------------------------
@@ -383,7 +436,6 @@ class Driver:
     def _rules_of(self, line: Line, url: str, now: float) -> Rules | None:
         """Return what an origin says; None where it has to be asked, and the line waits."""
         robots = self._robots
-        assert robots is not None
         origin = origin_of(url)
         rules = robots.of(origin, time.time())
         if rules is not None and (rules.error is None or rules.retry_at == math.inf):
@@ -410,8 +462,7 @@ class Driver:
     def _ask_robots(self, origin: str, line: Line) -> None:
         """Fetch a robots.txt, as often as it takes. Runs in a greenlet of its own."""
         robots = self._robots
-        assert robots is not None
-        arguments = {**self._arguments, "allow_redirects": True}
+        arguments = {**self._arguments_for(f"{origin}/"), "allow_redirects": True}
         config = {**arguments.get("config", {}), "max_redirects": _ROBOTS_REDIRECTS}
         config["max_content_size"] = None
         arguments["config"] = config
@@ -488,8 +539,52 @@ class Driver:
                 self.fault = error
                 self.news.set()
 
+    def _name_sitemaps(self, line: Line, page: Page, now: float) -> None:
+        """Queue the sitemaps that a robots.txt names, or the usual one where it names none."""
+        rules = self._rules_of(line, page.url, now)
+        if rules is None:
+            return
+        self._frontier.take(line, page)
+        turn = Turn(page)
+        end = End(page, FAILED if rules.error else DONE)
+        end.error = rules.error
+        named = [] if rules.error else rules.sitemaps or [f"{origin_of(page.url)}/sitemap.xml"]
+        for url in named:
+            target = self._admission.joiner.join(Base(page.url), url)
+            if target is not None:
+                self._admission.admit(turn, target, SITEMAP, page.priority, found_on=page.id)
+        self._ledger.commit(turn, end)
+
     def _sitemap(self, page: Page, response: Response) -> None:
-        raise NotImplementedError
+        """Queue what a sitemap names. Runs in a greenlet of its own."""
+        end = self.end_of(page, response, body=False)
+        joiner, admit = self._admission.joiner, self._admission.admit
+        base = Base(page.url)
+        turn = Turn(page)
+        try:
+            if end.state == DONE and end.status == 200:
+                for further, url in read_sitemap(response.iter_content(65536)):
+                    target = joiner.join(base, url)
+                    if target is None:
+                        continue
+                    if further:
+                        admit(turn, target, SITEMAP, page.priority, page.depth + 1,
+                              found_on=page.id)  # fmt: skip
+                    else:
+                        admit(turn, target, PAGE, page.priority, found_on=page.id, scoped=True)
+                    if len(turn.adds) >= _SITEMAP_TURN:
+                        self._ledger.commit(turn, None)
+                        turn = Turn(page)
+                        self._wake.set()
+                        gevent.sleep(0)
+        except (SitemapError, RequestException) as error:
+            end.state = FAILED
+            end.error = f"{type(error).__name__}: {error}"[:1000]
+        finally:
+            response.close()
+        self._ledger.commit(turn, end)
+        self.out -= 1
+        self._wake.set()
 
 
 def _first_bytes(response: Response, most: int) -> bytes:

@@ -98,10 +98,12 @@ class Frontier:
     Args:
         store: where they are.
         most: pages of a host at a time, before anything is known of it.
+        gap: seconds between two starts, then.
     """
 
-    def __init__(self, store: Queue, most: int = 1) -> None:
+    def __init__(self, store: Queue, most: int = 1, gap: float = 0.0) -> None:
         self._store = store
+        self._gap = gap
         self._most = most
         self._lines: dict[int, Line] = {}
         self._inside = 0
@@ -131,6 +133,7 @@ class Frontier:
                 self._sweep()
             line = self._lines[host] = Line(host, *self._store.host(host))
             line.most = self._most
+            line.gap = self._gap
             line.blocked = self._blocked.get(host)
         return line
 
@@ -345,7 +348,9 @@ class Frontier:
         if host not in self._blocked and self._inside < _WINDOW:
             line = self.line(host)
             if line.place == _OUTSIDE:
-                self._enter(line, 0)
+                page = self._page_of(line)
+                if page is not None:
+                    self._enter(line, page.priority)
 
 
 class _Descending:

@@ -82,8 +82,9 @@ class Document:
             tags = set()
             if response is not None and response.status_code is not None:
                 tags = robots_tags(response.headers.get("X-Robots-Tag"), self._agent)
-            if self.html and b"robots" in response.content[:65536].lower():
-                names = ("robots", self._agent.lower())
+            names = ("robots", self._agent.lower())
+            head = response.content[:65536].lower() if self.html else b""
+            if b"<meta" in head and any(name.encode() in head for name in names):
                 for node in self.tree.css("meta[name][content]"):
                     told = node.attributes
                     if (told.get("name") or "").strip().lower() in names:
@@ -119,7 +120,7 @@ class Document:
         seen: set[str] = set()
         found: set[str] = set()
         join = joiner.join
-        careful = nofollow and b"nofollow" in self._response.content
+        careful = nofollow and b"nofollow" in self._response.content.lower()
         try:
             nodes = self.tree.css(css)
         except Exception as error:

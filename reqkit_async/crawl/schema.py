@@ -70,7 +70,6 @@ CREATE INDEX page_by_fingerprint ON page (fingerprint);
 CREATE INDEX queue ON page (host, priority DESC, id) WHERE state = 0;
 CREATE INDEX ahead ON page (priority DESC, id) WHERE state = 0 AND priority > 0;
 CREATE INDEX in_flight ON page (id) WHERE state = 1;
-CREATE INDEX seeds ON page (id) WHERE seed = 1;
 CREATE TABLE item (
     id INTEGER PRIMARY KEY,
     page INTEGER REFERENCES page (id),
@@ -90,6 +89,10 @@ CREATE TABLE bounds (
     name TEXT PRIMARY KEY,
     count INTEGER NOT NULL,
     example TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE start (
+    origin TEXT PRIMARY KEY,
+    trusted INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE settings (
     name TEXT PRIMARY KEY,

@@ -35,9 +35,12 @@ class Scope:
         self._deny = patterns("deny", deny)
         self._chosen: Callable[[str], Any] | None = None
         self._places: set[str] = set()
+        #: Scheme, host and port of what the crawl begins with.
+        self._origins: set[str] = set()
+        self._trusted: set[str] = set()
         self._place_of: Callable[[str], str] | None = None
         self._prefixes: tuple[str, ...] = ()
-        self._by_path = within == "path"
+        self._by_path = bool(within == "path")
         if within == "host":
             self._place_of = host_of
         elif within == "site":
@@ -50,15 +53,40 @@ class Scope:
                 " of a URL, or None for anywhere"
             )
 
-    def begin_at(self, url: str) -> None:
-        """Count a canonical URL as one that the crawl begins with."""
+    @property
+    def needs_pages(self) -> bool:
+        """Whether more than the hosts of the first pages has to be known."""
+        return self._by_path
+
+    def begin_at(self, url: str, trusted: bool = True) -> None:
+        """Count a canonical URL as one that the crawl begins with.
+
+        Args:
+            url: the URL.
+            trusted: whether its origin gets the session's credentials.
+        """
+        origin = url[: url.index("/", 8)]
+        if trusted:
+            self._trusted.add(origin)
         if self._place_of is not None:
-            self._places.add(self._place_of(url))
+            if origin not in self._origins:
+                self._origins.add(origin)
+                self._places.add(self._place_of(url))
         elif self._by_path:
             prefix = url.partition("?")[0]
             prefix = prefix[: prefix.rindex("/") + 1]
             if not url.startswith(self._prefixes or ("\0",)):
                 self._prefixes = (*self._prefixes, prefix)
+
+    def begin_anew(self, urls: Iterable[str]) -> None:
+        """Count these, and only these, as what the crawl begins with."""
+        self._prefixes = ()
+        for url in urls:
+            self.begin_at(url, False)
+
+    def trusts(self, url: str) -> bool:
+        """Tell whether what a canonical URL is asked of gets the session's credentials."""
+        return url[: url.index("/", 8)] in self._trusted
 
     def bound_of(self, url: str) -> str | None:
         """Return the name of the bound that keeps a canonical URL out; None for none."""

@@ -110,12 +110,7 @@ class CrawlStats:
         names = ("known", "done", "failed", "refused", "queued", "in_flight", "items", "bytes",
                  "seconds", "rate", "held", "bounds")  # fmt: skip
         found = {name: getattr(self, name) for name in names}
-        sent = self.requests
-        found["requests"] = {
-            "requests": sent.requests, "statuses": dict(sent.statuses), "errors": dict(sent.errors),
-            "bytes": sent.bytes, "seconds": sent.seconds, "rate": sent.rate,
-            "connections": sent.connections, "hook_errors": sent.hook_errors,
-        }  # fmt: skip
+        found["requests"] = self.requests.as_dict()
         return found
 
     def line(self) -> str:

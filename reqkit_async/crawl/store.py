@@ -49,6 +49,10 @@ _MOST_FILTERED: Final = 2_000_000
 #: Names of hosts that are remembered with their numbers.
 _MOST_HOSTS: Final = 50_000
 
+_START: Final = (
+    "INSERT INTO start VALUES (?,?) ON CONFLICT (origin) DO UPDATE SET trusted ="
+    " max(trusted, excluded.trusted)"
+)
 _LIKE: Final = "SELECT url, kind FROM page WHERE fingerprint=?"
 _INSERT: Final = (
     "INSERT INTO page (fingerprint, url, kind, host, priority, depth, seed, redirects, context,"
@@ -109,6 +113,8 @@ class Store:
         self._robots: list[tuple[Any, ...]] = []
         self._recent: set[str] = set()
         self._hosts: dict[str, int] = {}
+        #: Origins that the crawl is known to begin at.
+        self._seeded: set[str] = set()
         self._filter: bytearray | None = None
         if self.path is None:
             self._db = _connect(":memory:")
@@ -139,9 +145,9 @@ class Store:
         db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
         self.totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
         if self.known <= _MOST_FILTERED:
-            self._filter = bytearray(_FILTER_BITS >> 3)
+            self._filter = known = bytearray(_FILTER_BITS >> 3)
             for (key,) in db.execute("SELECT fingerprint FROM page"):
-                self._remember(key)
+                known[key >> 3 & 0xFFFFFF] |= 1 << (key & 7)
 
     @property
     def known(self) -> int:
@@ -222,9 +228,14 @@ class Store:
         return found
 
     def seeds(self) -> Iterator[str]:
-        """Yield the URLs that a crawl began with."""
+        """Yield the URLs that a crawl began with; takes a look at each page."""
         for (url,) in self._db.execute("SELECT url FROM page WHERE seed=1"):
             yield url
+
+    def starts(self) -> Iterator[tuple[str, bool]]:
+        """Yield scheme, host and port of these, and whether a user gave them (or a redirect)."""
+        for origin, trusted in self._db.execute("SELECT origin, trusted FROM start"):
+            yield origin, bool(trusted)
 
     # -- the queue --------------------------------------------------------------------------
 
@@ -322,6 +333,7 @@ class Store:
         except BaseException as error:
             self.totals = Totals(before)
             self._hosts.clear()  # those that were new are not there
+            self._seeded.clear()
             with contextlib.suppress(sqlite3.Error):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
@@ -332,7 +344,7 @@ class Store:
         self._refusals.clear()
         self._robots.clear()
         self.changes += 1
-        if turn is not None:
+        if turn is not None and turn.page is not None:
             for url, kind in turn.adds:
                 if kind == PAGE:
                     self._know(url)
@@ -356,11 +368,21 @@ class Store:
         totals = self.totals
         if turn.adds:
             rows = []
-            for (url, kind), added in turn.adds.items():
-                host = self.host_id(host_of(url))
-                turn.hosts[host] = max(added[1], turn.hosts.get(host, added[1]))
-                rows.append((added[0], url, kind, host, *added[1:]))
-                self._remember(added[0])
+            hosts = turn.hosts
+            origins: dict[str, int] = {}
+            for (url, kind), (key, priority, *rest) in turn.adds.items():
+                origin = url[: url.index("/", 8)]
+                host = origins.get(origin)
+                if host is None:
+                    host = origins[origin] = self.host_id(host_of(url))
+                    hosts[host] = max(priority, hosts.get(host, priority))
+                elif priority > hosts[host]:
+                    hosts[host] = priority
+                if rest[1] and origin not in self._seeded:
+                    db.execute(_START, (origin, not rest[2]))
+                    self._seeded.add(origin)
+                rows.append((key, url, kind, host, priority, *rest))
+                self._remember(key)
             db.executemany(_INSERT, rows)
             totals.queued += len(rows)
         for url, kind, *rest in turn.again:
