@@ -14,7 +14,7 @@ from __future__ import annotations
 from reqkit import Request, Response, Session, Timeouts, exceptions, session
 
 from .api import delete, get, head, options, patch, post, put, request, send
-from .batches import imap, imap_enumerated, imap_unordered, map
+from .batches import Pool, imap, imap_enumerated, imap_unordered, map
 from .crawl import (
     Crawl,
     CrawlStats,
@@ -25,7 +25,6 @@ from .crawl import (
     StoreTooNew,
 )  # fmt: skip
 from .network.dns import Resolver, set_resolver
-from .pool.pool import Pool
 from .stats import Stats, summarise
 
 #: What grequests calls an unsent request.

@@ -1,20 +1,110 @@
-"""The functions that send many requests, each with a `Pool` of its own."""
+"""The functions that send many requests, each with a `Pool` of its own; and what a `Pool` is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from reqkit import Request, Response
+from reqkit import Request, Response, Session
+from reqkit.base.locks import IMPORTING
 from reqkit.message.settings import unknown
 
 from ._types import Handler
+from .pool import pool as local
 from .pool.options import BATCH_OPTIONS
-from .pool.pool import Pool
 
-__all__ = ["imap", "imap_enumerated", "imap_unordered", "map"]
+if TYPE_CHECKING:
+    from .cluster.spread import Spread
+
+__all__ = ["Pool", "imap", "imap_enumerated", "imap_unordered", "map"]
 
 T = TypeVar("T")
+
+
+class Pool(local.Pool):
+    """A number of places for requests in flight, and limits for each host.
+
+    What `map` and the others are made of, to be used again, and to be added to while it runs. It
+    belongs to the thread that uses it. As a context manager: leaving it waits for what was
+    spawned; leaving it by an exception stops it.
+
+    Args:
+        size: requests in flight at most; None for as many as there are descriptors for, but no
+            more than a thousand. With an executor, for each of its workers.
+        per_host: requests in flight for one host at most.
+        rate: requests a second for one host, evenly spaced: a number, or text as ``"30/min"``.
+        delay: seconds at least between two starts to one host.
+        session: for requests that have none of their own.
+        retries: how often a failed request is sent again: a number, or a `urllib3.util.Retry`.
+        prefetch: read each body before its entry is handed over.
+        exception_handler: called with a failed request and its error; what it returns, None too,
+            is the entry.
+        timeout: seconds for each call of `map` or `imap` as a whole, and for what is spawned
+            from the first until all has ended.
+        raise_errors: raise the first failure, and stop the rest.
+        progress: True, ``"always"``, a function ``progress(done, total)``, or a tqdm-like object.
+        gtimeout: another name for ``timeout``.
+        stream: the contrary of ``prefetch``.
+        executor: sends by its workers, in other processes or on other machines: a
+            ``concurrent.futures.Executor``, a Dask ``Client``, or whatever has
+            ``submit(function, *arguments)``. They are there from the first call to its end, or,
+            in a ``with`` block, to the block's.
+        workers: how many of them; None for all that the executor has.
+
+    Attributes:
+        stats: what was done so far, live.
+
+    Raises:
+        ValueError: one of them is no such thing.
+        TypeError: ``executor`` is none.
+    """
+
+    _spread: Spread | None
+
+    def __init__(
+        self,
+        size: int | None = None,
+        *,
+        per_host: int | None = None,
+        rate: float | str | None = None,
+        delay: float | None = None,
+        session: Session | None = None,
+        retries: Any = None,
+        prefetch: bool = True,
+        exception_handler: Callable[[Any, Any], Any] | None = None,
+        timeout: float | None = None,
+        raise_errors: bool = False,
+        progress: Any = None,
+        gtimeout: float | None = None,
+        stream: bool | None = None,
+        executor: Any = None,
+        workers: int | None = None,
+    ) -> None:
+        super().__init__(
+            size, per_host=per_host, rate=rate, delay=delay, session=session, retries=retries,
+            prefetch=prefetch, exception_handler=exception_handler, timeout=timeout,
+            raise_errors=raise_errors, progress=progress, gtimeout=gtimeout, stream=stream,
+        )  # fmt: skip
+        self._spread = None
+        if executor is not None:
+            with IMPORTING:  # what most programs do without
+                from .cluster.spread import spread_pool
+
+            self._spread = spread_pool(self, executor, workers, per_host, rate, delay)
+        elif workers is not None:
+            raise ValueError("workers is given without an executor: expected both, or neither")
+
+    def __enter__(self) -> Pool:
+        if self._spread is not None:
+            self._spread.keep_open()
+        return self
+
+    def __exit__(self, kind: Any, *exception: object) -> None:
+        try:
+            super().__exit__(kind, *exception)
+        finally:
+            if self._spread is not None:
+                self._spread.let_end()
 
 
 @overload
@@ -84,7 +174,8 @@ def map(
         timeout: seconds for the whole call; what has not ended by then is stopped.
         gtimeout: another name for ``timeout``.
         stream: the contrary of ``prefetch``.
-        **settings: ``raise_errors per_host rate delay retries progress session``: see `Pool`.
+        **settings: ``raise_errors per_host rate delay retries progress session executor
+            workers``: see `Pool`.
 
     Returns:
         responses; one that failed has its ``error`` set.
@@ -322,5 +413,8 @@ def _pool(
     )
 
 
-_SETTINGS = ("per_host", "rate", "delay", "session", "retries", "raise_errors", "progress")
+_SETTINGS = (
+    "per_host", "rate", "delay", "session", "retries", "raise_errors", "progress", "executor",
+    "workers",
+)  # fmt: skip
 _KNOWN = ("size", "gtimeout", "stream", *BATCH_OPTIONS, *_SETTINGS)

@@ -447,6 +447,19 @@ class Response(ReadableBody):
             content, started, self._sent, self._headed, packed_request, rare or None,
         )  # fmt: skip
 
+    def _shift_times(self, seconds: float) -> None:
+        """Have its moments be those of another machine's clock, which shows so much more."""
+        if self._headed is not None:
+            self._headed += seconds
+            self._started += seconds
+            if self._sent is not None:
+                self._sent += seconds
+        elif (times := self._live_times) is not None:
+            for name in ("started", "sent", "headed", "received"):
+                moment = getattr(times, name)
+                if moment is not None:
+                    setattr(times, name, moment + seconds)
+
     def _packed_error(self, error: Exception) -> tuple[Any, ...]:
         """Return what the error can be made of again: of its request it has no copy of its own."""
         if type(error).__reduce__ is not RequestException.__reduce__:

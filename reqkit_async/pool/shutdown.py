@@ -96,9 +96,13 @@ class Shutdown:
 
         for job in batch.running:
             if wanted(job):
-                batch.hub.loop.run_callback(_throw, job)
+                self.throw(job)
         jobs = batch.take_out(wanted) + self._workers.take_out(wanted)
         self._conclude_or_drop(batch, jobs, everything=False)
+
+    def throw(self, job: Job) -> None:
+        """Stop a job that runs. Never blocks."""
+        job.batch.hub.loop.run_callback(_throw, job)
 
     def _conclude_or_drop(self, batch: Batch, jobs: list[Job], everything: bool) -> None:
         """Have the hooks run of those jobs that get theirs; let go of the others."""

@@ -111,12 +111,21 @@ class Workers:
 
     def hold(self, job: Job, wait: float) -> None:
         """Start nothing to a job's host for so many seconds."""
+        self.hold_host(_host_of(job), wait)
+
+    def hold_host(self, host: str, wait: float) -> None:
+        """Start nothing to a host for so many seconds."""
         if self._queue is None:
             self._queue = HostQueue(self._limits)
             while self._again:
                 self._enqueue(self._again.popleft())
         now = clock()
-        self._queue.hold(_host_of(job), now + wait, now)
+        self._queue.hold(host, now + wait, now)
+
+    def held_back(self) -> int:
+        """Return how many jobs wait for their host, or until they are tried again."""
+        queue = self._queue
+        return len(self._later) + (0 if queue is None else len(queue))
 
     @property
     def held(self) -> dict[str, float]:

@@ -183,6 +183,22 @@ class Stats:
         if errors:
             self.hook_errors += len(errors)
 
+    def extend(
+        self, latencies: list[float], seen: list[tuple[Any, float, float, Any, int]]
+    ) -> None:
+        """Count the latencies and details of answers that another process has counted.
+
+        Args:
+            latencies: seconds.
+            seen: URL, start, head, status and bytes of each.
+        """
+        self.latency._recent += latencies
+        if len(self.latency._recent) > EXACT:
+            self.latency._classify()
+        self._seen += seen
+        if len(self._seen) > _WAITING:
+            self._count_traffic()
+
     def _add_unusual(self, response: Any, error: Exception | None) -> None:
         """Count what most have not: an error, a connection of their own."""
         if error is not None:

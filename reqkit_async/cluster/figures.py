@@ -1,0 +1,74 @@
+"""Figures of what workers did: taken out there as plain values, and counted here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..stats import Stats
+
+__all__ = ["Figures", "Recorder", "add_figures", "take_figures"]
+
+#: Counts, statuses, errors, latencies, answers whose details are to be counted, other details.
+Figures = tuple[
+    tuple[int, int, int, int, int], dict[int, int], dict[str, int], list[float],
+    list[tuple[Any, ...]], list[tuple[Any, ...]],
+]  # fmt: skip
+
+
+class Recorder:
+    """Takes the place of a worker's `Traffic`: keeps what the caller's is to count."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def add(self, *details: Any) -> None:
+        """Keep what `Traffic.add` is told."""
+        self.told.append(("add", *details))
+
+    def add_unsent(self, *details: Any) -> None:
+        """Keep what `Traffic.add_unsent` is told."""
+        self.told.append(("add_unsent", *details))
+
+
+def take_figures(stats: Stats, recorder: Recorder, shift: float) -> Figures:
+    """Take what was counted since the last time out of figures.
+
+    Args:
+        stats: a worker's, with the recorder in it.
+        recorder: that one.
+        shift: seconds that the caller's clock is ahead.
+    """
+    counts = stats.requests, stats.bytes, stats.connections, stats.retries, stats.hook_errors
+    seen, stats._seen = stats._seen, []
+    if shift:
+        seen = [
+            (url, started + shift, headed + shift, status, size)
+            for url, started, headed, status, size in seen
+        ]
+    figures = (
+        counts, stats.statuses, stats.errors, stats.latency._recent, seen, recorder.told
+    )  # fmt: skip
+    stats.requests = stats.bytes = stats.connections = stats.retries = stats.hook_errors = 0
+    stats.statuses = {}
+    stats.errors = {}
+    stats.latency._recent = []
+    recorder.told = []
+    return figures
+
+
+def add_figures(stats: Stats, figures: Figures) -> None:
+    """Count what was taken out of a worker's."""
+    counts, statuses, errors, latencies, seen, told = figures
+    requests, size, connections, retries, hook_errors = counts
+    stats.requests += requests
+    stats.bytes += size
+    stats.connections += connections
+    stats.retries += retries
+    stats.hook_errors += hook_errors
+    for status, times in statuses.items():
+        stats.statuses[status] = stats.statuses.get(status, 0) + times
+    for name, times in errors.items():
+        stats.errors[name] = stats.errors.get(name, 0) + times
+    stats.extend(latencies, seen)
+    for name, *details in told:
+        getattr(stats._traffic, name)(*details)

@@ -1,0 +1,412 @@
+"""What runs in a worker: one long task that takes requests from its caller until that says stop.
+
+The requests are sent by a `Pool` of the worker's own, so that all that is promised of one holds
+here: limits, retries, hooks, stopping. What becomes of them goes back as it comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import platform
+import signal
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import monotonic as clock
+from typing import Any, Final
+
+import gevent
+from gevent._hub_local import get_hub_if_exists
+from gevent.monkey import is_module_patched
+
+from reqkit import Request, Response
+from reqkit._version import __version__
+from reqkit.exceptions import RequestException, UnpicklableError
+from reqkit.network import forks, use
+from reqkit.sessions.result import failed_response
+
+from ..network import GEVENT
+from ..pool.batch import Batch, Job
+from ..pool.cancellation import GRACE, TimeLimit, cancelled, expired
+from ..pool.options import BatchOptions
+from ..pool.pool import Pool
+from .channel import Address, Channel, connect
+from .figures import Recorder, take_figures
+from .travel import Unpacker, pack_entry
+
+__all__ = ["Ticket", "serve"]
+
+#: Whether this thread had a hub before anything of a run was: then it may be a parent's.
+_HAD_HUB: Final = get_hub_if_exists() is not None
+_REASONS: Final = {"expired": expired, "cancelled": cancelled}
+
+
+class Ticket:
+    """What a worker gets: where its caller is, and how to prove that it is meant.
+
+    Args:
+        addresses: as `Listener.addresses`.
+        key: the run's; a secret.
+    """
+
+    def __init__(self, addresses: list[Address], key: bytes) -> None:
+        self.addresses = addresses
+        self.key = key
+
+    def __repr__(self) -> str:
+        return "<Ticket of a reqkit batch>"  # executors show arguments in logs
+
+
+def serve(ticket: Ticket) -> None:
+    """Do a worker's part in a run, until it is over. Blocks.
+
+    Returns at once where the run is over already.
+    """
+    with _undisturbed():
+        if (
+            get_hub_if_exists() is not None
+            and (forks.count or _HAD_HUB)
+            and not (is_module_patched("threading"))
+        ):
+            # The hub is that of the process that this one was forked from, with all that waits in
+            # it; a thread has its own.
+            _in_a_thread(_serve, ticket)
+        else:
+            _serve(ticket)
+
+
+def _in_a_thread(function: Any, *arguments: Any) -> None:
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function(*arguments)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="reqkit-worker")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals pass that are meant for all processes of a pool, while a run goes on.
+
+    The interrupt of a terminal reaches them all, and it is the caller who ends the run. When one
+    process dies, a ProcessPoolExecutor terminates the others; they go on until the run is over.
+    That they end with the caller, their channel tells them.
+    """
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    if multiprocessing.parent_process() is not None:
+        try:
+            before[signal.SIGTERM] = signal.signal(
+                signal.SIGTERM, lambda number, frame: came.append(number)
+            )
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        except ValueError:
+            pass  # not the main thread: signals are nothing of ours
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _serve(ticket: Ticket) -> None:
+    channel = connect(ticket.addresses, ticket.key)
+    if channel is not None:
+        try:
+            _Worker(channel).run()
+        finally:
+            channel.close()
+
+
+class _Incoming(Batch):
+    """The requests of one call of the caller's, as they come."""
+
+    def __init__(self, worker: _Worker, number: int, options: BatchOptions) -> None:
+        super().__init__(options)
+        self.number = number
+        self._worker = worker
+        self._queue: deque[Job] = deque()
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._queue) and not self.stopped
+
+    def pull(self) -> Job | None:
+        return self._queue.popleft() if self._queue and not self.stopped else None
+
+    def add(self, job: Job) -> None:
+        self._queue.append(job)
+        self.outstanding += 1
+
+    @property
+    def over(self) -> bool:
+        return not self.outstanding
+
+    def keep_rest(self) -> None:
+        self.unsent.extend(self._queue)
+        self._queue.clear()
+
+    def drop_rest(self) -> None:
+        queue, self._queue = self._queue, deque()
+        for job in queue:
+            self.drop(job)
+
+    def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
+        out = [job for job in self._queue if wanted(job)]
+        self._queue = deque(job for job in self._queue if not wanted(job))
+        return out
+
+    def finish(self, job: Job, entry: Any) -> None:
+        if not job.done:
+            job.done = True
+            self.outstanding -= 1
+            self._worker.hand_over(job, entry)
+            if self.stopped:
+                self.changed.set()
+
+
+class _Worker:
+    """A worker's part in a run.
+
+    Args:
+        channel: leads to the caller.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._unpacker = Unpacker()
+        self._batches: dict[int, _Incoming] = {}
+        self._entries: list[tuple[int, Any]] = []
+        #: Requests that the caller wants to know of before they are sent.
+        self._marked: set[int] = set()
+        self._recorder = Recorder()
+        self._pool: Any = None
+        self._shift = 0.0
+        channel.before_sending = self._add_entries
+
+    def run(self) -> None:
+        """Take messages until the caller says that it is over, or is gone."""
+        self._channel.post(
+            (
+                "hello", __version__, platform.python_version(), socket.gethostname(), os.getpid(),
+                clock(),
+            )
+        )  # fmt: skip
+        try:
+            for messages in self._channel.receive():
+                for message in messages:
+                    if message[0] == "end":
+                        return
+                    getattr(self, "_" + message[0])(*message[1:])
+                if self._pool is not None:
+                    self._pool._workers.arrange()
+        except SystemExit as error:
+            # A hook's: it is the caller's to hear, as where the hook runs there.
+            self._add_entries()
+            code = error.code
+            self._channel.post(("exited", code if isinstance(code, (int, str)) else None))
+            self._channel.wait_sent()
+        finally:
+            self._stop_all()
+
+    # -- what the caller says ---------------------------------------------------------------
+
+    def _setup(self, shared: dict[int, bytes], settings: dict[str, Any]) -> None:
+        for number, blob in shared.items():
+            self._unpacker.add(number, blob)
+        pool = self._pool = Pool(
+            settings["size"],
+            per_host=settings["per_host"],
+            rate=settings["rate"],
+            delay=settings["delay"],
+            session=self._unpacker.known(settings["session"]),
+        )
+        pool.stats._traffic = self._recorder
+        self._policy = self._unpacker.known(settings["policy"])
+        self._shift = settings["shift"]
+        sender = pool._sender
+        self._send = sender.send
+        pool._workers.send = self._send_marked
+        sender._scheduler = _Holding(sender._scheduler, self._channel)
+        self._channel.post(("ready", pool._workers.most))
+
+    def _batch(self, number: int, prefetch: bool, left: float | None) -> None:
+        options = BatchOptions(prefetch, self._policy)
+        batch = self._batches[number] = _Incoming(self, number, options)
+        self._pool._begin(batch, None)
+        if left is not None:
+            # The caller keeps the deadline; retries must know of it.
+            batch.ends = clock() + left
+
+    def _share(self, number: int, blob: bytes) -> None:
+        self._unpacker.add(number, blob)
+
+    def _give(
+        self, number: int, items: list[tuple[int, tuple[Any, ...], bool | None, bool]]
+    ) -> None:
+        batch = self._batches[number]
+        for index, packed, prefetch, marked in items:
+            try:
+                request = self._unpacker.unpack(packed)
+            except UnpicklableError as error:
+                self._entries.append((index, pack_entry(failed_response(Request(), error))))
+                self._channel.send_soon()
+                continue
+            job = Job(request, index, batch)
+            if prefetch is not None:
+                job.prefetch = prefetch
+            if marked:
+                self._marked.add(index)
+            batch.add(job)
+
+    def _fail(self, number: int, index: int, packed: tuple[Any, ...], pickled: bytes) -> None:
+        """Have the hooks of a request run whose worker was lost."""
+        error = pickle.loads(pickled)
+        try:
+            request = self._unpacker.unpack(packed)
+        except UnpicklableError as unknown:
+            request, error = Request(), unknown
+        batch = self._batches[number]
+        job = Job(request, index, batch)
+        batch.outstanding += 1
+        gevent.spawn(self._conclude, job, error)
+
+    def _conclude(self, job: Job, error: Any) -> None:
+        job.batch.running.add(job)
+        try:
+            with use(GEVENT), TimeLimit(clock() + GRACE) as time_limit:
+                self._pool._sender.conclude_unsent(job, error, time_limit)
+        finally:
+            job.batch.running.discard(job)
+
+    def _hold(self, host: str, seconds: float) -> None:
+        self._pool._workers.hold_host(host, seconds)
+
+    def _stop(self, number: int, reason: str, everything: bool) -> None:
+        batch = self._batches.get(number)
+        if batch is None:
+            self._channel.post(("stopped", number))
+            return
+        self._pool._shutdown.begin(batch, _REASONS[reason], everything)
+        gevent.spawn(self._stopped, batch)
+
+    def _stopped(self, batch: _Incoming) -> None:
+        try:
+            self._pool._shutdown.wait(batch)
+        finally:
+            self._add_entries()  # they come first
+            self._channel.post(("stopped", batch.number))
+            self._channel.send_now()
+
+    def _cancel(self, number: int, index: int) -> None:
+        """Stop one request."""
+        batch = self._batches[number]
+
+        def wanted(job: Job) -> bool:
+            return job.index == index
+
+        for job in batch.running:
+            if wanted(job):
+                self._pool._shutdown.throw(job)
+        waiting = batch.take_out(wanted) + self._pool._workers.take_out(wanted)
+        for job in waiting:
+            if job.started:
+                gevent.spawn(self._conclude, job, cancelled(job.request))
+            else:
+                batch.drop(job)
+                self._channel.post(("dropped", index))
+
+    def _forget(self, number: int) -> None:
+        batch = self._batches.pop(number, None)
+        if batch is not None:
+            self._pool._let_go(batch)
+
+    def _stop_all(self) -> None:
+        if self._pool is None:
+            return
+        batches = list(self._batches.values())
+        for batch in batches:
+            self._pool._shutdown.begin(batch, cancelled, False)
+        for batch in batches:
+            self._pool._shutdown.wait(batch)
+            self._pool._let_go(batch)
+
+    # -- what the caller hears --------------------------------------------------------------
+
+    def _send_marked(self, job: Job) -> None:
+        if job.index in self._marked:
+            self._marked.discard(job.index)
+            self._channel.post(("began", job.index))
+            self._channel.wait_sent()
+        self._send(job)
+
+    def hand_over(self, job: Job, entry: Any) -> None:
+        """Have an entry go to the caller. May wait for the rest of its body."""
+        try:
+            if isinstance(entry, Response):
+                if entry.error is None and not entry._streamed:
+                    entry.content  # noqa: B018 reads it: nothing of it can be read elsewhere
+                if self._shift:
+                    _shift_times(entry, self._shift)
+            packed = pack_entry(entry)
+        except BaseException as raised:
+            error: Any = raised
+            if isinstance(entry, Response):
+                entry.close()
+            if not isinstance(raised, RequestException):
+                reason = job.batch.reason or cancelled
+                error = reason(job.request, True, None)
+                error.__cause__ = raised
+            elif error.request is None:
+                error.request = job.request
+            self._pool.stats.errors[type(error).__name__] = (
+                self._pool.stats.errors.get(type(error).__name__, 0) + 1
+            )
+            packed = pack_entry(failed_response(job.request, error))
+        self._entries.append((job.index, packed))
+        self._channel.send_soon()
+
+    def _add_entries(self) -> None:
+        entries = self._entries
+        if entries:
+            self._entries = []
+            workers = self._pool._workers
+            figures = take_figures(self._pool.stats, self._recorder, self._shift)
+            self._channel.post(("entries", entries, figures, workers.held_back()))
+
+
+class _Holding:
+    """What tells the worker's own places, and the caller, which hosts to leave alone."""
+
+    def __init__(self, places: Any, channel: Channel) -> None:
+        self._places = places
+        self._channel = channel
+
+    def hold(self, job: Job, wait: float) -> None:
+        self._places.hold(job, wait)
+        self._channel.post(("hold", job.host, wait))
+
+    def again(self, job: Job, when: float) -> None:
+        self._places.again(job, when)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._places, name)
+
+
+def _shift_times(entry: Response, shift: float) -> None:
+    """Have a response's moments be those of the caller's clock, which is another machine's."""
+    for response in (*entry.history, entry):
+        response._shift_times(shift)
