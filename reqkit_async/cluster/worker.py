@@ -234,7 +234,7 @@ class _Worker:
             delay=settings["delay"],
             session=self._unpacker.known(settings["session"]),
         )
-        pool.stats._traffic = self._recorder
+        pool.stats._traffic = self._recorder  # type: ignore[assignment]
         self._policy = self._unpacker.known(settings["policy"])
         self._shift = settings["shift"]
         sender = pool._sender
