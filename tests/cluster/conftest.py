@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copyreg
 import multiprocessing
 import threading
 import time
@@ -102,8 +103,13 @@ def dask_cluster(workers: int = 2, **settings: Any) -> Iterator[Any]:
     pytest.importorskip("distributed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # It has all exceptions there are pickled its own way, which other tests know nothing of.
+        ways = copyreg.dispatch_table.copy()
         from distributed import Client, LocalCluster
 
+        for kind in copyreg.dispatch_table.keys() - ways.keys():
+            if issubclass(kind, BaseException):
+                del copyreg.dispatch_table[kind]
         with (
             LocalCluster(
                 n_workers=workers, dashboard_address=None, silence_logs=50,
