@@ -200,7 +200,5 @@ def spread_pool(
     settings = Settings(pool.size, per_host, rate, delay, pool._options.policy)
     sender = Sender(pool.session, pool.stats, None)
     spread = Spread(executor, workers, settings, sender, pool.stats)
-    pool._sender = sender
-    pool._workers = spread  # type: ignore[assignment]
-    pool._shutdown = _SpreadShutdown(spread, sender)
+    pool._use(spread, sender, _SpreadShutdown(spread, sender))  # type: ignore[arg-type]
     return spread

@@ -33,7 +33,7 @@ from ..network import GEVENT
 from ..pool.batch import Batch, Job
 from ..pool.cancellation import GRACE, TimeLimit, cancelled, expired
 from ..pool.options import BatchOptions
-from ..pool.pool import Pool
+from ..pool.pool import Pool, let_go
 from .channel import Address, Channel, connect
 from .figures import Recorder, take_figures
 from .travel import Unpacker, pack_entry
@@ -240,7 +240,7 @@ class _Worker:
         sender = pool._sender
         self._send = sender.send
         pool._workers.send = self._send_marked
-        sender._scheduler = _Holding(sender._scheduler, self._channel)
+        pool._workers.on_hold = self._tell_hold
         self._channel.post(("ready", pool._workers.most))
 
     def _batch(self, number: int, prefetch: bool, left: float | None) -> None:
@@ -332,7 +332,7 @@ class _Worker:
     def _forget(self, number: int) -> None:
         batch = self._batches.pop(number, None)
         if batch is not None:
-            self._pool._let_go(batch)
+            let_go(self._pool._workers, self._pool.stats, batch)
 
     def _stop_all(self) -> None:
         if self._pool is None:
@@ -342,9 +342,12 @@ class _Worker:
             self._pool._shutdown.begin(batch, cancelled, False)
         for batch in batches:
             self._pool._shutdown.wait(batch)
-            self._pool._let_go(batch)
+            let_go(self._pool._workers, self._pool.stats, batch)
 
     # -- what the caller hears --------------------------------------------------------------
+
+    def _tell_hold(self, host: str, seconds: float) -> None:
+        self._channel.post(("hold", host, seconds))
 
     def _send_marked(self, job: Job) -> None:
         if job.index in self._marked:
@@ -386,24 +389,6 @@ class _Worker:
             workers = self._pool._workers
             figures = take_figures(self._pool.stats, self._recorder, self._shift)
             self._channel.post(("entries", entries, figures, workers.held_back()))
-
-
-class _Holding:
-    """What tells the worker's own places, and the caller, which hosts to leave alone."""
-
-    def __init__(self, places: Any, channel: Channel) -> None:
-        self._places = places
-        self._channel = channel
-
-    def hold(self, job: Job, wait: float) -> None:
-        self._places.hold(job, wait)
-        self._channel.post(("hold", job.host, wait))
-
-    def again(self, job: Job, when: float) -> None:
-        self._places.again(job, when)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._places, name)
 
 
 def _shift_times(entry: Response, shift: float) -> None:

@@ -33,7 +33,7 @@ from .size import slots_for
 from .spawned import SpawnedBatch
 from .workers import Workers
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "let_go"]
 
 
 class Pool:
@@ -105,9 +105,15 @@ class Pool:
         self._workers = Workers(slots_for(size), HostLimits(per_host, rate, delay), limited)
         self._sender = Sender(session, self.stats, self._workers)
         self._workers.send = self._sender.send
-        self._shutdown = Shutdown(self._workers, self._sender)
+        self._use(self._workers, self._sender, Shutdown(self._workers, self._sender))
+
+    def _use(self, workers: Workers, sender: Sender, shutdown: Shutdown) -> None:
+        """Have requests be sent by these; only while there are none."""
+        self._workers = workers
+        self._sender = sender
+        self._shutdown = shutdown
         # Nothing here holds the pool itself: one that is dropped goes at once.
-        self._spawned = SpawnedBatch(self._options, partial(_rest, self._workers, self.stats))
+        self._spawned = SpawnedBatch(self._options, partial(rest, workers, self.stats))
 
     @property
     def session(self) -> Session | None:
@@ -384,21 +390,22 @@ class Pool:
                     self._shutdown.wait(batch)
         finally:
             if hub is not None:
-                _let_go(self._workers, self.stats, batch)
+                let_go(self._workers, self.stats, batch)
                 if isinstance(batch, IteratedBatch):
                     for entry in batch.unread():
                         if isinstance(entry, Response):
                             entry.close()
 
 
-def _rest(workers: Workers, stats: Stats, spawned: SpawnedBatch) -> None:
+def rest(workers: Workers, stats: Stats, spawned: SpawnedBatch) -> None:
     """See that nothing that was spawned is left."""
-    _let_go(workers, stats, spawned)
+    let_go(workers, stats, spawned)
     spawned.stopped = False
     spawned.reason = None
 
 
-def _let_go(workers: Workers, stats: Stats, batch: Batch) -> None:
+def let_go(workers: Workers, stats: Stats, batch: Batch) -> None:
+    """Take no more requests from a batch."""
     if batch.timer is not None:
         batch.timer.stop()
         batch.timer.close()

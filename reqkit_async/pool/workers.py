@@ -44,6 +44,7 @@ class Workers:
         active: requests in flight.
         batches: where requests come from, in turn.
         send: sends a job's request; set before the first job.
+        on_hold: told which host an answer holds back, and for how many seconds.
     """
 
     send: Callable[[Job], None]
@@ -65,6 +66,7 @@ class Workers:
         self._numbers = itertools.count()
         self._timer: Any = None
         self._timer_at = math.inf
+        self.on_hold: Callable[[str, float], None] | None = None
         #: The thread's loop, while there are feeds.
         self._watched: Any = None
 
@@ -111,7 +113,10 @@ class Workers:
 
     def hold(self, job: Job, wait: float) -> None:
         """Start nothing to a job's host for so many seconds."""
-        self.hold_host(_host_of(job), wait)
+        host = _host_of(job)
+        self.hold_host(host, wait)
+        if self.on_hold is not None:
+            self.on_hold(host, wait)
 
     def hold_host(self, host: str, wait: float) -> None:
         """Start nothing to a host for so many seconds."""

@@ -100,11 +100,11 @@ def processes(workers: int = 2) -> ProcessPoolExecutor:
 @contextlib.contextmanager
 def dask_cluster(workers: int = 2, **settings: Any) -> Iterator[Any]:
     """Yield a client of a cluster of this machine's."""
-    pytest.importorskip("distributed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # It has all exceptions there are pickled its own way, which other tests know nothing of.
         ways = copyreg.dispatch_table.copy()
+        pytest.importorskip("distributed")
         from distributed import Client, LocalCluster
 
         for kind in copyreg.dispatch_table.keys() - ways.keys():

@@ -412,7 +412,7 @@ def test_dask_in_this_process_with_several_threads(site: Site) -> None:
         (ThreadPoolExecutor(1), True, ValueError, "workers is True"),
         (None, 2, ValueError, "workers is given without an executor"),
     ],
-    ids=repr,
+    ids=["number", "class", "name", "none", "true", "alone"],
 )
 def test_wrong_arguments(executor: Any, workers: Any, error: type[Exception], text: str) -> None:
     for call in (reqkit_async.map, reqkit_async.imap, reqkit_async.imap_unordered):
