@@ -17,7 +17,7 @@ from typing import Any, Final
 import gevent
 from gevent.event import Event
 
-from reqkit import Request, Response
+from reqkit import Response
 from reqkit._version import __version__
 from reqkit.exceptions import UnpicklableError, WorkerLost
 from reqkit.message.request import NO_ARGUMENTS
@@ -31,7 +31,7 @@ from ..pool.batch import Batch, Job
 from ..pool.cancellation import GRACE, TimeLimit, cancelled
 from ..pool.iterated import IteratedBatch
 from ..pool.limits import HostLimits
-from ..pool.sending import Sender, check_request
+from ..pool.sending import Sender, handler_of
 from ..stats import Stats
 from .channel import Channel, Listener
 from .executors import Tasks
@@ -359,8 +359,6 @@ class Run:
         """Give a job to a worker: its host's, where hosts have limits."""
         if self.dead:
             self._give_up(job)  # the iterable has waited meanwhile
-        elif not isinstance(job.request, Request):
-            self._conclude_soon(job, check_request(job.request))
         elif self._table is None:
             # The iterable may have waited, and the worker be gone meanwhile.
             if remote not in self.remotes:
@@ -447,7 +445,7 @@ class Run:
                 continue
             entry: Any
             try:
-                entry = unpack_entry(packed)
+                entry = unpack_entry(packed, job.request._arguments.context)
             except UnpicklableError as error:
                 error.request = job.request
                 entry = failed_response(job.request, error)
@@ -527,11 +525,10 @@ class Run:
         error = getattr(entry, "error", None)
         if isinstance(entry, Response):
             job.request.response = entry
-        options = job.batch.options
         self._lost_once.discard(job)
         if error is not None:
             job.error = error
-            if options.exception_handler is not None and not options.raise_errors:
+            if handler_of(job) is not None and not job.batch.options.raise_errors:
                 # It may take any time, and others wait for what else this worker says.
                 gevent.spawn(self._handle, job, entry, error)
                 return
@@ -684,10 +681,7 @@ class Run:
     def _give_up(self, job: Job, remote: Remote | None = None) -> None:
         """End a request that no worker is left for. None of its hooks run."""
         job.pending = []
-        if isinstance(job.request, Request):
-            self._conclude_soon(job, self._lost(job, remote))
-        else:
-            self._conclude_soon(job, check_request(job.request))
+        self._conclude_soon(job, self._lost(job, remote))
 
     def _fail_all(self, error: WorkerLost) -> None:
         """End all that is left: no worker is."""
@@ -713,12 +707,8 @@ class Run:
         until = clock() + _TURN
         while batch in self._batches and (job := batch.pull()) is not None:
             job.pending = []
-            lost: Any
-            if isinstance(job.request, Request):
-                lost = WorkerLost(f"{job.request.describe()}: not sent: {error}")
-                lost.request = job.request
-            else:
-                lost = check_request(job.request)
+            lost = WorkerLost(f"{job.request.describe()}: not sent: {error}")
+            lost.request = job.request
             batch.running.add(job)
             self._conclude(job, lost)
             if clock() > until:

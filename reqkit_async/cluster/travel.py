@@ -77,6 +77,8 @@ class Packer:
         self._numbers: dict[Any, int | None] = {}
         #: So that what is known by its address stays there.
         self._kept: list[Any] = []
+        #: Kinds of picklers, by what they are made of.
+        self._kinds: dict[Any, Any] = {}
 
     def pack(self, request: Any) -> tuple[tuple[Any, ...], set[int] | None]:
         """Return what a worker can make the request of, and the numbers of what that is shared.
@@ -95,7 +97,10 @@ class Packer:
                     return (method, url, number), {number}
         used: set[int] = set()
         try:
-            return (self._pickled(request, used),), used
+            state, arguments = request.__reduce__()[2]
+            # It stays with the caller.
+            arguments.pop("exception_handler", None)
+            return (self._pickled((type(request), state, arguments), used),), used
         except Exception as error:
             raise self._explained(request, error) from error
 
@@ -126,15 +131,13 @@ class Packer:
         return number
 
     def _pickled(self, thing: Any, used: set[int]) -> bytes:
-        base = pickle.Pickler
-        if self._by_value:
-            cloudpickle = _cloudpickle()
-            base = base if cloudpickle is None else cloudpickle.Pickler
+        cloudpickle = _cloudpickle()
+        if self._by_value and cloudpickle is not None:
+            return self._pickled_by(cloudpickle.Pickler, thing, used)
         try:
-            return self._pickled_by(base, thing, used)
+            return self._pickled_by(pickle.Pickler, thing, used)
         except Exception as error:
-            cloudpickle = _cloudpickle()
-            if cloudpickle is None or base is not pickle.Pickler:
+            if cloudpickle is None:
                 raise
             try:
                 return self._pickled_by(cloudpickle.Pickler, thing, used)
@@ -142,19 +145,13 @@ class Packer:
                 raise error from None
 
     def _pickled_by(self, base: Any, thing: Any, used: set[int]) -> bytes:
-        number_of = self.number_of
-
-        class Pickler(base):  # type: ignore[misc]
-            def persistent_id(self, obj: Any) -> int | None:
-                if not isinstance(obj, _SHARED):
-                    return None
-                number = number_of(obj)
-                if number is not None:
-                    used.add(number)
-                return number
-
+        kind = self._kinds.get(base)
+        if kind is None:
+            kind = self._kinds[base] = _sharing(base, self.number_of)
         file = io.BytesIO()
-        Pickler(file, 5).dump(thing)
+        pickler = kind(file, 5)
+        pickler.used = used
+        pickler.dump(thing)
         return file.getvalue()
 
     def _explained(self, request: Any, error: Exception) -> UnpicklableError:
@@ -163,7 +160,7 @@ class Packer:
         for name in type(request._arguments).__slots__:
             parts[name] = getattr(request._arguments, name)
         for name, value in parts.items():
-            if value is None:
+            if value is None or name == "exception_handler":
                 continue
             try:
                 self._pickled(value, set())
@@ -175,6 +172,23 @@ class Packer:
 
 
 _SHARED: Final = (*_FUNCTIONS, Session)
+
+
+def _sharing(base: Any, number_of: Callable[[Any], int | None]) -> Any:
+    """Return a kind of pickler that has numbers for sessions and functions."""
+
+    class Pickler(base):  # type: ignore[misc]
+        used: set[int]
+
+        def persistent_id(self, obj: Any) -> int | None:
+            if not isinstance(obj, _SHARED):
+                return None
+            number = number_of(obj)
+            if number is not None:
+                self.used.add(number)
+            return number
+
+    return Pickler
 
 
 def cannot_travel(what: str, reason: Exception) -> UnpicklableError:
@@ -231,7 +245,9 @@ class Unpacker:
         try:
             if len(packed) == 3:
                 return plain_request(packed[0], packed[1], self.known(packed[2]))
-            request = _unpickled_by(self.known, packed[0])
+            kind, state, arguments = _unpickled_by(self.known, packed[0])
+            request = kind.__new__(kind)
+            request.__setstate__((state, arguments))
         except Exception as error:
             raise UnpicklableError(
                 "the request, or something of it, cannot be unpickled in the worker"
@@ -261,12 +277,28 @@ def _unpickled_by(known: Callable[[int], Any], blob: bytes) -> Any:
     return Unpickler(io.BytesIO(blob)).load()
 
 
-def pack_entry(entry: Any) -> Any:
+class _Same:
+    """Stands for the context of a request, which its caller has."""
+
+    def __reduce__(self) -> str:
+        return "SAME"
+
+
+SAME: Final = _Same()
+
+
+def pack_entry(entry: Any, context: Any = None) -> Any:
     """Return what the caller can make an entry of: a tuple for plain answers, else bytes.
+
+    Args:
+        entry: the entry.
+        context: its request's, which does not travel back.
 
     Raises:
         UnpicklableError: it cannot travel.
     """
+    if context is not None and isinstance(entry, Response):
+        _change_context(entry, context, SAME)
     if type(entry) is Response:
         packed = entry._packed()
         if packed[-1] is None:
@@ -277,16 +309,29 @@ def pack_entry(entry: Any) -> Any:
         raise cannot_travel(f"what a response hook returned ({_name_of(entry)})", error) from error
 
 
-def unpack_entry(packed: Any) -> Any:
+def _change_context(entry: Response, before: Any, after: Any) -> None:
+    for response in (*entry.history, entry):
+        if getattr(response.request, "context", None) is before:
+            response.request.context = after
+        if response.__dict__.get("_context") is before:
+            response.context = after
+
+
+def unpack_entry(packed: Any, context: Any = None) -> Any:
     """Return the entry.
+
+    Args:
+        packed: what `pack_entry` has returned.
+        context: the request's.
 
     Raises:
         UnpicklableError: it cannot be made here.
     """
-    if type(packed) is tuple:
-        return restored(packed)
     try:
-        return pickle.loads(packed)
+        entry = restored(packed) if type(packed) is tuple else pickle.loads(packed)
+        if context is not None and isinstance(entry, Response):
+            _change_context(entry, SAME, context)
+        return entry
     except Exception as error:
         raise UnpicklableError(
             "what a response hook returned in a worker cannot be unpickled here"

@@ -364,7 +364,7 @@ class _Worker:
                     entry.content  # noqa: B018 reads it: nothing of it can be read elsewhere
                 if self._shift:
                     _shift_times(entry, self._shift)
-            packed = pack_entry(entry)
+            packed = pack_entry(entry, job.request._arguments.context)
         except BaseException as raised:
             error: Any = raised
             if isinstance(entry, Response):

@@ -30,7 +30,7 @@ from .cancellation import GRACE, Stop, TimeLimit, cancelled
 from .limits import retry_after
 from .options import BatchOptions
 
-__all__ = ["Sender", "send_here"]
+__all__ = ["Sender", "handler_of", "send_here"]
 
 _NOTHING: Final = object()
 #: For what has no session, and is not sent.
@@ -266,7 +266,7 @@ class Sender:
         Where its greenlet was held up by them past the time that stopping may take, another has
         made its entry meanwhile, or was stopped in the handler.
         """
-        handler = _handler_of(job)
+        handler = handler_of(job)
         if handler is None or job.batch.options.raise_errors or job.handled or job.done:
             return entry
         job.handled = True
@@ -354,7 +354,7 @@ class Sender:
 
     def _after_failure(self, job: Job, entry: Any, time_limit: TimeLimit) -> Any:
         """Ask the exception handler for what hooks have left of a failure."""
-        if _handler_of(job) is not None:
+        if handler_of(job) is not None:
             error = getattr(entry, "error", None)
             if error is not None:
                 return time_limit.run(entry, self._handled, job, entry, error)
@@ -410,7 +410,7 @@ def send_here(request: Request, prefetch: bool) -> Any:
     return batch.entries[0]
 
 
-def _handler_of(job: Job) -> Callable[[Any, Any], Any] | None:
+def handler_of(job: Job) -> Callable[[Any, Any], Any] | None:
     """Return what is asked for the entry of a job that fails: the request's own goes first."""
     own = job.request._arguments.exception_handler
     return job.batch.options.exception_handler if own is None else own

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import threading
 from collections import Counter
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
@@ -18,6 +19,7 @@ from servers.in_workers import (
     CountedSession,
     Reply,
     be_busy,
+    context_of,
     error_name,
     fail,
     length,
@@ -49,6 +51,10 @@ def shown(entry: Any) -> dict[str, Any]:
     }
 
 
+def moved(where: str) -> bytes:
+    return f"HTTP/1.1 302 Found\r\nLocation: {where}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
 def mixed(site: Site, closed_port: int) -> list[reqkit.Request]:
     """Return requests of all kinds."""
     return [
@@ -68,9 +74,7 @@ def mixed(site: Site, closed_port: int) -> list[reqkit.Request]:
 
 
 def test_map_gives_what_one_process_gives(executor: Any, site: Site, closed_port: int) -> None:
-    site.special["/moved"] = lambda hit: (
-        b"HTTP/1.1 302 F\r\nLocation: /new\r\nContent-Length: 0\r\n\r\n"
-    )
+    site.special["/moved"] = lambda hit: moved("/new")
     site.special["/head"] = lambda hit: b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
     expected = reqkit_async.map(mixed(site, closed_port), size=5)
     requests = mixed(site, closed_port)
@@ -299,9 +303,32 @@ def test_a_hooks_answer_that_cannot_travel_is_named(executor: Any, site: Site) -
 
 
 def test_what_is_no_request_is_an_error(executor: Any, site: Site) -> None:
-    entries = reqkit_async.map([3, get(site("/x"))], executor=executor)  # type: ignore[list-item]
-    assert type(entries[0].error) is TypeError
-    assert entries[1].ok
+    with pytest.raises(TypeError, match="is no request"):
+        reqkit_async.map([get(site("/x")), 3], executor=executor)  # type: ignore[list-item]
+    assert not site.hits
+    assert [entry.ok for entry in reqkit_async.map([site("/x")], executor=executor)] == [True]
+
+
+def test_a_context_is_the_very_object_afterwards(
+    executor: Any, site: Site, closed_port: int
+) -> None:
+    site.special["/moved"] = lambda hit: moved("/new")
+    urls = [site("/x"), site("/moved"), f"http://127.0.0.1:{closed_port}/", "no scheme"]
+    contexts = [Reply(number) for number in range(len(urls))]
+    requests = [get(url, context=one) for url, one in zip(urls, contexts, strict=True)]
+    entries = reqkit_async.map(requests, executor=executor)
+    for entry, one in zip(entries, contexts, strict=True):
+        assert entry.context is one
+        assert all(before.context is one for before in entry.history)
+    requests = [get(site("/x"), context=number, callback=context_of) for number in range(5)]
+    assert reqkit_async.map(requests, executor=executor) == [0, 1, 2, 3, 4]
+
+
+def test_a_requests_own_handler_stays_with_the_caller(executor: Any, closed_port: int) -> None:
+    dead = f"http://127.0.0.1:{closed_port}/"
+    lock = threading.Lock()
+    requests = [get(dead, exception_handler=lambda request, error: (lock, request.url))]
+    assert reqkit_async.map(requests, executor=executor) == [(lock, dead)]
 
 
 # -- back-pressure

@@ -37,6 +37,11 @@ def note(response: reqkit.Response) -> None:
     os.close(descriptor)
 
 
+def context_of(response: reqkit.Response) -> Any:
+    """Return the request's context."""
+    return response.context
+
+
 def fail(response: reqkit.Response) -> None:
     """Raise."""
     raise ValueError("the hook's own")
