@@ -57,6 +57,12 @@ __all__ = [
     *_errors,
 ]
 
+
+def __dir__() -> list[str]:
+    """Return the names that are for users."""
+    return sorted(__all__)
+
+
 if not TYPE_CHECKING:  # a type checker would take any name for one of these
 
     def __getattr__(name: str) -> Any:

@@ -1,34 +1,136 @@
-"""Shapes that several floors share."""
+"""Shapes that several floors share, and what the functions take: the one source of both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypedDict
+
+__all__ = ["ConfigDict", "HooksDict", "Keywords", "SessionKeywords", "SessionLike", "Stream"]
+
+
+class HasUrl(Protocol):
+    """An object whose text is a URL."""
+
+    @property
+    def host(self) -> Any:
+        """The URL's host."""
+
+    def __str__(self) -> str: ...
+
 
 if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
     from os import PathLike
 
-__all__ = ["Keywords", "SharedStream", "Stream"]
+    from urllib3.util import Retry
+    from urllib3.util import Timeout as Urllib3Timeout
+
+    from .timeouts import Timeouts
+
+    Text = str | bytes
+    Path = str | PathLike[str]
+    #: A URL, or what has one as its text (``yarl.URL``, ``httpx.URL``, ``furl``).
+    Url = str | bytes | HasUrl
+    Params = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | Text | None
+    Data = Mapping[Any, Any] | Iterable[Any] | Text | bytearray | memoryview | IO[Any] | None
+    Headers = Mapping[str, Text | None] | Mapping[str, str] | Iterable[tuple[Text, Text]] | None
+    Cookies = Mapping[str, str | None] | Mapping[str, str] | CookieJar | None
+    #: A file's content, or ``(filename, content[, type[, headers]])``.
+    File = (
+        Text
+        | IO[Any]
+        | PathLike[str]
+        | tuple[str | None, Any]
+        | tuple[str | None, Any, str | None]
+        | tuple[str | None, Any, str | None, Mapping[str, str]]
+    )
+    Files = Mapping[str, File] | Mapping[str, Any] | Iterable[tuple[str, Any]] | None
+    Auth = tuple[Text, Text] | Callable[[Any], Any] | None
+    Timeout = float | tuple[float | None, float | None] | Timeouts | Urllib3Timeout | None
+    Proxies = Mapping[str, str | None] | Mapping[str, str] | None
+    Verify = bool | Path | None
+    Cert = Path | tuple[Path, Path] | None
+    Hook = Callable[..., Any]
+    HookOrHooks = Hook | Iterable[Hook] | None
+
+
+class SessionLike(Protocol):
+    """A `reqkit.Session`, as the floors below it see one."""
+
+    def prepare_request(self, request: Any) -> Any:
+        """Return the message of an unsent request."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+class ConfigDict(TypedDict, total=False):
+    """What ``config`` may say; see the documentation's table."""
+
+    base_headers: Headers
+    verbose: Any
+    max_redirects: int
+    keep_alive: bool
+    max_retries: int | Retry
+    danger_mode: bool
+    safe_mode: bool
+    pool_connections: int
+    pool_maxsize: int
+    encode_uri: bool
+    store_cookies: bool
+    trust_env: bool
+    retry_after_max: float
+    http2: bool | Literal["auto", "prior"]
+    max_content_size: int | None
+    strict: bool
+    trace: Any
+
+
+class HooksDict(TypedDict, total=False):
+    """What ``hooks`` may say: a function or several for each name."""
+
+    args: HookOrHooks
+    pre_request: HookOrHooks
+    post_request: HookOrHooks
+    response: HookOrHooks
 
 
 class Keywords(TypedDict, total=False):
-    """What every call takes beside ``params``, ``data`` and ``json``, for type checkers."""
+    """What every call takes beside its URL, ``params``, ``data`` and ``json``."""
 
-    headers: Any
-    cookies: Any
-    files: Any
-    auth: tuple[str | bytes, str | bytes] | Callable[[Any], Any] | None
-    timeout: Any
+    headers: Headers
+    cookies: Cookies
+    files: Files
+    auth: Auth
+    timeout: Timeout
     allow_redirects: bool | None
-    proxies: Mapping[str, str | None] | None
-    hooks: Mapping[str, Callable[..., Any] | Iterable[Callable[..., Any]] | None] | None
-    verify: bool | str | PathLike[str] | None
-    cert: str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]] | None
-    config: Mapping[str, Any] | None
+    proxies: Proxies
+    hooks: HooksDict | None
+    verify: Verify
+    cert: Cert
+    config: ConfigDict | None
     prefetch: bool | None
     stream: bool | None
     context: Any
-    session: Any  #: a `Session`; of one-shot functions only
+    session: SessionLike | None  #: of one-shot functions and unsent requests
+
+
+class SessionKeywords(TypedDict, total=False):
+    """The defaults that a session may have."""
+
+    headers: Headers
+    cookies: Cookies
+    auth: Auth
+    timeout: Timeout
+    proxies: Proxies
+    hooks: HooksDict | None
+    params: Params
+    config: ConfigDict | None
+    verify: Verify
+    cert: Cert
+    prefetch: bool
+    base_url: Url | None
+    allow_address: Callable[..., bool] | None
 
 
 class Stream(Protocol):

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from ._types import Keywords
 from .sessions import SingleUseSession
-from .sessions.verbs import Verbs
+from .sessions.verbs import Verbs, spelled
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._types import Keywords
+    from ._types import Data, Params, Url
     from .message.response import Response
-    from .sessions import Request, Session
+    from .sessions import Request
 
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request"]
 
@@ -28,17 +29,16 @@ class OneShot(Verbs["Request"]):
 
     @overload
     def request(
-        self, method: str, url: Any, *, params: Any = None, data: Any = None, json: Any = None,
+        self, method: str, url: Url, *, params: Params = None, data: Data = None, json: Any = None,
         return_response: Literal[True] = True, **keywords: Unpack[Keywords],
     ) -> Response: ...  # fmt: skip
     @overload
     def request(
-        self, method: str, url: Any, *, params: Any = None, data: Any = None, json: Any = None,
+        self, method: str, url: Url, *, params: Params = None, data: Data = None, json: Any = None,
         return_response: Literal[False], **keywords: Unpack[Keywords],
     ) -> Request: ...  # fmt: skip
-    def request(
-        self, method: str, url: Any, *, session: Session | None = None, **keywords: Any
-    ) -> Any:
+    @spelled
+    def request(self, method: str, url: Url, *, session: Any = None, **keywords: Any) -> Any:
         """Send a request. Blocks until the head of the answer is there.
 
         One-shot calls share connections with each other, never cookies.

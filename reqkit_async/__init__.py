@@ -36,3 +36,8 @@ __all__ = [
     "delete", "exceptions", "get", "head", "imap", "imap_enumerated", "imap_unordered", "map",
     "options", "patch", "post", "put", "request", "send", "session", "set_resolver", "summarise",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    """Return the names that are for users."""
+    return sorted(__all__)

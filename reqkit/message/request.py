@@ -15,14 +15,32 @@ from .settings import UNSET, unknown
 from .urls import without_password
 
 if TYPE_CHECKING:
+    from typing_extensions import Never
+
+    from .._types import (
+        Auth,
+        Cert,
+        ConfigDict,
+        Cookies,
+        Data,
+        Files,
+        Headers,
+        HooksDict,
+        Params,
+        Proxies,
+        SessionLike,
+        Timeout,
+        Url,
+        Verify,
+    )
     from .response import Response
 
 __all__ = ["NO_ARGUMENTS", "Arguments", "UnsentRequest"]
 
 #: What is asked of a request by who forgot to send it.
 _OF_ANSWERS: Final = (
-    "content", "history", "iter_content", "iter_lines", "ok", "raise_for_status", "reason",
-    "status_code", "text",
+    "content", "history", "iter_content", "iter_lines", "links", "ok", "raise_for_status",
+    "reason", "status_code", "text",
 )  # fmt: skip
 
 
@@ -129,6 +147,8 @@ class UnsentRequest:
     _response: Any
     #: Shared by many: `_own_arguments` returns one to be changed.
     _arguments: Arguments
+    #: The `Session` that it is sent through, or None for one of its own.
+    session: Any
 
     allow_redirects = _Setting()
     auth = _Setting()
@@ -151,29 +171,29 @@ class UnsentRequest:
     def __init__(
         self,
         method: str | None = None,
-        url: Any = None,
-        headers: Any = None,
-        files: Any = None,
-        data: Any = None,
-        params: Any = None,
-        auth: Any = None,
-        cookies: Any = None,
-        hooks: Any = None,
+        url: Url | None = None,
+        headers: Headers = None,
+        files: Files = None,
+        data: Data = None,
+        params: Params = None,
+        auth: Auth = None,
+        cookies: Cookies = None,
+        hooks: HooksDict | None = None,
         json: Any = None,
         *,
-        timeout: Any = UNSET,
+        timeout: Timeout = UNSET,
         allow_redirects: bool | None = None,
-        proxies: Mapping[str, str | None] | None = None,
-        verify: Any = None,
-        cert: Any = None,
-        config: Mapping[str, Any] | None = None,
+        proxies: Proxies = None,
+        verify: Verify = None,
+        cert: Cert = None,
+        config: ConfigDict | None = None,
         prefetch: bool | None = None,
         stream: bool | None = None,
-        session: Any = None,
+        session: SessionLike | None = None,
         callback: Hook | None = None,
         context: Any = None,
         exception_handler: Callable[[Any, Exception], Any] | None = None,
-        **others: Any,
+        **others: Never,
     ) -> None:
         if others:
             raise unknown("Request", others)

@@ -7,8 +7,10 @@ from typing import Any
 
 from ..base.redact import redacted
 from ..cookies import CookieJar, cookiejar_from_dict, to_jar
+from ..exceptions import InvalidSchema
 from ..hooks import Hooks
 from ..message.settings import UNSET, Config, header_text, merge_headers
+from ..message.urls import DEFAULT_PORTS, prepare_url
 from ..structures import CaseInsensitiveDict
 from ..timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..transport.addresses import AddressFilter
@@ -40,6 +42,22 @@ class Defaults:
     _verify: Any
     _cert: Any
     _allow_address: AddressFilter | None = None
+    _base_url: Any = None
+
+    @property
+    def base_url(self) -> Any:
+        """What URLs without a scheme are joined to, or None. Its path counts as a folder."""
+        return self._base_url
+
+    @base_url.setter
+    def base_url(self, value: Any) -> None:
+        if value is not None:
+            target = prepare_url(value)  # what is none is an error now
+            if target.scheme not in DEFAULT_PORTS:
+                raise InvalidSchema(
+                    f"base_url has the scheme {target.scheme!r}: expected http or https"
+                )
+        self._base_url = value
 
     @property
     def headers(self) -> CaseInsensitiveDict:

@@ -15,7 +15,7 @@ from ..message.bodies import Positions
 from ..message.prepare import PreparedRequest, auth_of
 from ..message.request import UnsentRequest
 from ..message.settings import Config, Settings, merge, merge_headers
-from ..message.urls import Target, prepare_url
+from ..message.urls import Target, prepare_url, with_base
 from ..structures import CaseInsensitiveDict
 from .defaults import Defaults, is_jar
 
@@ -125,7 +125,10 @@ class Merging(Defaults):
             params = merge(self.params, params)
         elif params:
             params = merge(None, params)
-        target = prepared._target = prepare_url(request.url, params, prepared._encode)
+        url = request.url
+        if self._base_url is not None:
+            url = with_base(self._base_url, url)
+        target = prepared._target = prepare_url(url, params, prepared._encode)
         prepared.url = target.url
         pairs = self._default_pairs(config)
         if arguments.headers:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from .._types import SessionKeywords
 from ..adapters import HTTPAdapter
+from ..base.signatures import spelled_out
 from ..hooks import Hooks, merge_hooks
 from ..message.prepare import PreparedRequest, auth_of
 from ..message.request import UnsentRequest
@@ -23,9 +25,24 @@ from .overrides import OverridableSession
 from .verbs import Verbs
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Never, Unpack
 
-    from .._types import Keywords
+    from .._types import (
+        Auth,
+        Cert,
+        ConfigDict,
+        Cookies,
+        Data,
+        Files,
+        Headers,
+        HooksDict,
+        Keywords,
+        Params,
+        Proxies,
+        Timeout,
+        Url,
+        Verify,
+    )
 
 # `merge_hooks` is looked for here by users of requests.
 __all__ = [
@@ -56,32 +73,35 @@ class Session(OverridableSession, Verbs["Request"]):
         verify: True, False, a CA file or a folder.
         cert: a client certificate's file, or ``(cert, key)``.
         prefetch: read each body before the call returns.
+        base_url: what URLs without a scheme are joined to: ``users`` and ``/users``.
         allow_address: which addresses may be connected to: see the attribute.
     """
 
     __module__ = "reqkit.sessions"
 
+    @spelled_out()
     def __init__(
         self,
-        headers: Any = None,
-        cookies: Any = None,
-        auth: Any = None,
-        timeout: Any = UNSET,
-        proxies: Mapping[str, str | None] | None = None,
-        hooks: Mapping[str, Any] | None = None,
-        params: Any = None,
-        config: Mapping[str, Any] | None = None,
-        verify: Any = None,
-        cert: Any = None,
+        headers: Headers = None,
+        cookies: Cookies = None,
+        auth: Auth = None,
+        timeout: Timeout = UNSET,
+        proxies: Proxies = None,
+        hooks: HooksDict | None = None,
+        params: Params = None,
+        config: ConfigDict | None = None,
+        verify: Verify = None,
+        cert: Cert = None,
         prefetch: bool = False,
         *,
+        base_url: Url | None = None,
         allow_address: Callable[..., bool] | None = None,
-        **others: Any,
+        **others: Never,
     ) -> None:
         if others:
             known = (
                 "headers", "cookies", "auth", "timeout", "proxies", "hooks", "params", "config",
-                "verify", "cert", "prefetch", "allow_address",
+                "verify", "cert", "prefetch", "base_url", "allow_address",
             )  # fmt: skip
             raise unknown("Session", others, known)
         self._headers: Any = None
@@ -117,6 +137,8 @@ class Session(OverridableSession, Verbs["Request"]):
             self.verify = verify
         if cert is not None:
             self.cert = cert
+        if base_url is not None:
+            self.base_url = base_url
         if allow_address is not None:
             self.allow_address = allow_address
         if auth is not None:
@@ -130,34 +152,34 @@ class Session(OverridableSession, Verbs["Request"]):
 
     @overload
     def request(
-        self, method: str, url: Any, params: Any = None, data: Any = None, *, json: Any = None,
-        return_response: Literal[True] = True, **keywords: Unpack[Keywords],
+        self, method: str, url: Url, params: Params = None, data: Data = None, *,
+        json: Any = None, return_response: Literal[True] = True, **keywords: Unpack[Keywords],
     ) -> Response: ...  # fmt: skip
     @overload
     def request(
-        self, method: str, url: Any, params: Any = None, data: Any = None, *, json: Any = None,
-        return_response: Literal[False], **keywords: Unpack[Keywords],
+        self, method: str, url: Url, params: Params = None, data: Data = None, *,
+        json: Any = None, return_response: Literal[False], **keywords: Unpack[Keywords],
     ) -> Request: ...  # fmt: skip
     def request(
         self,
         method: str,
-        url: Any,
-        params: Any = None,
-        data: Any = None,
-        headers: Any = None,
-        cookies: Any = None,
-        files: Any = None,
-        auth: Any = None,
-        timeout: Any = UNSET,
+        url: Url,
+        params: Params = None,
+        data: Data = None,
+        headers: Headers = None,
+        cookies: Cookies = None,
+        files: Files = None,
+        auth: Auth = None,
+        timeout: Timeout = UNSET,
         allow_redirects: bool | None = None,
-        proxies: Mapping[str, str | None] | None = None,
-        hooks: Mapping[str, Any] | None = None,
+        proxies: Proxies = None,
+        hooks: HooksDict | None = None,
         stream: bool | None = None,
-        verify: Any = None,
-        cert: Any = None,
+        verify: Verify = None,
+        cert: Cert = None,
         json: Any = None,
         *,
-        config: Mapping[str, Any] | None = None,
+        config: ConfigDict | None = None,
         prefetch: bool | None = None,
         context: Any = None,
         return_response: bool = True,
@@ -208,7 +230,8 @@ class Session(OverridableSession, Verbs["Request"]):
         return state
 
 
-def session(**defaults: Any) -> Session:
+@spelled_out(SessionKeywords, defaults={"timeout": UNSET, "prefetch": False})
+def session(**defaults: Unpack[SessionKeywords]) -> Session:
     """Make a `Session`, as the class does."""
     return Session(**defaults)
 

@@ -86,7 +86,7 @@ def session_of(options: dict[str, Any], saving: bool) -> Session:
         # Bodies are saved as they are, and gone on with by byte.
         headers.append(("Accept-Encoding", "identity"))
     # Each request by itself: no cookie of one answer goes out with another request.
-    config: dict[str, Any] = {"store_cookies": False}
+    config: Any = {"store_cookies": False}
     if options["http2"] is not None:
         config["http2"] = {"on": True, "off": False}.get(options["http2"], options["http2"])
     timeout, total = options["timeout"], options["total"]

@@ -19,7 +19,7 @@ import gevent
 from greenlet import getcurrent
 
 from reqkit.base.frames import forget_frames
-from reqkit.message.urls import prepare_url
+from reqkit.message.urls import prepare_url, with_base
 from reqkit.network import use
 from reqkit.timeouts import clock
 
@@ -320,7 +320,9 @@ def _host_of(job: Job) -> str:
     host = job.host
     if host is None:
         try:
-            host = prepare_url(job.request.url).host
+            request = job.request
+            base = getattr(request.session, "base_url", None)
+            host = prepare_url(with_base(base, request.url)).host
         except Exception:  # its entry will say what is wrong with it
             host = ""
         job.host = host

@@ -10,7 +10,7 @@ every other part reads from it, and what is connected to.
 
 from __future__ import annotations
 
-from .joining import join
+from .joining import join, with_base
 from .sites import DEFAULT_PORTS
 from .targets import Target, encode_params, prepare_url, same_origin
 from .text import requote, suggestion, without_password
@@ -24,5 +24,6 @@ __all__ = [
     "requote",
     "same_origin",
     "suggestion",
+    "with_base",
     "without_password",
 ]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from .targets import prepare_url
 from .text import without_dots
 
-__all__ = ["join"]
+__all__ = ["join", "with_base"]
+
+_COLON_FIRST: Final = re.compile(r"[^/?#]*:")
+_HAS_SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
 
 _PARTS: Final = re.compile(
     r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#\\]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL
@@ -29,6 +33,29 @@ def _parts(url: str) -> _Parts:
     if match is None:
         raise AssertionError("unreachable: the expression matches every text")
     return _Parts(*match.groups())
+
+
+def with_base(base_url: Any, url: Any) -> Any:
+    """Return a URL, joined to a base where it has no scheme.
+
+    The base's path is a folder, whether it ends in a slash or not: ``users`` below
+    ``https://api.example/v1`` is ``https://api.example/v1/users``, and ``/users`` is
+    ``https://api.example/users`` (RFC 3986 section 5.2). What begins with ``//`` is another host's,
+    and is left as it is: no scheme is made up for it.
+    """
+    if base_url is None or url is None:
+        return url
+    text = url.decode("utf-8", "replace") if isinstance(url, (bytes, bytearray)) else str(url)
+    if _HAS_SCHEME.match(text) or text.startswith("//"):
+        return url
+    base = prepare_url(base_url)
+    path, _, _ = base.path.partition("?")
+    folder = base.url.partition("#")[0].partition("?")[0]
+    # As a Location is read: bytes as Latin-1 characters; and a colon in it begins no scheme.
+    text = text.encode("utf-8", "surrogatepass").decode("latin-1")
+    if _COLON_FIRST.match(text):
+        text = f"./{text}"
+    return join(folder if path.endswith("/") else f"{folder}/", text)
 
 
 def join(base: str, location: str) -> str:
