@@ -7,6 +7,7 @@ own, and a forked process starts anew.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -14,6 +15,7 @@ from urllib3.util import Retry
 
 from .exceptions import ConnectTimeout, InvalidSchema, RequestException
 from .message.environment import select_proxy
+from .message.prepare import Policy
 from .message.response import Times
 from .message.urls import Target, without_password
 from .network import Semaphore, current
@@ -53,7 +55,7 @@ DEFAULT_RETRIES = 0
 #: How often a message is sent again that servers of HTTP/2 have surely not acted on.
 _MOST_UNSENT: Final = 10
 #: RFC 9110 section 9.2.2: sending one of these twice does what sending it once does.
-_MADE_ANEW = ("poolmanager", "proxy_manager", "max_retries", "config")
+_MADE_ANEW = ("poolmanager", "proxy_manager", "max_retries", "config", "allow_address")
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 
 
@@ -91,6 +93,10 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
 
     #: The steps that a subclass has of its own: asked only then.
     _overridden: ClassVar[frozenset[str]] = frozenset()
+
+    #: What counts for messages that come with no filter of addresses of their own: that of the
+    #: session which made the adapter for itself.
+    allow_address: Any = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -173,6 +179,10 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
                 sending are safe to retry.
         """
         policy = request._policy
+        allow = self.allow_address
+        if allow is not None and (policy is None or policy.allow_address is not allow):
+            policy = request._policy = Policy() if policy is None else copy.copy(policy)
+            policy.allow_address = allow
         if type(timeout) is Timeouts:
             limits = timeout
         elif timeout is None and policy is not None and policy.timeouts is not None:

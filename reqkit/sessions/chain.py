@@ -106,9 +106,19 @@ class Chain:
 
     @classmethod
     def further(cls, options: CallConnection, prepared: PreparedRequest) -> Chain:
-        """Make what sends a further message after a request has been answered."""
+        """Make what sends a further message after a request has been answered.
+
+        One that was made by hand, or for another session, is under the rules of this call.
+        """
         chain = cls(options, UnsentRequest(prepared.method, prepared.url))
-        chain.policy = prepared._policy
+        given = prepared._policy
+        if given is not None and given.allow_address is options.allow_address:
+            chain.policy = given  # the call's own
+        elif given is not None:
+            policy = chain.policy = chain.policy or options.policy(None)
+            policy.deadline = given.deadline
+            if options.allow_address is None:
+                policy.allow_address = given.allow_address
         credentials = prepared._credentials
         if credentials is not None and credentials.jars is not None:
             chain.cookies = credentials.jars[1]

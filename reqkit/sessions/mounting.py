@@ -31,6 +31,8 @@ class Mounting(Merging):
             adapter = HTTPAdapter(config.pool_connections, config.pool_maxsize)
             self._adapters = {"https://": adapter, "http://": adapter}
             self._own_adapter = adapter
+        if self._own_adapter is not None:  # what is sent by it directly is under this rule, too
+            self._own_adapter.allow_address = self._allow_address
         return self._adapters
 
     @adapters.setter
@@ -90,6 +92,8 @@ class Mounting(Merging):
         if adapter is None:
             adapter = self.get_adapter(target.url)
         own = self._own_adapter
+        if own is not None and own.allow_address is not self._allow_address:
+            own.allow_address = self._allow_address
         # One that was mounted has its own sizes.
         if own is not None and own is adapter and self._config is not None:
             config = self._settings()

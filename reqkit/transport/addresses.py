@@ -21,12 +21,21 @@ __all__ = ["AddressFilter", "IPAddress"]
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 #: Prefixes of IPv6 whose addresses carry one of IPv4, and at which bit from the right it ends:
-#: NAT64 (RFC 6052 section 2.1), 6to4 (RFC 3056), IPv4-compatible (RFC 4291 section 2.5.5.1).
+#: NAT64 (RFC 6052 section 2.1), 6to4 (RFC 3056), IPv4-compatible (RFC 4291 section 2.5.5.1),
+#: IPv4-translated (RFC 2765 section 2.1), Teredo's server (RFC 4380 section 4).
 _CARRIERS: Final = (
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),
     (ipaddress.IPv6Network("2002::/16"), 80),
     (ipaddress.IPv6Network("::/96"), 0),
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 0),
+    (ipaddress.IPv6Network("2001::/32"), 64),
 )
+#: NAT64 of one's own network (RFC 8215): its prefix is any in this one, of any length.
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+_TEREDO: Final = ipaddress.IPv6Network("2001::/32")
+#: What an ISATAP address has before its IPv4 address (RFC 5214 section 6.1), but for the bit that
+#: says whether that one is unique in the world.
+_ISATAP: Final = 0x00005EFE
 
 
 class AddressFilter:
@@ -127,9 +136,32 @@ def _forms(text: str) -> list[IPAddress]:
     if address.ipv4_mapped is not None:
         return [address.ipv4_mapped]
     forms: list[IPAddress] = [address]
+    number = int(address)
     # Not ``::`` and ``::1``, which are addresses of their own.
-    if int(address) > 1:
-        for network, shift in _CARRIERS:
-            if address in network:
-                forms.append(ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF))
+    if number <= 1:
+        return forms
+    carried = [number >> shift for network, shift in _CARRIERS if address in network]
+    if address in _TEREDO:
+        carried.append(~number)  # the client's, with its bits turned (RFC 4380 section 4)
+    if address in _LOCAL_NAT64:
+        carried += _by_local_nat64(number)
+    if (number >> 32) & 0xFDFFFFFF == _ISATAP:
+        carried.append(number)
+    forms += [ipaddress.IPv4Address(one & 0xFFFFFFFF) for one in carried]
     return forms
+
+
+def _by_local_nat64(number: int) -> list[int]:
+    """Return the addresses of IPv4 that one may carry, by the lengths that a prefix may have.
+
+    Where one is read with the wrong length, zeros of the prefix come first: no host has these.
+
+    Source: RFC 6052 section 2.2.
+    """
+    without_gap = (number >> 64 << 56) | (number & ((1 << 56) - 1))  # bits 64 to 71 are none of it
+    found = [number]
+    for length in (48, 56, 64):
+        carried = without_gap >> (120 - length - 32) & 0xFFFFFFFF
+        if carried >> 24:
+            found.append(carried)
+    return found

@@ -108,6 +108,18 @@ def test_every_spelling_of_this_machine(echo: ScriptedServer, send: Send, host: 
         ("[64:ff9b::10.1.2.3]", ["64:ff9b::a01:203", "10.1.2.3"]),
         ("[2002:a01:203::1]", ["2002:a01:203::1", "10.1.2.3"]),
         ("[::10.1.2.3]", ["::a01:203", "10.1.2.3"]),
+        # IPv4-translated, as the mapped ones but for one zero.
+        ("[::ffff:0:10.1.2.3]", ["::ffff:0:a01:203", "10.1.2.3"]),
+        # ISATAP, within any prefix.
+        ("[2001:db8::5efe:10.1.2.3]", ["2001:db8::5efe:a01:203", "10.1.2.3"]),
+        ("[2001:db8::200:5efe:10.1.2.3]", ["2001:db8::200:5efe:a01:203", "10.1.2.3"]),
+        # Teredo: the server, and the client with its bits turned.
+        ("[2001:0:a01:203::f5fe:fdfb]", ["2001:0:a01:203::f5fe:fdfb", "10.1.2.3", "10.1.2.4"]),
+        # NAT64 of one's own network, by prefixes of 96, 48, 56 and 64 bits.
+        ("[64:ff9b:1::10.1.2.3]", ["64:ff9b:1::a01:203", "10.1.2.3"]),
+        ("[64:ff9b:1:a01:2:300::]", ["64:ff9b:1:a01:2:300::", "0.0.0.0", "10.1.2.3"]),
+        ("[64:ff9b:1:0a:1:203::]", ["64:ff9b:1:a:1:203::", "0.0.0.0", "10.1.2.3"]),
+        ("[64:ff9b:1:0:a:102:300:0]", ["64:ff9b:1:0:a:102:300:0", "3.0.0.0", "10.1.2.3"]),
         ("[2001:db8::7]", ["2001:db8::7"]),
         ("10.1.2.3", ["10.1.2.3"]),
     ],
@@ -331,6 +343,143 @@ def test_auth_answers_and_resumed_steps_are_checked(scripted: Scripted, send: Se
         send(server(), session=session)
     assert len(server.requests) == 1
     assert len(asked) == 2
+
+
+# -- messages of every origin
+
+
+Send2 = Callable[[reqkit.Session, reqkit.Response, reqkit.PreparedRequest], Any]
+
+
+def by_the_connection(
+    session: reqkit.Session, response: reqkit.Response, prepared: reqkit.PreparedRequest
+) -> None:
+    response.connection.send(prepared)
+
+
+def by_the_session(
+    session: reqkit.Session, response: reqkit.Response, prepared: reqkit.PreparedRequest
+) -> None:
+    session.send(prepared)
+
+
+def by_its_adapter(
+    session: reqkit.Session, response: reqkit.Response, prepared: reqkit.PreparedRequest
+) -> None:
+    session.get_adapter("http://x").send(prepared)
+
+
+def by_hand(url: str) -> reqkit.PreparedRequest:
+    return reqkit.Request("GET", url).prepare()
+
+
+def filled_in(url: str) -> reqkit.PreparedRequest:
+    prepared = reqkit.PreparedRequest()
+    prepared.prepare(method="GET", url=url)
+    return prepared
+
+
+def of_another_session(url: str) -> reqkit.PreparedRequest:
+    return reqkit.Session(allow_address=anything).prepare_request(reqkit.Request("GET", url))
+
+
+def sent_by_another_session(url: str) -> reqkit.PreparedRequest:
+    """What has gone out already, under another filter."""
+    with reqkit.Session(allow_address=anything) as session:
+        return session.get(url).request
+
+
+def sent_by_nobodys(url: str) -> reqkit.PreparedRequest:
+    return reqkit.get(url).request
+
+
+@pytest.mark.parametrize("way", [by_the_connection, by_the_session, by_its_adapter])
+@pytest.mark.parametrize(
+    "make",
+    [by_hand, filled_in, of_another_session, sent_by_another_session, sent_by_nobodys],
+)
+def test_a_message_of_any_origin(
+    scripted: Scripted, echo: ScriptedServer, make: Any, way: Send2
+) -> None:
+    inner = make(echo())
+    before = len(echo.requests)
+    outer = scripted([answer(200)])
+
+    def outer_alone(address: IPAddress, **about: Any) -> bool:
+        return bool(about["port"] == outer.port)
+
+    with reqkit.Session(allow_address=outer_alone) as session:
+        response = session.get(outer())
+        with pytest.raises(reqkit.AddressNotAllowed):
+            way(session, response, inner)
+    assert len(echo.requests) == before
+
+
+@pytest.mark.parametrize("name", ["response", "pre_request", "post_request"])
+def test_a_message_sent_in_a_hook(
+    scripted: Scripted, echo: ScriptedServer, send: Send, name: str
+) -> None:
+    outer = scripted([answer(200)] * 2)
+    errors: list[Exception] = []
+
+    def outer_alone(address: IPAddress, **about: Any) -> bool:
+        return bool(about["port"] == outer.port)
+
+    with reqkit.Session(allow_address=outer_alone) as session:
+        connection = session.get(outer()).connection
+
+        def hook(subject: Any) -> None:
+            with pytest.raises(reqkit.AddressNotAllowed) as caught:
+                getattr(subject, "connection", connection).send(by_hand(echo()))
+            errors.append(caught.value)
+
+        send(outer(), session=session, hooks={name: hook})
+    assert len(errors) == 1
+    assert not echo.requests
+
+
+def test_in_an_auths_hook(scripted: Scripted, echo: ScriptedServer, send: Send) -> None:
+    outer = scripted([answer(200)])
+
+    def outer_alone(address: IPAddress, **about: Any) -> bool:
+        return bool(about["port"] == outer.port)
+
+    def handle(response: reqkit.Response, **keywords: Any) -> Any:
+        return response.connection.send(by_hand(echo()), **keywords)
+
+    def auth(prepared: reqkit.PreparedRequest) -> reqkit.PreparedRequest:
+        prepared.register_hook("response", handle)
+        return prepared
+
+    with (
+        reqkit.Session(allow_address=outer_alone) as session,
+        pytest.raises(reqkit.AddressNotAllowed),
+    ):
+        send(outer(), session=session, auth=auth)
+    assert not echo.requests
+
+
+def test_a_message_of_a_guarded_session_stays_guarded(scripted: Scripted) -> None:
+    """Sent on by a response of a session that has no filter."""
+    outer = scripted([answer(200)] * 3)
+    allowed = [True, False]
+
+    def once(address: IPAddress) -> bool:
+        return allowed.pop(0)
+
+    with reqkit.Session(allow_address=once) as guarded, reqkit.Session() as session:
+        message = guarded.get(outer(), headers={"Connection": "close"}).request
+        response = session.get(outer())
+        with pytest.raises(reqkit.AddressNotAllowed):
+            response.connection.send(message)
+
+
+def test_a_message_by_hand_is_under_the_other_rules_too(scripted: Scripted) -> None:
+    big = scripted([answer(200), answer(200, b"x" * 100)])
+    with reqkit.Session(config={"max_content_size": 10}) as session:
+        response = session.get(big())
+        with pytest.raises(reqkit.ContentTooLarge):
+            _ = response.connection.send(by_hand(big())).content
 
 
 # -- proxies and adapters
