@@ -45,7 +45,8 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
     """A mapping of header names to values that finds a name in any case.
 
     Iterating gives each name as it was last set. Copying one, or updating one from another, is a
-    single dict operation.
+    single dict operation. A name may have several fields (`add`), which are read as one value,
+    joined by commas; setting the name, or deleting it, replaces all of them.
 
     Args:
         data: a mapping, or pairs; None is the same as nothing.
@@ -54,9 +55,11 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
     Source: RFC 9110 section 5.1 (field names are case-insensitive)
     """
 
-    __slots__ = ("_pairs", "_store")
+    __slots__ = ("_pairs", "_several", "_store")
 
     _store: _Store
+    #: All fields of those names that have more than one; None where there are no such names.
+    _several: dict[str, tuple[tuple[str, str], ...]] | None
     #: What `pairs` returned, until something changes.
     _pairs: tuple[tuple[str, str], ...] | None
 
@@ -66,6 +69,7 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         **named: str,
     ) -> None:
         self._store = {}
+        self._several = None
         self._pairs = None
         if data is not None:
             self.update(data)
@@ -76,14 +80,53 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
     def of_pairs(cls, pairs: Iterable[tuple[str, str]]) -> CaseInsensitiveDict:
         """Return a dictionary of names and values that are sound already."""
         made = cls()
-        made._store = {pair[0].lower(): pair for pair in pairs}
+        given = tuple(pairs)
+        made._store = {pair[0].lower(): pair for pair in given}
+        if len(made._store) != len(given):
+            made._store = {}
+            for name, value in given:
+                made.add(name, value)
         return made
+
+    def add(self, name: str, value: str) -> None:
+        """Set one more field of a name, beside those that are there (RFC 9110 section 5.3)."""
+        name = _plain(name)
+        lower = name.lower()
+        first = self._store.get(lower)
+        if first is None:
+            self[name] = value
+            return
+        self._pairs = None
+        if self._several is None:
+            self._several = {}
+        fields = (*self._several.get(lower, (first,)), (name, value))
+        self._several[lower] = fields
+        joint = "; " if lower == "cookie" else ", "
+        self._store[lower] = (first[0], joint.join([one for _, one in fields]))
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of all fields of a name, in their order."""
+        lower = _plain(name).lower()
+        if self._several is not None and lower in self._several:
+            return [value for _, value in self._several[lower]]
+        return [self._store[lower][1]] if lower in self._store else []
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Return names and values, as a key for what is made of them: the same until a change."""
         pairs = self._pairs
         if pairs is None:
-            pairs = self._pairs = tuple(self._store.values())
+            several = self._several
+            if several:
+                pairs = tuple(
+                    [
+                        pair
+                        for lower, first in self._store.items()
+                        for pair in several.get(lower, (first,))
+                    ]
+                )
+            else:
+                pairs = tuple(self._store.values())
+            self._pairs = pairs
         return pairs
 
     def __getitem__(self, name: str) -> str:
@@ -91,11 +134,19 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
 
     def __setitem__(self, name: str, value: str) -> None:
         self._pairs = None
-        self._store[name.lower()] = (name, value)
+        if type(name) is not str:
+            name = _plain(name)
+        lower = name.lower()
+        if self._several:
+            self._several.pop(lower, None)
+        self._store[lower] = (name, value)
 
     def __delitem__(self, name: str) -> None:
         self._pairs = None
-        del self._store[name.lower()]
+        lower = name.lower()
+        if self._several:
+            self._several.pop(lower, None)
+        del self._store[lower]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._store
@@ -144,6 +195,8 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._several:
+            return _of_pairs, (type(self), self.pairs())
         return type(self), (tuple(self._store.values()),)
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -166,34 +219,50 @@ class CaseInsensitiveDict(MutableMapping[str, str]):
     def update(self, other: Any = (), /, **named: str) -> None:
         """Set all that another mapping, or pairs, hold; the case of the names given wins."""
         self._pairs = None
-        store = self._store
         if isinstance(other, CaseInsensitiveDict):
-            store.update(other._store)
+            if self._several:
+                for lower in other._store:
+                    self._several.pop(lower, None)
+            self._store.update(other._store)
+            if other._several:
+                self._several = {**(self._several or {}), **other._several}
         elif isinstance(other, Mapping):
             for name, value in other.items():
-                store[name.lower()] = (name, value)
+                self[name] = value
         elif hasattr(other, "keys"):
             for name in other.keys():  # noqa: SIM118 - no Mapping: only keys() is promised
-                store[name.lower()] = (name, other[name])
+                self[name] = other[name]
         else:
             for name, value in other:
-                store[name.lower()] = (name, value)
+                self[name] = value
         for name, value in named.items():
-            store[name.lower()] = (name, value)
+            self[name] = value
 
     def clear(self) -> None:
         """Remove everything."""
-        self._pairs = None
+        self._pairs = self._several = None
         self._store.clear()
 
     def copy(self) -> CaseInsensitiveDict:
         """Return a copy that changes by itself."""
         made = self.__class__.__new__(self.__class__)
         made._store = self._store.copy()
+        made._several = None if self._several is None else self._several.copy()
         made._pairs = self._pairs
         return made
 
     __copy__ = copy
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is, whatever a class of the user's says of it; anything else likewise."""
+    return str.__str__(name) if isinstance(name, str) else name
+
+
+def _of_pairs(
+    kind: type[CaseInsensitiveDict], pairs: tuple[tuple[str, str], ...]
+) -> CaseInsensitiveDict:
+    return kind.of_pairs(pairs)
 
 
 class LookupDict(dict[str, int]):

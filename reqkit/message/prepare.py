@@ -243,6 +243,8 @@ class PreparedRequest:
             return
         if isinstance(method, bytes):
             method = method.decode("latin-1")
+        if type(method) is not str and isinstance(method, str):
+            method = str.__str__(method)
         if not isinstance(method, str):
             raise InvalidHeader(f"the method is {method!r}: expected a name such as 'GET'")
         if method not in _METHODS:

@@ -305,8 +305,10 @@ def header_text(name: Any, what: str = "name", owner: Any = None) -> str:
     Raises:
         InvalidHeader: it is neither str nor bytes.
     """
-    if isinstance(name, str):
+    if type(name) is str:
         return name
+    if isinstance(name, str):
+        return str.__str__(name)  # whatever a class of the user's makes of it when it is joined
     if isinstance(name, bytes):
         return name.decode("latin-1")
     # A value is not shown: it may be a secret.
@@ -338,19 +340,30 @@ def merge_headers(
 
 
 def _put(merged: CaseInsensitiveDict, given: Any) -> None:
-    pairs: Any = given.items() if isinstance(given, Mapping) else given
+    """Put headers in, in place of those of their names; a name given several times, each time."""
+    if isinstance(given, CaseInsensitiveDict):
+        given = given.pairs()
+    mapping = isinstance(given, Mapping)
+    pairs: Any = given.items() if mapping else given
+    seen: set[str] = set()
     try:
         for name, value in pairs:
             name = header_text(name)
+            # A dictionary that has a name in two spellings means the last one, as ever.
+            key = name if mapping else name.lower()
             if value is None:
                 merged.pop(name, None)
+            elif key in seen and name in merged:
+                merged.add(name, header_text(value, "value", name))
             else:
                 merged[name] = header_text(value, "value", name)
+            seen.add(key)
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidHeader):
             raise
         raise InvalidHeader(
-            f"headers is a {type(given).__name__}: expected a dictionary of names and values"
+            f"headers is a {type(given).__name__}: expected a dictionary of names and values, or"
+            " pairs"
         ) from error
 
 

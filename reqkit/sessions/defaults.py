@@ -72,11 +72,16 @@ class Defaults:
         if value is not None and not isinstance(value, Mapping):
             value = merge_headers(None, value)
         kept = CaseInsensitiveDict()
-        for name, text in (value or {}).items():
+        several = isinstance(value, CaseInsensitiveDict)  # which has its names' fields in order
+        for name, text in value.pairs() if several else (value or {}).items():
             # None is kept: it leaves a base header out.
             if text is not None:
                 text = header_text(text, "value", name)
-            kept[header_text(name)] = text
+            name = header_text(name)
+            if several and text is not None and name in kept:
+                kept.add(name, text)
+            else:
+                kept[name] = text
         self._headers = kept
 
     @property

@@ -253,7 +253,7 @@ def _text(name: Any) -> str:
     if isinstance(name, bytes):
         # What is not UTF-8 comes back as the same bytes in _utf8().
         return name.decode("utf-8", "surrogateescape")
-    return str(name)
+    return str.__str__(str(name))
 
 
 def _utf8(text: str, argument: str) -> bytes:

@@ -38,6 +38,7 @@ _SCHEME: Final = re.compile(r"([A-Za-z0-9+.-]+):(//)?")
 _HTTP_URL: Final = re.compile(r"(https?://[^/?#\\]+)(\\)?", re.IGNORECASE)
 _LINE_BREAK_OR_NUL: Final = re.compile(r"[\r\n\0]")
 _SPACE_OR_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
+_NO_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _DOT_SEGMENT: Final = re.compile(r"/\.\.?(?:/|\Z)")
 
 
@@ -146,7 +147,7 @@ def _text(url: Any) -> str:
     if url is None:
         raise URLRequired("no URL was given: expected one such as 'https://example.org/'")
     if not isinstance(url, (bytes, bytearray)):
-        return str(url)
+        return str.__str__(str(url))
     try:
         return url.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -185,7 +186,8 @@ def _normalised(url: str) -> Target:
     if scheme not in DEFAULT_PORTS:
         return _foreign(url, scheme)
     prefix, given = _split(url)
-    parsed = parse_url("http://h" + given)
+    # urllib3 would encode each escape anew where one '%' is none.
+    parsed = parse_url("http://h" + _NO_ESCAPE.sub("%25", given))
     path = plain_escapes(parsed.path or "/")
     if _DOT_SEGMENT.search(path):
         # They were written %2E, and an escaped dot is a dot (RFC 3986 section 6.2.2.2).

@@ -141,10 +141,11 @@ class FieldBlock:
     __slots__ = ("closes", "coding", "length", "octets", "pairs", "plain")
 
     def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        if not all(type(name) is str and type(value) is str for name, value in pairs):
+            pairs = tuple([(_plain(name), _plain(value)) for name, value in pairs])
         # Written with a line before them, which is then cut off, by the code that checks all.
         self.octets = write_head("GET", "/", pairs)[len("GET / HTTP/1.1\r\n") :]
-        # Plain text from here on, whatever classes of the user's have to say of theirs.
-        self.pairs = tuple([(str.__str__(name), str.__str__(value)) for name, value in pairs])
+        self.pairs = pairs
         fields: dict[str, str] = {}
         for name, value in self.pairs:
             lower = name.lower()
@@ -181,7 +182,13 @@ def block_of(pairs: tuple[tuple[str, str], ...]) -> FieldBlock:
     global _last_block
     block = _last_block  # read and set in one go: threads share it
     if pairs is not block.pairs:
-        block = _last_block = _BLOCKS[pairs]
+        try:
+            block = _BLOCKS[pairs]
+        except TypeError:  # a value that is no text, and cannot be looked up either
+            for name, value in pairs:
+                check_field(name, value)
+            raise
+        _last_block = block
     return block
 
 
@@ -199,6 +206,8 @@ def write_request(method: str, path: str, authority: str, block: FieldBlock) -> 
 
     Source: RFC 9112 section 3.2.1, RFC 9110 section 7.2.
     """
+    if type(method) is not str:
+        method = _plain(method)
     if method not in _SOUND_NAMES:
         check_method(method)
     line = f"{method} {path} HTTP/1.1\r\nHost: {authority}\r\n"
@@ -243,6 +252,14 @@ def write_head(method: str, target: str, fields: Iterable[tuple[str, str]]) -> b
     ):
         _check_request(method, target, fields)
     return head
+
+
+def _plain(text: str) -> str:
+    """Return text as it is, without what a class of the user's makes of it when it is written.
+
+    What is checked is then what is sent.
+    """
+    return text if type(text) is str or not isinstance(text, str) else str.__str__(text)
 
 
 def _check_request(method: str, target: str, fields: list[tuple[str, str]]) -> None:
