@@ -52,7 +52,7 @@ class Named:
         ('http://example.org/"<>[]^`{|}\\', "http://example.org/%22%3C%3E%5B%5D%5E%60%7B%7C%7D%5C"),
         ("http://example.org/%7euser/%2fx", "http://example.org/~user/%2Fx"),
         ("http://example.org/100%", "http://example.org/100%25"),
-        ("http://example.org/%zz%20", "http://example.org/%25zz%2520"),
+        ("http://example.org/%zz%20", "http://example.org/%25zz%20"),
         ("http://example.org/a/./b/../c", "http://example.org/a/c"),
         ("http://example.org/a/%2e%2E/c", "http://example.org/c"),
         ("http://example.org/../..", "http://example.org/"),
