@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
 from typing import Any, Final
 
 import click
+import gevent
 
 from reqkit import Response
 from reqkit.exceptions import RequestException
@@ -19,6 +16,7 @@ from .journal import Output
 from .options import check_report, session_of
 from .outcomes import line_of
 from .screen import Screen
+from .stopping import Interrupts
 
 __all__ = ["Crawling", "item_of"]
 
@@ -62,21 +60,24 @@ class Crawling:
         """Crawl until nothing is left, and return the exit status."""
         options = self.options
         screen = Screen(None, options["quiet"], results=sys.stdout.isatty())
+        interrupts = Interrupts(_stop_main)
         status = 0
         try:
             with (
-                stoppable(),
                 session_of({**options, "timeout": None}, saving=False) as session,
                 Crawl(options["store"], session=session, **self._settings) as crawl,
             ):
                 self._add(crawl)
-                _loop(crawl, screen)
+                with interrupts:
+                    _loop(crawl, screen)
                 self._write(crawl)
                 status = 1 if crawl.stats.failed else 0
                 what = _left(crawl)
-        except Stopped as stopped:
-            status = 128 + stopped.number
-            what = self._after_stop(screen)
+        except Stopped:
+            status = interrupts.status
+            with Crawl(options["store"]) as crawl:  # closed by what has stopped it, in order
+                self._write(crawl)
+                what = _left(crawl)
         except (StoreError, ValueError, RequestException) as error:
             raise click.UsageError(str(error)) from error
         screen.summary(what, interrupted=status > 128)
@@ -90,12 +91,6 @@ class Crawling:
         if self.options["failed"]:
             crawl.again("failed")
 
-    def _after_stop(self, screen: Screen) -> str:
-        """Write what was asked for of what there is; the store is in order."""
-        with Crawl(self.options["store"]) as crawl:
-            self._write(crawl)
-            return _left(crawl)
-
     def _write(self, crawl: Any) -> None:
         export, report = self.options["export"], self.options["report"]
         if export == "-":
@@ -106,6 +101,16 @@ class Crawling:
             crawl.export(export)
         if report is not None:
             crawl.report(report)
+
+
+class Stopped(BaseException):
+    """A signal has stopped the loop, where it waited: in no page's turn."""
+
+
+def _stop_main() -> None:
+    """End the loop. A signal's handler cannot: it runs in any greenlet, and in a page's turn."""
+    hub = gevent.get_hub()
+    hub.loop.run_callback(hub.parent.throw, Stopped())
 
 
 def _loop(crawl: Crawl, screen: Screen) -> None:
@@ -194,37 +199,3 @@ def _told(item: dict[str, Any]) -> dict[str, Any]:
         "seconds": None,
         "bytes": item["bytes"],
     }
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal came.
-
-    Attributes:
-        number: the signal's.
-    """
-
-    number: int = signal.SIGINT
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Have SIGTERM end what is going on as Ctrl-C does.
-
-    Raises:
-        Stopped: one of the two came.
-    """
-
-    def came(number: int, frame: FrameType | None) -> None:
-        stopped = Stopped()
-        stopped.number = number
-        raise stopped
-
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, came)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

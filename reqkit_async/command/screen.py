@@ -93,8 +93,10 @@ class Screen:
         """
         self._began = time.monotonic()
         if self._quiet or not _is_terminal(self._err):
-            yield
-            self._ended = time.monotonic()
+            try:
+                yield
+            finally:
+                self._ended = time.monotonic()
             return
         self._open()
         drawing = gevent.spawn(self._draw, pool)
@@ -194,13 +196,16 @@ class Screen:
         spent = max(self._ended - self._began, 1e-6)
         good = self.done - self.failed
         text = f"{self.done:,} done: {good:,} good, {self.failed:,} failed"
+        if not self.done and not interrupted:
+            text = "nothing was left to do"
         if self._reasons:
             reasons = self._reasons.most_common(5)
             text += f" ({', '.join(f'{plain(name)}: {times:,}' for name, times in reasons)}"
             text += ", ...)" if len(self._reasons) > 5 else ")"
         if self.passed_over:
             text += f"; {self.passed_over:,} were done before"
-        text += f"; {size_text(self.bytes)} in {spent:,.1f} s, {self.done / spent:,.0f}/s"
+        if self.done:
+            text += f"; {size_text(self.bytes)} in {spent:,.1f} s, {self.done / spent:,.0f}/s"
         if interrupted:
             text = f"interrupted; {text}"
         self.say(text + (f"; {what}" if what else ""))

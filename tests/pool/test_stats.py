@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
 import pickle
 import random
+import threading
+from typing import Any
 
 import pytest
 
+import reqkit_async
 from reqkit import Response
 from reqkit.message.response import Times
 from reqkit_async.stats import Latency, Stats, summarise
+from servers.scripted import Connection, ScriptedServer
 
 
 class Clock:
@@ -199,3 +204,119 @@ def test_summarise_finds_the_seconds() -> None:
     assert summarise(found).seconds == 2.0
     assert summarise([response(200)]).seconds == 0
     assert summarise([]).requests == 0
+
+
+# -- when, where, and what failed --------------------------------------------------------------
+
+
+def test_as_dict_is_json_and_bounded() -> None:
+    stats = Stats()
+    for number in range(20_000):
+        status = (200, 404, None)[number % 3]
+        stats.record(
+            status, None if status else f"Error{number % 500}", number / 1000 if status else None,
+            10, url=f"http://ann:secret@host{number % 5000}.example/{number}", message="m" * 5000,
+            when=1_700_000_000 + number,
+        )  # fmt: skip
+    told = stats.as_dict()
+    text = json.dumps(told)
+    assert len(text) < 600_000
+    assert "secret" not in text
+    assert told["requests"] == 20_000
+    assert told["failed"] == stats.failed == 13_333
+    assert sum(told["timeline"]["ended"]) == 20_000
+    assert sum(told["timeline"]["failed"]) == 13_333
+    assert len(told["timeline"]["ended"]) <= 512
+    assert sum(host["requests"] for host in told["hosts"]) == 20_000
+    assert sum(count for _, _, count in told["latency"]["histogram"]) == len(stats.latency)
+    assert [entry["seconds"] for entry in told["slowest"][:2]] == [19.999, 19.998]
+    assert all(len(examples) <= 3 for examples in told["examples"].values())
+
+
+def test_an_error_with_a_status_is_one_failure() -> None:
+    stats = Stats()
+    stats.record(500, "HTTPError")
+    stats.record(200, "ContentDecodingError")
+    stats.record(404)
+    stats.record(200)
+    assert (stats.failed, stats.as_dict()["failed"]) == (3, 3)
+
+
+def test_two_can_be_added() -> None:
+    first, second = Stats(), Stats()
+    for number in range(1500):
+        first.record(200, latency=0.1, size=2, url="http://a.example/", when=1000.0 + number)
+    second.record(503, "RetryError", 9.0, url="http://b.example/", message="why", when=9e8)
+    second.connections, second.retries, second.hook_errors = 3, 4, 5
+    first._seconds, second._seconds = 10.0, 2.0
+    total = first + second
+    assert (total.requests, total.failed, total.bytes, total.seconds) == (1501, 1, 3000, 12.0)
+    assert (total.connections, total.retries, total.hook_errors) == (3, 4, 5)
+    assert total.statuses == {200: 1500, 503: 1}
+    assert total.errors == {"RetryError": 1}
+    assert (len(total.latency), total.latency.max) == (1501, 9.0)
+    told = total.as_dict()
+    assert sum(told["timeline"]["ended"]) == 1501
+    assert [host["host"] for host in told["hosts"]] == ["a.example", "b.example"]
+    assert told["examples"] == {"RetryError": [{"url": "http://b.example/", "message": "why"}]}
+    assert first.requests == 1500
+    assert sum([first, second]).as_dict() == told
+    with pytest.raises(TypeError):
+        first + 1  # type: ignore[operator]
+
+
+def test_most_frequent_hosts_keep_their_names() -> None:
+    stats = Stats()
+    for number in range(10_000):
+        stats.record(200, url=f"http://host{number}.example/")
+        stats.record(200, url="http://ALL.example:8080?q")
+    told = stats.as_dict()
+    assert told["hosts"][0]["host"] == "all.example:8080"
+    assert told["hosts"][0]["requests"] == 10_000
+    assert told["hosts"][-1]["host"] is None
+    assert told["hosts_seen"] == 10_001
+
+
+def test_batches_tell_of_hosts_and_failures(closed_port: int, echo: ScriptedServer) -> None:
+    with reqkit_async.Pool(3) as pool:
+        pool.map([*[reqkit_async.get(echo(f"/{number}")) for number in range(5)],
+                  reqkit_async.get(f"http://127.0.0.1:{closed_port}/x")])  # fmt: skip
+        told = pool.stats.as_dict()
+    assert {host["host"]: host["requests"] for host in told["hosts"]} == {
+        f"127.0.0.1:{echo.port}": 5, f"127.0.0.1:{closed_port}": 1,
+    }  # fmt: skip
+    [example] = told["examples"]["ConnectionError"]
+    assert example["url"].endswith("/x")
+    assert sum(told["timeline"]["ended"]) == 6
+    copy = pickle.loads(pickle.dumps(pool.stats))
+    assert copy.as_dict() == told
+
+
+def test_what_was_never_sent_is_counted(scripted: Any) -> None:
+    held = threading.Event()
+
+    def hang(connection: Connection) -> None:
+        while connection.recv_request() is not None:
+            connection.wait(held)
+
+    server = scripted(hang)
+    pool = reqkit_async.Pool(1, timeout=0.2)
+    pool.map([reqkit_async.get(server(f"/{number}")) for number in range(50)])
+    held.set()
+    told = pool.stats.as_dict()
+    assert told["failed"] == sum(told["timeline"]["failed"]) == 50
+    assert sum(host["requests"] for host in told["hosts"]) == 50
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_what_cannot_be_told_is_counted_all_the_same() -> None:
+    stats = Stats()
+    stats.fail("Wordless", 1, object(), Wordless())
+    response = Response(200, "OK", b"bytes", started=1.0, headed=2.0)
+    response.url = b"http://bytes.example/"
+    stats.add(response)
+    assert stats.as_dict()["requests"] == 2
