@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
+from ..base.locks import IMPORTING
 from ..exceptions import InvalidURL
 from .cookie import Cookie
 from .parsing import parse_set_cookie
@@ -131,6 +132,31 @@ def is_one_label(domain: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
+def is_public_suffix(domain: str) -> bool:
+    """Tell whether anybody can have a name below a domain, such as ``com`` or ``co.uk``.
+
+    Those of one label are always known; the others where the package publicsuffixlist is installed
+    (the extra ``crawl``).
+
+    Source: RFC 6265 section 5.3 step 5; https://publicsuffix.org
+    """
+    if is_one_label(domain):
+        return True
+    known = _suffixes()
+    return known is not None and bool(known.is_public(domain))
+
+
+@lru_cache(maxsize=1)
+def _suffixes() -> Any:
+    try:
+        with IMPORTING:
+            from publicsuffixlist import PublicSuffixList
+    except ImportError:
+        return None
+    return PublicSuffixList(accept_unknown=False)
+
+
+@lru_cache(maxsize=1024)
 def domains_of(host: str) -> tuple[tuple[str, bool], ...]:
     """Return the domains that cookies for a host may be kept under.
 
@@ -239,7 +265,7 @@ def _scope(attribute: str, host: str) -> str | None:
         return host
     if domain == host:
         # A public suffix, or an address: for the host alone (RFC 6265 section 5.3 step 5).
-        return host if is_one_label(host) or is_address(host) else "." + host
-    if is_one_label(domain) or domain.endswith(".") or is_address(host):
+        return host if is_public_suffix(host) or is_address(host) else "." + host
+    if domain.endswith(".") or is_address(host) or not host.endswith("." + domain):
         return None
-    return "." + domain if host.endswith("." + domain) else None
+    return None if is_public_suffix(domain) else "." + domain

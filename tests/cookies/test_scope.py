@@ -428,3 +428,32 @@ def test_store_never_raises_and_what_it_keeps_can_be_sent(values: list[str]) -> 
         header.encode("latin-1")
     for cookie in jar:
         assert cookie.domain in ("www.example.com", ".www.example.com", ".example.com")
+
+
+@pytest.mark.parametrize(
+    ("url", "domain", "taken"),
+    [
+        ("http://a.shop.co.uk/", "co.uk", False),
+        ("http://a.shop.co.uk/", "shop.co.uk", True),
+        ("http://me.github.io/", "github.io", False),
+        ("http://a.me.github.io/", "me.github.io", True),
+        ("http://a.b.invalid/", "b.invalid", True),
+        ("http://a.example.com/", "example.com", True),
+        ("http://co.uk/", "co.uk", True),
+    ],
+)
+@pytest.mark.parametrize("listed", [True, False])
+def test_public_suffixes_where_the_list_is_installed(
+    monkeypatch: pytest.MonkeyPatch, url: str, domain: str, taken: bool, listed: bool
+) -> None:
+    from reqkit.cookies import scope
+
+    pytest.importorskip("publicsuffixlist")
+    scope.is_public_suffix.cache_clear()
+    if not listed:
+        monkeypatch.setattr(scope, "_suffixes", lambda: None)
+    jar = set_by(url, f"a=1; Domain={domain}")
+    assert bool(list(jar)) == (taken or not listed)
+    if url == "http://co.uk/" and listed:
+        assert [cookie.domain for cookie in jar] == ["co.uk"]  # for the host alone
+    scope.is_public_suffix.cache_clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,23 @@ def lines_for_ever(connection: Connection) -> None:
     connection.wait_closed()
 
 
+@pytest.fixture(scope="module")
+def some_docs() -> Iterator[str]:
+    """A site of four pages, and a file that is none."""
+    links = "".join(f'<a href="{name}">{name}</a>' for name in ("guide", "tea", "water", "x.pdf"))
+
+    def answer_page(environ: Any, start_response: Any) -> list[bytes]:
+        name = environ["PATH_INFO"][1:] or "docs"
+        if name not in ("docs", "guide", "tea", "water"):
+            start_response("404 None", [("Content-Type", "text/plain")])
+            return [b""]
+        start_response("200 OK", [("Content-Type", "text/html")])
+        return [f"<title>{name.title()}</title>{links if name != 'water' else ''}".encode()]
+
+    with WSGIServer(answer_page) as server:
+        yield server("").rstrip("/")
+
+
 @pytest.fixture
 def replaced(
     httpbin: WSGIServer,
@@ -44,11 +61,13 @@ def replaced(
     http_proxy: Proxy,
     socks_proxy: Proxy,
     scripted: Callable[..., ScriptedServer],
+    some_docs: str,
 ) -> dict[str, str]:
     """What stands in the pages, and what it is here."""
     return {
         "https://httpbin.example": httpbin.url,
         "https://internal.example": httpbin_secure.url,
+        "https://docs.example": some_docs,
         "https://stream.example": scripted(lines_for_ever).url,
         "/path/to/ca.pem": ca_bundle,
         "10.10.1.10:3128": http_proxy.netloc,
