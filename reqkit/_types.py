@@ -177,7 +177,13 @@ class SharedStream(Stream, Protocol):
     def soon(self, call: Callable[[], Any]) -> None:
         """Have something called once, after what runs now; from anywhere."""
 
-    def receive_now(self, most: int) -> bytes | None:
+    def receive_now(self, buffer: memoryview) -> int | None:
+        """Take what is there into a buffer; return how many bytes, 0 at the end; None: nothing.
+
+        Never blocks.
+        """
+
+    def receive_some(self, most: int) -> bytes | None:
         """Return bytes that are there, none at the end; None where nothing is. Never blocks."""
 
     def send_now(self, data: bytes | memoryview) -> int:

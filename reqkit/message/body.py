@@ -241,7 +241,9 @@ class ReadableBody:
     def _join(self) -> bytes:
         self._streamed = True  # what broke off is not read on
         if self._source is not None:
-            self._source.expect_all()
+            self._source.expect_all(
+                self.max_content_size is None and self._field("content-encoding") is None
+            )
         content = b"".join(self._pieces(_DECODE_STEP))
         self._streamed = False
         return content

@@ -61,8 +61,12 @@ class BodySource(Protocol):
     def read(self, most: int) -> bytes:
         """Wait for some bytes; none mean that the body has ended."""
 
-    def expect_all(self) -> None:
-        """Take note that the whole body is waited for."""
+    def expect_all(self, whole: bool) -> None:
+        """Take note that all of the body is waited for.
+
+        Args:
+            whole: `read` may return more than was asked for, all at once: it is kept undecoded.
+        """
 
     def close(self) -> None:
         """Let go of the connection. Never raises and may be called again."""
@@ -220,7 +224,7 @@ class WholeBody:
         self._at += len(piece)
         return piece
 
-    def expect_all(self) -> None:
+    def expect_all(self, whole: bool) -> None:
         """Do nothing: it is here."""
 
     def close(self) -> None:

@@ -200,11 +200,11 @@ class Body:
                 self._slot.release()
         return data
 
-    def expect_all(self) -> None:
-        """Take note that the whole body is waited for."""
+    def expect_all(self, whole: bool) -> None:
+        """Take note that all of the body is waited for: see `reqkit.message.raw.BodySource`."""
         connection = self._connection
         if type(connection) is Exchange:
-            connection.expect_all()
+            connection.expect_all(whole)
 
     def close(self) -> None:
         """Close the connection (of HTTP/2: the stream), unless the body was read whole."""

@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from ..message.prepare import PreparedRequest
     from ..message.urls import Target
 
-__all__ = ["Exchange", "Multiplexed", "OlderWanted"]
+__all__ = ["BUFFER", "Exchange", "Multiplexed", "OlderWanted"]
 
 #: Asked of the stream at once.
 _READ: Final = 65_536
+#: Bytes of a place to receive into: for that, after a frame that is not whole yet.
+BUFFER: Final = _READ + 16_384 + 9
 #: Bytes that are taken in before others get their turn.
 _TURN: Final = 1_048_576
 #: Bytes that wait to be sent before uploads wait for them.
@@ -61,6 +63,9 @@ class Owner(Protocol):
     def forget(self, connection: Multiplexed) -> None:
         """Lend a connection no more."""
 
+    def buffer(self) -> memoryview:
+        """Return a place to receive into."""
+
 
 @final
 class Multiplexed:
@@ -80,9 +85,9 @@ class Multiplexed:
     """
 
     __slots__ = (
-        "__weakref__", "_closed", "_draining", "_due", "_heard", "_left", "_network", "_pool",
-        "_retired", "_unsent", "_waiters", "_writes", "beside", "error", "idle_since", "key",
-        "shared", "stream", "users", "wire",
+        "__weakref__", "_buffer", "_closed", "_draining", "_due", "_heard", "_left", "_network",
+        "_pool", "_retired", "_unsent", "_waiters", "_writes", "beside", "error", "idle_since",
+        "key", "shared", "stream", "users", "wire",
     )  # fmt: skip
 
     def __init__(self, stream: Any, key: Hashable, network: Network, pool: Owner) -> None:
@@ -93,6 +98,7 @@ class Multiplexed:
         self.idle_since = 0.0
         self.beside: tuple[int, int] | None = None
         self.wire = Wire()
+        self._buffer = pool.buffer() if self.shared else memoryview(b"")
         self.error: OSError | None = None
         self._network = network
         self._pool = weakref.ref(pool)
@@ -250,16 +256,20 @@ class Multiplexed:
         """Take in what is there, and call those whom it concerns. Called by the loop, too."""
         if self._closed:
             return
-        receive, wire = self.stream.receive_now, self.wire
+        receive, wire, buffer = self.stream.receive_now, self.wire, self._buffer
         taken = 0
         try:
-            while (data := receive(_READ)) is not None:
-                if not data:
+            while True:
+                kept = wire.rest_into(buffer)
+                count = receive(buffer[kept:])
+                if count is None:
+                    break
+                if not count:
                     self._call(wire.end())
                     break
                 self._heard = now = clock()
-                self._call(wire.receive(data, now))
-                taken += len(data)
+                self._call(wire.receive_buffer(buffer[: kept + count], now))
+                taken += count
                 if taken >= _TURN:
                     # What TLS has taken from the socket already, the loop does not see.
                     self.stream.soon(self._take_in)
@@ -284,7 +294,7 @@ class Multiplexed:
         wire = self.wire
         try:
             # What came before that counts: answers, and which requests were not acted on.
-            while wire.error is None and (data := self.stream.receive_now(_READ)):
+            while wire.error is None and (data := self.stream.receive_some(_READ)):
                 self._call(wire.receive(data))
         except OSError:
             pass
@@ -553,13 +563,13 @@ class Exchange:
         self.ended = True
         if not stream.sent:
             connection.wire.reset(stream)  # an answer before the request's end
-        return head, stream.take(stream.held)
+        return head, stream.take_all()
 
     def read_body(self, most: int, limit: float | None, deadline: Deadline | None) -> bytes:
         """Wait for some bytes of the body. Blocks.
 
         Returns:
-            up to ``most`` bytes; none at the end.
+            up to ``most`` bytes (all, where `expect_all` has said so); none at the end.
 
         Raises:
             ChunkedEncodingError: the body broke off, or breaks HTTP/2's rules.
@@ -571,6 +581,10 @@ class Exchange:
         connection, stream = self._connection, self.stream
         assert stream is not None
         wire = connection.wire
+        while stream.whole and not stream.over:
+            connection.wait(self, limit if deadline is None else deadline.left(limit, "receive"))
+        if stream.whole and stream.error is None:
+            most = stream.held
         while True:
             data = wire.read(stream, most)
             if connection.shared and wire.pending:
@@ -589,11 +603,11 @@ class Exchange:
             timeout = limit if deadline is None else deadline.left(limit, "receive")
             connection.wait(self, timeout)
 
-    def expect_all(self) -> None:
-        """Let the server send on: all of the body is waited for."""
+    def expect_all(self, whole: bool) -> None:
+        """Let the server send on: all of the body is waited for, and (``whole``) kept till then."""
         stream, connection = self.stream, self._connection
         if stream is not None and not stream.over:
-            connection.wire.widen(stream)
+            connection.wire.widen(stream, whole)
             if connection.shared:
                 connection.kick()
 

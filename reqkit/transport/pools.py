@@ -15,7 +15,7 @@ from ..base.locks import native_lock
 from ..network import Network, Semaphore, Waiter
 from ..timeouts import clock
 from ..wire.h1.connection import Connection
-from .multiplex import Exchange, Multiplexed
+from .multiplex import BUFFER, Exchange, Multiplexed
 
 __all__ = ["IDLE_SECONDS", "ONLY_11", "ConnectionPool", "PoolManager"]
 
@@ -70,6 +70,8 @@ class ConnectionPool:
         self._lent: dict[Hashable, list[Multiplexed]] = {}
         #: Origins that are being connected to, and what is known of others: see `opening`.
         self._opening: dict[Hashable, Opening] = {}
+        #: What connections of HTTP/2 that are shared receive into: one at a time.
+        self._buffer: memoryview | None = None
         self._speaks: dict[Hashable, int] = {}
         self._streams: dict[Hashable, int] = {}
         # A session may be dropped without being closed, in a circle with an error too.
@@ -121,6 +123,12 @@ class ConnectionPool:
         if connection.shared:
             self._lent.setdefault(connection.key, []).append(connection)
         return connection.lend()
+
+    def buffer(self) -> memoryview:
+        """Return what a connection that is shared may receive into: only while nothing waits."""
+        if self._buffer is None:
+            self._buffer = memoryview(bytearray(BUFFER))
+        return self._buffer
 
     def forget(self, connection: Multiplexed) -> None:
         """Lend a connection no more."""

@@ -239,7 +239,14 @@ class GeventStream:
         elif self._loop_runs():
             self._loop.run_callback_threadsafe(call)
 
-    def receive_now(self, most: int) -> bytes | None:
+    def receive_now(self, buffer: memoryview) -> int | None:
+        """Take what is there into a buffer; return how many bytes, 0 at the end; None: nothing."""
+        try:
+            return self._recv_into(buffer)
+        except BlockingIOError:
+            return None
+
+    def receive_some(self, most: int) -> bytes | None:
         """Return bytes that are there, none at the end; None where nothing is."""
         try:
             return self._recv(most)

@@ -189,12 +189,13 @@ class Peer:
         )
 
     def close(self) -> None:
+        """Cut the connection; whoever reads from it closes the socket."""
         with self.changed:
             self.over = True
             self.changed.notify_all()
         with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-        self.sock.close()
+            # A TLS socket's own would have what is sent afterwards go out in the clear.
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def leave(self) -> None:
         """Close as servers should: nothing more is sent, and what comes is thrown away."""
@@ -203,7 +204,7 @@ class Peer:
             self.over = True
             self.changed.notify_all()
         with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
     def run(self) -> None:
         try:
@@ -229,6 +230,7 @@ class Peer:
                 self.server.faults.append(fault)
         finally:
             self.close()
+            self.sock.close()
 
     def _take(self, event: Any) -> None:
         if isinstance(event, h2.events.RequestReceived):

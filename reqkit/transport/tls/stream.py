@@ -314,45 +314,55 @@ class TlsStream:
         below: Any = self._inner
         below.soon(call)
 
-    def receive_now(self, most: int) -> bytes | None:
-        """Return decrypted bytes that are there, of as many records; None where none are whole.
+    def receive_now(self, buffer: memoryview) -> int | None:
+        """Decrypt what is there into a buffer; return how many bytes that was, 0 at the end.
 
-        What TLS has to say itself goes out with the next `send_now` or `flush_now`.
+        None where no record is whole. What TLS has to say itself goes out with the next `send_now`
+        or `flush_now`.
         """
         if self._failed:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, "TLS has failed on this connection already")
         if self._kept:
-            kept, self._kept = self._kept, b""
-            return kept
-        tls, incoming = self.tls, self._incoming
+            kept, self._kept = self._kept[: len(buffer)], self._kept[len(buffer) :]
+            buffer[: len(kept)] = kept
+            return len(kept)
+        incoming = self._incoming
+        read = self.tls.read
         below: Any = self._inner
-        found: list[bytes] = []
+        most = len(buffer)
+        filled = 0
+        count: Any
         while not self._ended:
-            while most > 0 and (incoming.pending or tls.pending()):
+            while filled < most and (incoming.pending or self.tls.pending()):
                 try:
-                    data = tls.read(_RECORD)
+                    count = read(most - filled, buffer[filled:] if filled else buffer)
                 except ssl.SSLWantReadError:
                     break
                 except ssl.SSLError:
                     self._fail()
                     raise
-                if not data:
+                if not count:
                     self._ended = True
                     break
-                found.append(data)
-                most -= len(data)
-            if found or self._ended:
+                filled += count
+            if filled or self._ended:
                 break
-            raw = below.receive_now(_CHUNK)
+            raw = below.receive_some(_CHUNK)
             if raw is None:
                 return None
             if raw:
                 incoming.write(raw)
             else:
                 self._ended = True
-        if found and self._offer is not None:
+        if filled and self._offer is not None:
             self._remember()
-        return found[0] if len(found) == 1 else b"".join(found)
+        return filled
+
+    def receive_some(self, most: int) -> bytes | None:
+        """Return decrypted bytes that are there, none at the end; None where no record is whole."""
+        buffer = bytearray(min(most, _CHUNK))
+        count = self.receive_now(memoryview(buffer))
+        return None if count is None else bytes(buffer[:count])
 
     def send_now(self, data: bytes | memoryview) -> int:
         """Encrypt bytes and send what can be sent at once; return how many were encrypted."""

@@ -58,6 +58,8 @@ _SHOWN: Final = 80
 
 _DATA: Final = Kind.DATA
 _HEADERS: Final = Kind.HEADERS
+_PADDED: Final = Flag.PADDED
+_END_STREAM: Final = Flag.END_STREAM
 
 
 class _Fault(Exception):
@@ -255,8 +257,22 @@ class Connection:
                 self._give_back(stream)
         return data
 
-    def widen(self, stream: Stream) -> None:
-        """Let the peer send more of a body, all of which is waited for."""
+    def _read_at_once(self, stream: Stream, size: int) -> None:
+        """Let the peer send on, for what has come need not be read first."""
+        stream.credit += size
+        if stream.credit >= WIDE // 2:
+            self._give_back(stream)
+
+    def widen(self, stream: Stream, whole: bool = False) -> None:
+        """Let the peer send more of a body, all of which is waited for.
+
+        Args:
+            stream: the answer's.
+            whole: the body is kept until it is whole, and then taken by `Stream.take_all`.
+        """
+        if whole and not stream.whole:
+            stream.whole = True
+            stream.credit += stream.held
         if not stream.wide and not stream.over:
             stream.wide = True
             stream.credit += WIDE - NARROW
@@ -294,11 +310,27 @@ class Connection:
         Returns:
             The streams that have something new to say, each once.
         """
+        return self._receive(self._rest + data if self._rest else data, now)
+
+    def rest_into(self, buffer: memoryview) -> int:
+        """Put what is kept of a frame at the beginning of a buffer; return how many bytes.
+
+        What is received then follows it there, and `receive_buffer` takes both.
+        """
+        rest = self._rest
+        buffer[: len(rest)] = rest
+        return len(rest)
+
+    def receive_buffer(self, buffer: memoryview, now: float) -> list[Stream]:
+        """As `receive`, of what `rest_into` has begun. The buffer is not kept."""
+        return self._receive(buffer, now)
+
+    def _receive(self, data: bytes | memoryview, now: float | None) -> list[Stream]:
         if now is not None:
             self._balance.pass_time(now)
         if self.error is None:
             try:
-                self._read_frames(self._rest + data if self._rest else data)
+                self._read_frames(data)
             except _Fault as broken:
                 self._fail(broken.code, str(broken))
             except Flood as flood:
@@ -320,12 +352,13 @@ class Connection:
                 stream.stirred = False
         return stirred
 
-    def _read_frames(self, data: bytes) -> None:
+    def _read_frames(self, data: bytes | memoryview) -> None:
         """Read all frames that are whole, and keep the rest."""
         at, size = 0, len(data)
+        counted = 0
         unpack = HEAD.unpack_from
         streams = self.streams
-        if self._first and data.startswith(b"HTTP/"[:size]):
+        if self._first and size and data[:5] == b"HTTP/"[:size]:
             raise _Fault(
                 ErrorCode.PROTOCOL_ERROR,
                 "the server speaks HTTP/1.1 and not HTTP/2: config={'http2': False}",
@@ -348,18 +381,41 @@ class Connection:
             if self._first:
                 self._take_first(kind, flags)
             if self._block is not None:
-                self._continue(kind, flags, number, data[start:stop])
+                self._continue(kind, flags, number, bytes(data[start:stop]))
             elif kind == _DATA:
                 stream = streams.get(number)
-                if stream is None or flags & Flag.PADDED:
-                    self._data(number, flags, data[start:stop])
+                if stream is None or flags & _PADDED:
+                    self._data(number, flags, bytes(data[start:stop]))
+                elif (
+                    0 < length <= stream.room
+                    and (length <= stream.left or stream.left < 0)
+                    and stream.head is not None
+                    and not stream.ended
+                ):
+                    # What `_add_data` does with bytes that are as they should be.
+                    counted += length
+                    stream.room -= length
+                    if stream.left > 0:
+                        stream.left -= length
+                    stream.pieces.append(bytes(data[start:stop]))
+                    stream.held += length
+                    if stream.whole:
+                        self._read_at_once(stream, length)
+                    if flags & _END_STREAM:
+                        self._finish(stream)
+                    elif not stream.stirred:
+                        stream.stirred = True
+                        self._stirred.append(stream)
                 else:
-                    self._add_data(stream, flags, data[start:stop], length)
+                    self._add_data(stream, flags, bytes(data[start:stop]), length)
             elif kind == _HEADERS:
-                self._headers(number, flags, data[start:stop])
+                self._headers(number, flags, bytes(data[start:stop]))
             else:
-                self._other(kind, flags, number, data[start:stop])
-        self._rest = data[at:] if at < size else b""
+                self._other(kind, flags, number, bytes(data[start:stop]))
+        self._rest = bytes(data[at:]) if at < size else b""
+        if counted:
+            self._count(counted)
+            self._balance.earn(_DATA_EARNS)
 
     def _take_first(self, kind: int, flags: int) -> None:
         if kind != Kind.SETTINGS or flags & Flag.ACK:
@@ -456,6 +512,8 @@ class Connection:
         self._balance.earn(_HEAD_EARNS)
         if kind == Framing.LENGTH:
             stream.left = stream.size = length
+        elif kind == Framing.NONE:
+            stream.left = 0
         if ends:
             self._finish(stream)
         else:
@@ -534,6 +592,10 @@ class Connection:
             return
         if data:
             length = len(data)
+            if stream.size < 0 <= stream.left:
+                self._end(stream, f"an answer to {stream.method} with {stream.head.status} has no"
+                          " body, and bytes of one came")  # fmt: skip
+                return
             if stream.left >= 0:
                 if length > stream.left:
                     self._end(
@@ -542,10 +604,6 @@ class Connection:
                     )
                     return
                 stream.left -= length
-            elif stream.has_no_body():
-                self._end(stream, f"an answer to {stream.method} with {stream.head.status} has no"
-                          " body, and bytes of one came")  # fmt: skip
-                return
             stream.add(data)
             self._balance.earn(_DATA_EARNS)
         elif not flags & Flag.END_STREAM:
@@ -744,7 +802,7 @@ class Connection:
             stream.error = ProtocolError(f"{why}, before it answered")
         elif not stream.ended:
             got = ""
-            if stream.left >= 0:
+            if stream.size >= 0:
                 got = f" ({stream.size - stream.left} of {stream.size} bytes came)"
             stream.error = ChunkedEncodingError(f"the body broke off{got}: {why}")
         stream.lost = True

@@ -8,7 +8,6 @@ Source: RFC 9113 section 5.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Final
 
 from ..h1.head import AnswerHead
@@ -20,8 +19,6 @@ __all__ = ["NARROW", "WIDE", "Stream"]
 NARROW: Final = 65_535
 #: The same for a body that somebody waits for the whole of.
 WIDE: Final = 1_048_576
-
-_BODILESS: Final = frozenset((204, 304))
 
 
 class Stream:
@@ -42,6 +39,8 @@ class Stream:
         credit: bytes that were read, and not given back to the peer yet.
         window: bytes that may be sent to the peer, as far as this stream goes. May be below 0.
         wide: whether its window was widened.
+        whole: whether its body is kept until it is whole.
+        pieces: the bytes that are held.
         left: bytes of the body that are still to come, -1 where the head does not say.
         size: the body's length, as the head says it.
         interim: how many 1xx answers came.
@@ -50,8 +49,25 @@ class Stream:
     """
 
     __slots__ = (
-        "_pieces", "code", "credit", "ended", "error", "head", "held", "id", "interim", "left",
-        "lost", "method", "room", "sent", "size", "stirred", "unprocessed", "waiter", "wide",
+        "code",
+        "credit",
+        "ended",
+        "error",
+        "head",
+        "held",
+        "id",
+        "interim",
+        "left",
+        "lost",
+        "method",
+        "pieces",
+        "room",
+        "sent",
+        "size",
+        "stirred",
+        "unprocessed",
+        "waiter",
+        "whole", "wide",
         "window",
     )  # fmt: skip
 
@@ -70,12 +86,13 @@ class Stream:
         self.room = NARROW
         self.credit = 0
         self.wide = False
+        self.whole = False
         self.left = -1
         self.size = -1
         self.interim = 0
         self.stirred = False
         self.waiter: Any = None
-        self._pieces: deque[bytes] = deque()
+        self.pieces: list[bytes] = []
 
     def __repr__(self) -> str:
         if self.error is not None:
@@ -93,12 +110,12 @@ class Stream:
 
     def add(self, data: bytes) -> None:
         """Take bytes of the body."""
-        self._pieces.append(data)
+        self.pieces.append(data)
         self.held += len(data)
 
     def take(self, most: int) -> bytes:
         """Return bytes of the body that have arrived, up to so many; none where there are none."""
-        pieces = self._pieces
+        pieces = self.pieces
         held = self.held
         if not held:
             return b""
@@ -110,24 +127,27 @@ class Stream:
         out = []
         left = most
         while left:
-            piece = pieces.popleft()
+            piece = pieces.pop(0)
             if len(piece) > left:
-                pieces.appendleft(piece[left:])
+                pieces.insert(0, piece[left:])
                 piece = piece[:left]
             out.append(piece)
             left -= len(piece)
         self.held = held - most
         return b"".join(out)
 
+    def take_all(self) -> bytes:
+        """Return all bytes of the body that have arrived."""
+        pieces = self.pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.held = 0
+        return data
+
     def drop(self) -> None:
         """Forget what was not read."""
-        self._pieces.clear()
+        self.pieces.clear()
         self.held = 0
-
-    def has_no_body(self) -> bool:
-        """Tell whether the answer's status or the method rule a body out (RFC 9110 section 6.4)."""
-        head = self.head
-        return self.method == "HEAD" or (head is not None and head.status in _BODILESS)
 
     def said_at_end(self) -> str:
         """Say how the peer has ended it."""
