@@ -248,9 +248,9 @@ class LookedInto:
             return piece
         return self._source.read(most)
 
-    def expect_all(self) -> None:
-        """Take note that the whole body is waited for."""
-        self._source.expect_all()
+    def expect_all(self, whole: bool) -> None:
+        """Take note that all of the body is waited for."""
+        self._source.expect_all(whole)
 
     def close(self) -> None:
         """Let go of them, and of the connection."""
