@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from . import body_targets, session_targets, text_targets, wire_targets
+from . import body_targets, http2_targets, session_targets, text_targets, wire_targets
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "head": wire_targets.head,
     "readers": wire_targets.readers,
     "chunks": wire_targets.chunks,
     "answer": wire_targets.answer,
+    "http2": http2_targets.frames,
+    "hpack": http2_targets.hpack,
     "set_cookie": text_targets.set_cookie,
     "cookie_date": text_targets.cookie_date,
     "links": text_targets.links,
