@@ -10,9 +10,12 @@ from __future__ import annotations
 import _thread
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["IMPORTING", "native_local", "native_lock", "native_rlock"]
+__all__ = [
+    "IMPORTING", "native_local", "native_lock", "native_rlock", "start_native_thread",
+]  # fmt: skip
 
 
 def _native(name: str) -> Any:
@@ -32,6 +35,15 @@ def native_lock() -> Any:
 def native_rlock() -> Any:
     """Return a lock that its holder may take again."""
     return _native("RLock")()
+
+
+def start_native_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """Start a thread of the interpreter's own, which nothing waits for.
+
+    Raises:
+        RuntimeError: there can be no more of them.
+    """
+    _native("start_new_thread")(function, args)
 
 
 def native_local() -> Any:

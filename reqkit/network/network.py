@@ -23,7 +23,9 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from .._types import SharedStream, Stream
+from ..base.descriptors import shortage
 from ..base.locks import native_local
+from .lookups import Remembered, SharedLookUps
 from .streams import PLAIN, bounded, stream_on
 
 __all__ = [
@@ -43,6 +45,9 @@ __all__ = [
 
 #: Seconds between the starts of two connection attempts (RFC 8305 section 5).
 ATTEMPT_DELAY: Final = 0.25
+
+#: Look-ups of blocking code that run at a time.
+_LOOK_UPS: Final = 32
 
 #: ``(level, option, value)`` triples for ``setsockopt``.
 SocketOptions = Sequence[tuple[int, int, Any]]
@@ -230,6 +235,7 @@ class StdlibNetwork:
 
     def __init__(self) -> None:
         self._threads = native_local()
+        self._no_names = Remembered()
 
     def scope(self) -> Hashable:
         """Return the fork generation: threads of one process share connections.
@@ -249,10 +255,25 @@ class StdlibNetwork:
         return scope
 
     def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
-        """Look a name up, in a thread of its own where a limit is set (getaddrinfo has none)."""
+        """Look a name up, in another thread where a limit is set (getaddrinfo has none).
+
+        What does not exist is remembered for a short while.
+        """
         address = numeric_address(host, port)
         if address is not None:
             return [address]
+        if socket.socket is PLAIN:
+            key = (socket.getaddrinfo, host.lower(), port)
+            self._no_names.check(key)
+            try:
+                if timeout is None:
+                    return _getaddrinfo(host, port)
+                return list(
+                    _look_ups().call(key, lambda: _getaddrinfo(host, port), max(timeout, 0.0))
+                )
+            except socket.gaierror as error:
+                self._no_names.add(key, error)
+                raise
         if timeout is None:
             return _getaddrinfo(host, port)
         outcome: list[Any] = []
@@ -326,8 +347,27 @@ class StdlibNetwork:
         return False
 
 
+_shared: tuple[int, SharedLookUps] | None = None
+
+
+def _look_ups() -> SharedLookUps:
+    global _shared
+    shared = _shared
+    if (
+        shared is None or shared[0] != forks.count
+    ):  # a forked process has no threads of its parent's
+        shared = _shared = forks.count, SharedLookUps(_LOOK_UPS)
+    return shared[1]
+
+
 def _getaddrinfo(host: str, port: int) -> list[Address]:
-    found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        short = shortage(error, _LOOK_UPS)
+        if short is None:
+            raise
+        raise short from error
     return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
 
 

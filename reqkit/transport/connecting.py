@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import socket
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
+from ..base.descriptors import SHORTAGES, few_left
 from ..exceptions import ConnectionError, ConnectTimeout, InvalidURL, RequestException
 from ..network import Address, Network, Stream
 from ..timeouts import Deadline, Timeouts, clock
 from . import failures, proxying
+from .pools import give_way
 from .routes import Marks, Proxy, Route
 from .tls.contexts import TlsClient, TlsSettings, client_for, secure
 
@@ -24,6 +27,17 @@ __all__ = ["Marks", "open_stream"]
 _OPTIONS: Final = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f/?#@\\]")
+
+T = TypeVar("T")
+
+#: Idle connections that give way where no descriptor is left.
+_AT_ONCE: Final = 8
+#: Seconds between two looks whether one was closed, and seconds after which that is given up
+#: where there is no connect limit.
+_PAUSE: Final = 0.02
+_PATIENCE: Final = 60.0
+#: How often a name that was not found is looked up again, where there were few descriptors.
+_SUSPICIONS: Final = 8
 
 #: Timers may fire this much early, in seconds.
 _SLACK: Final = 0.02
@@ -67,8 +81,8 @@ def open_stream(
     host, port = route.host, route.port
     opening.check_host(host)
     # Files that cannot be used are found before anything is opened.
-    proxy_client = None if route.proxy_tls is None else client_for(route.proxy_tls)
-    client = None if route.tls is None else client_for(route.tls)
+    proxy_client = opening.client(route.proxy_tls)
+    client = opening.client(route.tls)
     if proxy is None:
         stream = opening.dial(host, port, None)
     else:
@@ -121,10 +135,17 @@ class _Opening:
         if not host or _UNFIT.search(host):
             raise InvalidURL(f"{self.url!r}: the host is {host!r}: expected a name or an address")
 
+    def client(self, settings: TlsSettings | None) -> TlsClient | None:
+        """Return what TLS is begun with, its files read."""
+        if settings is None:
+            return None
+        with _Step(self, "tls", self.route.host, self.route.port, None) as step:
+            return self.with_room(step, lambda: client_for(settings))
+
     def resolve(self, host: str, port: int, proxy: Proxy | None) -> list[Address]:
         """Look a name up; return the addresses that may be connected to."""
         with _Step(self, "dns", host, port, proxy) as step:
-            addresses = self.network.resolve(host, port, step.left())
+            addresses = self.with_room(step, lambda: self.network.resolve(host, port, step.left()))
         allow = self.route.allow_address
         if allow is not None:
             addresses = allow.allowed(addresses, host, port, self.url, proxy)
@@ -135,12 +156,50 @@ class _Opening:
         addresses = self.resolve(host, port, proxy)
         options = self.route.socket_options
         with _Step(self, "connect", host, port, proxy) as step:
-            return self.network.connect(
-                addresses,
-                step.left(),
-                _OPTIONS if options is None else options,
-                self.route.source_address,
+            stream = self.with_room(
+                step,
+                lambda: self.network.connect(
+                    addresses,
+                    step.left(),
+                    _OPTIONS if options is None else options,
+                    self.route.source_address,
+                ),
             )
+        sock = getattr(stream, "sock", None)
+        if sock is not None and (few := few_left(sock.fileno())):
+            give_way(few)
+        return stream
+
+    def with_room(self, step: _Step, attempt: Callable[[], T]) -> T:
+        """Do what needs a descriptor; where there is none left, have idle connections give way.
+
+        Where none is idle, it is waited for some to be, or to be closed: for as long as the
+        connect limit allows.
+
+        Raises:
+            OSError: there is none left; as ``attempt`` raises.
+        """
+        ends: float | None = None
+        suspected = 0
+        while True:
+            try:
+                return attempt()
+            except OSError as error:
+                if error.errno not in SHORTAGES:
+                    raise
+                if isinstance(error.__cause__, socket.gaierror):
+                    # Found by looking afterwards: it may be the name after all.
+                    suspected += 1
+                    if suspected > _SUSPICIONS:
+                        raise error.__cause__ from None
+                if not give_way(_AT_ONCE):
+                    now = clock()
+                    if ends is None:
+                        ends = now + (self.timeouts.connect or _PATIENCE)
+                    elif now > ends:
+                        raise
+                    self.network.sleep(_PAUSE)
+            step.restart()
 
     def address_for(self, proxy: Proxy) -> str:
         """Look the server up here, for a proxy that is to be told its address."""
@@ -201,7 +260,7 @@ class _Step:
     the network, it does not run. The total one does.
     """
 
-    __slots__ = ("host", "lag", "limit", "opening", "phase", "port", "proxy", "started")
+    __slots__ = ("host", "lag", "limit", "opening", "phase", "port", "proxy", "since", "started")
 
     def __init__(
         self, opening: _Opening, phase: str, host: str, port: int, proxy: Proxy | None
@@ -218,14 +277,19 @@ class _Step:
         if opening.deadline is not None:
             opening.deadline.left(None, self.phase)
         self.lag = opening.network.lag()
-        self.started = clock()
+        self.started = self.since = clock()
         return self
+
+    def restart(self) -> None:
+        """Let the limit begin anew: what went by was this machine's own."""
+        self.lag = self.opening.network.lag()
+        self.since = clock()
 
     def left(self) -> float | None:
         """Return the seconds left of the step."""
         seconds: float | None = None
         if self.limit is not None:
-            spent = clock() - self.started - (self.opening.network.lag() - self.lag)
+            spent = clock() - self.since - (self.opening.network.lag() - self.lag)
             seconds = self.limit - spent
             if seconds <= 0:
                 raise TimeoutError("the step's limit ran out")

@@ -29,6 +29,10 @@ _MOST_REMEMBERED: Final = 1000
 IDLE_SECONDS: Final = 60.0
 
 
+#: All pools of the process, by their identity.
+_pools: dict[int, weakref.ref[ConnectionPool]] = {}
+
+
 class ConnectionPool:
     """Idle connections, the most recently used first.
 
@@ -76,6 +80,8 @@ class ConnectionPool:
         self._streams: dict[Hashable, int] = {}
         # A session may be dropped without being closed, in a circle with an error too.
         weakref.finalize(self, _close_all, self._idle).atexit = False
+        number = id(self)
+        _pools[number] = weakref.ref(self, lambda _: _pools.pop(number, None))
 
     def __len__(self) -> int:
         return self._count
@@ -195,6 +201,15 @@ class ConnectionPool:
         if not kept:
             del self._idle[key]
         return connection
+
+    def give_way(self) -> bool:
+        """Close the connection that was idle for longest; tell whether there was one."""
+        with self._lock:
+            if not self._count:
+                return False
+            connection = self._oldest()
+        connection.close()
+        return True
 
     def _surplus(
         self, kept: list[Connection | Multiplexed], most_keys: int, most_each: int
@@ -319,6 +334,24 @@ class Opening:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.call()
+
+
+def give_way(count: int) -> int:
+    """Close idle connections of this process's, where descriptors are needed for others.
+
+    Args:
+        count: how many, at most.
+
+    Returns:
+        how many there were. Never blocks.
+    """
+    closed = 0
+    pools = [pool for kept in list(_pools.values()) if (pool := kept()) is not None]
+    while pools and closed < count:
+        # One of each in turn: none loses all that it has.
+        pools = [pool for pool in pools if pool.give_way()]
+        closed += len(pools)
+    return closed
 
 
 class PoolManager:

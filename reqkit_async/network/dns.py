@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic as clock
 from typing import Any, Final, Protocol
@@ -25,8 +24,10 @@ from gevent.hub import get_hub
 from gevent.monkey import get_original
 from gevent.resolver.thread import Resolver as GeventThreadResolver
 
+from reqkit.base.descriptors import SHORTAGES, shortage
 from reqkit.base.locks import IMPORTING
 from reqkit.network import Address, forks, numeric_address
+from reqkit.network.lookups import LookUpThreads, Remembered
 
 from .hubs import Hub, current_hub
 
@@ -52,7 +53,8 @@ class Resolver(Protocol):
             as text (``"192.0.2.1"``).
 
         Raises:
-            socket.gaierror: there is no such name. So is an empty answer. Nothing is kept.
+            socket.gaierror: there is no such name (``EAI_NONAME``, ``EAI_NODATA``: remembered for a
+                short while). So is an empty answer.
         """
 
 
@@ -64,7 +66,13 @@ class SystemResolver:
         with IMPORTING:  # it is, with gevent's threads, when a hub is first asked for it
             resolver = get_hub().resolver
         if isinstance(resolver, GeventThreadResolver):
-            found = _threads().call(_getaddrinfo(), host, port, 0, socket.SOCK_STREAM)
+            try:
+                found = _call(_getaddrinfo(), host, port, 0, socket.SOCK_STREAM)
+            except socket.gaierror as error:
+                short = shortage(error, _LOOK_UPS)  # then nothing is found
+                if short is None:
+                    raise
+                raise short from error
         else:
             found = resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
@@ -122,20 +130,22 @@ class _LookUp:
 class _Names:
     """What one hub knows: the answers, oldest use first, and the look-ups that run."""
 
-    __slots__ = ("answers", "hub", "resolver", "running")
+    __slots__ = ("answers", "hub", "no_names", "resolver", "running")
 
     def __init__(self, hub: Hub, resolver: Resolver) -> None:
         self.hub = hub
         self.resolver = resolver
         self.answers: dict[str, tuple[float, int, list[Address]]] = {}
         self.running: dict[str, _LookUp] = {}
+        self.no_names = Remembered()
 
 
 class DNSCache:
     """Look-ups that are shared, and whose answers are kept for a short while.
 
     All who ask one hub for one name at the same time wait for one look-up; one who is killed or
-    has waited long enough leaves it to the others. Failures are not kept.
+    has waited long enough leaves it to the others.
+    What does not exist is remembered for a shorter while still; no other failure is.
 
     Args:
         resolver: what is asked; None for the process's (`set_resolver`).
@@ -187,6 +197,7 @@ class DNSCache:
         if kept is not None and kept[0] > self._clock():
             names.answers[key] = kept  # used last
             return _for_port(kept[2], kept[1], port)
+        names.no_names.check(key)
         look_up = names.running.get(key)
         if look_up is None:
             look_up = names.running[key] = _LookUp()
@@ -194,14 +205,20 @@ class DNSCache:
         _wait_for(look_up.event, names.hub, timeout, f"looking up {host!r}")
         if look_up.error is not None:
             # One each: a raised error gathers its own traceback.
-            raise socket.gaierror(*look_up.error.args) from look_up.error.__cause__
+            kind = socket.gaierror if isinstance(look_up.error, socket.gaierror) else OSError
+            raise kind(*look_up.error.args) from look_up.error.__cause__
         return _for_port(look_up.addresses, look_up.addresses[0].sockaddr[1], port)
 
     def _look_up(self, names: _Names, look_up: _LookUp, host: str, port: int) -> None:
         """Ask, in a greenlet of its own."""
         key = host.lower()
         try:
-            look_up.addresses = _addresses(names.resolver.resolve(host, port), host, port)
+            try:
+                found = names.resolver.resolve(host, port)
+            except socket.gaierror as error:
+                names.no_names.add(key, error)
+                raise
+            look_up.addresses = _addresses(found, host, port)
             names.answers.pop(key, None)
             names.answers[key] = (self._clock() + self.keep, port, look_up.addresses)
             while len(names.answers) > self.most:
@@ -209,6 +226,9 @@ class DNSCache:
         except socket.gaierror as error:
             look_up.error = error
         except BaseException as error:
+            if isinstance(error, OSError) and error.errno in SHORTAGES:
+                look_up.error = error
+                return
             # Also a label that is too long (UnicodeError), and what a resolver of the user's does.
             look_up.error = socket.gaierror(
                 socket.EAI_FAIL, f"looking up {host!r} failed: {type(error).__name__}: {error}"
@@ -288,89 +308,35 @@ class _Job:
             pass  # the hub that asked is gone, and nobody waits any more
 
 
-class _Threads:
-    """Native threads for look-ups, for all hubs of the process.
-
-    Started as they are needed, ended when they have had nothing to do for a while, and no reason
-    for the process to stay: an interpreter that ends does not wait for a look-up.
-    """
-
-    #: So many look-ups run at a time; more wait their turn.
-    MOST: Final = 256
-    #: Seconds that a thread waits for the next look-up.
-    IDLE: Final = 5.0
-
-    def __init__(self) -> None:
-        self.generation = forks.count
-        self._start: Any = get_original("_thread", "start_new_thread")
-        new_lock: Any = get_original("_thread", "allocate_lock")
-        self._lock = new_lock()
-        self._new_lock = new_lock
-        self._jobs: deque[_Job] = deque()
-        self._idle: list[Any] = []  # a locked lock for each thread that waits
-        self._count = 0
-
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function in a native thread; the other greenlets run meanwhile."""
-        hub = get_hub()
-        done = Event()
-        wake = hub.loop.async_()  # what keeps the loop from ending, too
-        wake.start(done.set)
-        job = _Job(function, args, wake)
-        try:
-            self._submit(job)
-            done.wait()
-        finally:
-            wake.stop()
-            wake.close()
-        if job.error is not None:
-            raise job.error
-        return job.value
-
-    def _submit(self, job: _Job) -> None:
-        with self._lock:
-            self._jobs.append(job)
-            if self._idle:
-                self._idle.pop().release()
-                return
-            if self._count >= self.MOST:
-                return
-            self._count += 1
-        try:
-            self._start(self._work, ())
-        except RuntimeError:
-            with self._lock:
-                self._count -= 1
-                if not self._count:
-                    self._jobs.remove(job)
-                    raise
-
-    def _work(self) -> None:
-        waiting = self._new_lock()
-        waiting.acquire()
-        while True:
-            with self._lock:
-                job = self._jobs.popleft() if self._jobs else None
-                if job is None:
-                    self._idle.append(waiting)
-            if job is not None:
-                job.run()
-                job = None  # and what it holds
-                continue
-            if not waiting.acquire(timeout=self.IDLE):
-                with self._lock:
-                    if waiting in self._idle:
-                        self._idle.remove(waiting)
-                        self._count -= 1
-                        return
-                waiting.acquire()  # released in between: there is a job
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function in a native thread; the other greenlets run meanwhile."""
+    threads = _threads()
+    done = Event()
+    wake = get_hub().loop.async_()  # what keeps the loop from ending, too
+    wake.start(done.set)
+    job = _Job(function, args, wake)
+    try:
+        threads.submit(job)
+        done.wait()
+    finally:
+        threads.take_back(job)
+        wake.stop()
+        wake.close()
+    if job.error is not None:
+        raise job.error
+    return job.value
 
 
-_shared: _Threads | None = None
+#: Look-ups that run at a time, for all hubs of the process.
+_LOOK_UPS: Final = 256
+_shared: tuple[int, LookUpThreads] | None = None
 
 
-def _threads() -> _Threads:
+def _threads() -> LookUpThreads:
     global _shared
-    if _shared is None or _shared.generation != forks.count:
-        _shared = _Threads()  # a forked process has none of its parent's threads
-    return _shared
+    shared = _shared
+    if (
+        shared is None or shared[0] != forks.count
+    ):  # a forked process has no threads of its parent's
+        shared = _shared = forks.count, LookUpThreads(_LOOK_UPS)
+    return shared[1]

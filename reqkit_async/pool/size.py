@@ -1,26 +1,21 @@
-"""How many requests may be in flight where nobody says."""
+"""How many requests may be in flight."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+from typing import Final
 
-resource: Any
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None
+from reqkit.base import descriptors
 
 __all__ = ["slots_for"]
 
-#: Descriptors left to the rest of the program.
+#: Descriptors left to the rest of the program, at most.
 _SPARE: Final = 64
-#: Where the system does not say how many descriptors there are.
-_USUAL: Final = 256
-#: More at once would wait for one another: for the loop, for local ports, for the server.
-_MOST: Final = 1000
-#: So few slots are given unseen.
+#: Where nobody says how many.
+_USUAL: Final = 100
+#: So few slots are given unseen, where there are so many descriptors.
 _FEW: Final = 64
+_PLENTY: Final = 512
 
 
 def slots_for(size: int | None) -> int:
@@ -28,17 +23,13 @@ def slots_for(size: int | None) -> int:
 
     A batch must not end in "too many open files".
     """
-    if size is not None and size <= _FEW:
-        return size
-    if resource is None:
-        return _USUAL if size is None else size
-    most = _MOST if size is None else size
-    limit: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limit == resource.RLIM_INFINITY:
+    most = _USUAL if size is None else size
+    limit = descriptors.limit()
+    if limit is None or (most <= _FEW and limit >= _PLENTY):
         return most
     try:
         used = len(os.listdir("/proc/self/fd"))
     except OSError:
         used = _SPARE
     # Part of what is used may be connections that are kept for these very requests.
-    return min(most, max(limit - used - _SPARE, limit // 2, 1))
+    return min(most, max(limit - used - min(_SPARE, limit * 3 // 8), limit // 2, 1))

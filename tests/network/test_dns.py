@@ -14,7 +14,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from reqkit.network import Address
+from reqkit.network import Address, StdlibNetwork, lookups
 from reqkit_async.network import GeventNetwork, dns
 from reqkit_async.network.dns import DNSCache, SystemResolver, get_resolver, set_resolver
 
@@ -189,7 +189,64 @@ def test_failures_are_shared_and_not_kept(answer: Any, message: str) -> None:
         assert type(error) is socket.gaierror
         assert message in str(error)
     resolver.answer = None
+    if message == "no such name":
+        cache.clear()
     assert cache.resolve("a.test", 80, LIMIT) == [ONE]
+
+
+@pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_NODATA])
+def test_what_does_not_exist_is_remembered_for_a_short_while(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(lookups, "clock", lambda: now)
+    resolver = Scripted(socket.gaierror(code, "no such name"))
+    cache = DNSCache(resolver)
+    for _ in range(3):
+        assert isinstance(catch(cache), socket.gaierror)
+    assert len(resolver.asked) == 1
+    now += lookups.REMEMBERED + 1
+    resolver.answer = None
+    assert cache.resolve("a.test", 80, LIMIT) == [ONE]
+
+
+def test_blocking_code_remembers_what_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def look_up(host: str, *rest: Any) -> Any:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    network = StdlibNetwork()
+    for timeout in (None, LIMIT, None):
+        with pytest.raises(socket.gaierror):
+            network.resolve("a.test", 80, timeout)
+    assert asked == ["a.test"]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_given_up_look_ups_of_blocking_code_keep_few_threads(
+    same: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = threading.Event()
+    begun: list[str] = []
+
+    def look_up(host: str, *rest: Any) -> Any:
+        begun.append(host)
+        opened.wait(LIMIT)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    network = StdlibNetwork()
+    try:
+        for number in range(100):
+            with pytest.raises(TimeoutError):
+                network.resolve("same" if same else f"host-{number}", 80, 0.001)
+        assert len(begun) <= (1 if same else 32)
+    finally:
+        opened.set()
+    assert network.resolve("good", 80, LIMIT) == [Address(socket.AF_INET, ("127.0.0.1", 80))]
 
 
 def catch(cache: DNSCache) -> BaseException | None:
@@ -281,16 +338,17 @@ def test_slow_names_in_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def threads() -> dns._Threads:
+def threads(monkeypatch: pytest.MonkeyPatch) -> lookups.LookUpThreads:
     """Give threads that coverage sees into."""
-    made = dns._Threads()
-    made._start = lambda work, arguments: threading.Thread(target=work, args=arguments).start()
-    return made
+    made: Any = lookups.LookUpThreads(3)
+    made.start = lambda work, arguments: threading.Thread(target=work, args=arguments).start()
+    monkeypatch.setattr(dns, "_threads", lambda: made)
+    found: lookups.LookUpThreads = made
+    return found
 
 
-def test_more_look_ups_than_threads(threads: dns._Threads, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns._Threads, "IDLE", 0.01)
-    monkeypatch.setattr(dns._Threads, "MOST", 3)
+def test_more_look_ups_than_threads(threads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups.LookUpThreads, "IDLE", 0.01)
     lock = threading.Lock()
     peak = running = 0
 
@@ -304,16 +362,16 @@ def test_more_look_ups_than_threads(threads: dns._Threads, monkeypatch: pytest.M
             running -= 1
         return number
 
-    jobs = [gevent.spawn(threads.call, work, n) for n in range(20)]
+    jobs = [gevent.spawn(dns._call, work, n) for n in range(20)]
     gevent.joinall(jobs, timeout=LIMIT, raise_error=True)
     assert [job.value for job in jobs] == list(range(20))
     assert 1 < peak <= 3
 
 
-def test_idle_threads_end(threads: dns._Threads, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns._Threads, "IDLE", 0.01)
+def test_idle_threads_end(threads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups.LookUpThreads, "IDLE", 0.01)
     for _ in range(3):
-        assert threads.call(len, "four") == 4
+        assert dns._call(len, "four") == 4
         deadline = time.monotonic() + LIMIT
         while threads._count and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -321,10 +379,10 @@ def test_idle_threads_end(threads: dns._Threads, monkeypatch: pytest.MonkeyPatch
         assert threads._idle == []
 
 
-def test_an_error_in_a_thread(threads: dns._Threads, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns._Threads, "IDLE", 0.01)
+def test_an_error_in_a_thread(threads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups.LookUpThreads, "IDLE", 0.01)
     with pytest.raises(ValueError, match="invalid literal"):
-        threads.call(int, "four")
+        dns._call(int, "four")
 
 
 def test_an_answer_for_a_hub_that_is_gone() -> None:
@@ -336,20 +394,20 @@ def test_an_answer_for_a_hub_that_is_gone() -> None:
     assert job.value == 4
 
 
-def test_no_thread_to_be_had(threads: dns._Threads, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns._Threads, "IDLE", 0.5)
-    real = threads._start
+def test_no_thread_to_be_had(threads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups.LookUpThreads, "IDLE", 0.5)
+    real = threads.start
 
     def refuse(*arguments: Any) -> None:
         raise RuntimeError("can't start new thread")
 
-    threads._start = refuse
+    threads.start = refuse
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        threads.call(len, "four")
-    threads._start = real
-    assert threads.call(len, "four") == 4
-    threads._start = refuse  # the one that is there does it
-    assert threads.call(len, "four") == 4
+        dns._call(len, "four")
+    threads.start = real
+    assert dns._call(len, "four") == 4
+    threads.start = refuse  # the one that is there does it
+    assert dns._call(len, "four") == 4
 
 
 def test_each_thread_has_its_own_answers() -> None:

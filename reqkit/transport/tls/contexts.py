@@ -17,6 +17,7 @@ from typing import Final
 
 import certifi
 
+from ...base.descriptors import SHORTAGES
 from ...base.locks import native_lock
 from ...exceptions import SSLError
 from ...network import Stream
@@ -292,6 +293,8 @@ def _load_trust(context: ssl.SSLContext, path: str) -> None:
         else:
             context.load_verify_locations(cafile=path)
     except OSError as error:
+        if error.errno in SHORTAGES:
+            raise  # no fault of the file
         raise SSLError(
             f"{blamed('verify', path)} names {path!r}, which holds no CA certificates"
             f" that OpenSSL can read ({error.strerror or error}): expected PEM"
@@ -314,6 +317,8 @@ def _load_cert(context: ssl.SSLContext, cert: tuple[str, ...]) -> None:
     except SSLError:
         raise
     except OSError as error:
+        if error.errno in SHORTAGES:
+            raise
         text = getattr(error, "reason", None) or error.strerror or type(error).__name__
         raise SSLError(
             f"cert: {path!r} with the key {key!r} cannot be used ({text}): expected PEM files of"

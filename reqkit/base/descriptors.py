@@ -1,0 +1,64 @@
+"""How many descriptors this process has left, and what fails where it has none."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any, Final
+
+__all__ = ["SHORTAGES", "few_left", "limit", "shortage"]
+
+resource: Any
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+#: What the system says where there is no descriptor left, for this process or at all.
+SHORTAGES: Final = frozenset((errno.EMFILE, errno.ENFILE))
+#: The least that is kept free.
+_LEAST: Final = 4
+#: Files that a look-up may have open.
+_FILES: Final = 3
+
+
+def limit() -> int | None:
+    """Return how many descriptors this process may have; None where that is not bounded."""
+    if resource is None:
+        return None
+    most: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if most == resource.RLIM_INFINITY else most
+
+
+def few_left(number: int) -> int:
+    """Return how many should be closed, by the number of a descriptor that was just opened.
+
+    A new one has the lowest number that is free: where that is close to the limit, all below are
+    in use.
+    """
+    most = limit()
+    if most is None:
+        return 0
+    spare = max(min(most * 3 // 8, 256), _LEAST)
+    return spare if number >= most - spare else 0
+
+
+def shortage(error: BaseException, others: int = 0) -> OSError | None:
+    """Return the error that says that there is no descriptor left, or None where there are some.
+
+    Args:
+        error: what failed: it may say so itself. Where it does not (a look-up whose files could
+            not be opened finds nothing), one is opened to see.
+        others: how many look-ups may have been under way at that moment, and have ended since.
+    """
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
+        return error
+    try:
+        number = os.open(os.devnull, os.O_RDONLY)
+    except OSError as failed:
+        return failed if failed.errno in SHORTAGES else None
+    os.close(number)
+    most = limit()
+    if most is not None and number >= most - min(_LEAST + others * _FILES, most * 3 // 8):
+        return OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return None

@@ -1,0 +1,172 @@
+"""Few descriptors and many hosts: idle connections give way, and no batch ends for want of one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.processes import start_on_free_port
+
+SERVER = Path(__file__).parents[1] / "servers" / "fast_main.py"
+
+#: Each name is looked up with files open, as the system's look-ups have.
+PROLOGUE = """
+import collections, os, resource, socket, sys, time
+import reqkit, reqkit_async
+
+PORT, LIMIT = int(sys.argv[1]), int(sys.argv[2])
+
+def look_up(host, port, *rest):
+    try:
+        with open(os.devnull), open(os.devnull):
+            time.sleep(0.002)
+    except OSError:
+        raise socket.gaierror(socket.EAI_AGAIN, "no file") from None
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", PORT))]
+
+socket.getaddrinfo = look_up
+resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+
+def urls(count):
+    return [f"http://host-{number}.test:{PORT}/" for number in range(count)]
+
+def endings(found):
+    return dict(collections.Counter(str(one.error or one.status_code) for one in found))
+"""
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    program, port = start_on_free_port(
+        lambda port, folder: [sys.executable, SERVER, str(port), "20"],
+        tmp_path_factory.mktemp("fast"),
+    )
+    with program:
+        yield port
+
+
+def run(port: int, limit: int, code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", PROLOGUE + textwrap.dedent(code), str(port), str(limit)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("limit", "size", "hosts"),
+    [
+        (64, None, 200),
+        (64, 100, 200),
+        (128, 40, 250),
+        (256, None, 400),
+        (256, 150, 400),
+        (1024, 600, 1500),
+    ],
+)
+def test_a_batch_over_many_hosts(port: int, limit: int, size: Any, hosts: int) -> None:
+    said = run(
+        port,
+        limit,
+        f"""
+        print(endings(reqkit_async.map(map(reqkit_async.get, urls({hosts})), size={size})))
+        """,
+    )
+    assert said == str({"200": hosts})
+
+
+def test_several_pools_and_sessions_at_once(port: int) -> None:
+    said = run(
+        port,
+        96,
+        """
+        import gevent
+        def batch(number):
+            session = reqkit.Session()
+            mine = [url.replace("host", f"of-{number}") for url in urls(60)]
+            return reqkit_async.map(
+                [reqkit_async.get(url, session=session) for url in mine], size=30
+            )
+        batches = [gevent.spawn(batch, number) for number in range(4)]
+        print(endings(entry for one in batches for entry in one.get()))
+        """,
+    )
+    assert said == str({"200": 240})
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_blocking_sessions_over_many_hosts(port: int, threads: int) -> None:
+    said = run(
+        port,
+        64,
+        f"""
+        from concurrent.futures import ThreadPoolExecutor
+        session = reqkit.Session()
+        with ThreadPoolExecutor({threads}) as pool:
+            print(endings(pool.map(session.get, urls(200))))
+        """,
+    )
+    assert said == str({"200": 200})
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_descriptor_left_is_named_as_that(port: int, scheme: str) -> None:
+    said = run(
+        port,
+        64,
+        f"""
+        # What is imported late is imported now; and no connection is left that could give way.
+        once = {{"config": {{"keep_alive": False}}}}
+        reqkit_async.map([reqkit_async.get(urls(1)[0], **once)])
+        reqkit.get(urls(1)[0], **once).close()
+        taken = []
+        try:
+            while True:
+                taken.append(open(os.devnull))
+        except OSError:
+            pass
+        url = urls(2)[1].replace("http:", "{scheme}:")
+        def told(send):
+            try:
+                send()
+            except reqkit.RequestException as error:
+                return type(error).__name__, "too many open files" in str(error)
+        print(told(lambda: reqkit.get(url, timeout=0.1)))
+        del taken[-3:]
+        hold = []
+        def send():
+            entry, = reqkit_async.map([reqkit_async.get(url, timeout=0.1)])
+            raise entry.error
+        import gevent
+        gevent.get_hub()
+        while len(os.listdir("/proc/self/fd")) <= 64 - 1:
+            hold.append(open(os.devnull))
+        print(told(send))
+        """,
+    )
+    assert said.splitlines() == ["('ConnectionError', True)"] * 2
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
+def test_as_many_at_once_as_asked_for_where_there_is_room(port: int) -> None:
+    said = run(
+        port,
+        1024,
+        """
+        print([reqkit_async.Pool(size)._workers.most for size in (None, 10, 300)])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1024))
+        print(reqkit_async.Pool(100)._workers.most < 50, reqkit_async.Pool(10)._workers.most)
+        """,
+    )
+    assert said.splitlines() == ["[100, 10, 300]", "True 10"]
