@@ -44,6 +44,7 @@ PEERS = {
     for peer in (
         Peer("bare", "bare sockets", "bare", ("gevent",)),
         Peer(REQKIT, "reqkit", "reqkit", ("gevent", "urllib3")),
+        Peer("reqkit-pure", "reqkit without its extension", "reqkit", ("gevent",), "pure"),
         Peer("pycurl", "libcurl multi (pycurl)", "pycurl", ("pycurl",)),
         Peer("aiohttp", "aiohttp + uvloop", "aiohttp", ("aiohttp", "uvloop")),
         Peer("geventhttpclient", "geventhttpclient", "geventhttpclient", ("geventhttpclient",)),

@@ -45,6 +45,7 @@ class Unit(enum.Enum):
     PEAK = "peak bytes each"
     GROWTH = "peak KB in all"
     MILLISECONDS = "ms"
+    PROCESSOR = "CPU µs each"
 
     @property
     def more_is_better(self) -> bool:
@@ -61,6 +62,7 @@ _FIGURES: dict[Unit, Callable[[Run], float]] = {
     Unit.HELD: lambda run: (run.held - run.size) / run.count,
     Unit.PEAK: lambda run: run.peak / run.count,
     Unit.GROWTH: lambda run: run.peak / 1024,
+    Unit.PROCESSOR: lambda run: run.cpu / run.count * 1e6,
     Unit.MILLISECONDS: lambda run: run.seconds / run.count * 1e3,
 }
 
@@ -87,11 +89,19 @@ class CaseResults:
     def median(self, peer: str) -> float | None:
         return _median(self.values(peer))
 
+    def rate(self, peer: str) -> float | None:
+        """Return the median of the requests in a second."""
+        return _median(
+            None if run is None else Unit.RATE.of(run) for run in self.runs.get(peer, [])
+        )
+
     def cpu(self, peer: str) -> float | None:
         """Return the median of the processor's microseconds for each request."""
-        return _median(
-            None if run is None else run.cpu / run.count * 1e6 for run in self.runs.get(peer, [])
-        )
+        return _median(self.processor(peer))
+
+    def processor(self, peer: str) -> list[float | None]:
+        """Return the processor's microseconds for each request, round by round."""
+        return [None if run is None else Unit.PROCESSOR.of(run) for run in self.runs.get(peer, [])]
 
     def modules(self, peer: str) -> int:
         return max((run.modules for run in self.runs.get(peer, []) if run is not None), default=0)

@@ -80,11 +80,12 @@ def run_all(
 def _run_once(case: Case, peer: Peer, servers: Servers, results: CaseResults, quick: bool) -> None:
     client = "importing" if case.action == "import" else peer.client
     job = json.dumps(case.job(peer, servers, quick))
+    environment = _environment(peer.way)
     command = [sys.executable, "-m", f"benchmarks.clients.{client}", job]
     run: Run | None = None
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=_PATIENCE
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_PATIENCE
         )
     except subprocess.TimeoutExpired:
         results.failures[peer.key] = f"took more than {_PATIENCE} s"
@@ -97,14 +98,16 @@ def _run_once(case: Case, peer: Peer, servers: Servers, results: CaseResults, qu
     results.runs.setdefault(peer.key, []).append(run)
 
 
-def _environment() -> dict[str, str]:
+def _environment(way: str) -> dict[str, str]:
     """Return the environment without what would send requests elsewhere."""
-    return {
+    found = {
         name: value
         for name, value in os.environ.items()
         if not name.lower().endswith("_proxy")
         and name not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
     }
+    found["REQKIT_NO_EXTENSIONS"] = "1" if way == "pure" else "0"
+    return found
 
 
 def _line(number: int, case: Case, peer: str, results: CaseResults) -> str:

@@ -24,6 +24,25 @@ import trustme
 
 from . import machine
 
+#: Fields of an answer like a CDN's, beside the eight that nginx gives by itself; three of them are
+#: new each time, and all are as long as ever.
+_REAL_FIELDS = (
+    ("Cache-Control", "public, max-age=14400, stale-while-revalidate=60"),
+    ("Vary", "Accept-Encoding"),
+    ("Age", "1271"),
+    ("X-Cache", "HIT"),
+    ("X-Request-Id", "$request_id"),
+    ("X-Timer", "S$msec,VS0,VE1"),
+    ("Traceparent", "00-$request_id-4bf92f3577b34da6-01"),
+    ("Strict-Transport-Security", "max-age=31536000; includeSubDomains; preload"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Referrer-Policy", "strict-origin-when-cross-origin"),
+    ("Content-Security-Policy", "default-src 'self'; img-src 'self' https://img.example"),
+    ("Permissions-Policy", "geolocation=(), camera=(), microphone=()"),
+    ("Alt-Svc", 'h3=":443"; ma=86400'),
+)
+
 __all__ = ["BIG", "DELAY", "HOSTS", "ROWS", "SMALL", "MissingServer", "Servers"]
 
 #: Bytes of the small answer, and of the big one.
@@ -165,7 +184,8 @@ def _write_certificates(folder: Path, bundle: Path) -> None:
 
 def _write_documents(folder: Path) -> None:
     folder.mkdir()
-    (folder / "small.txt").write_bytes(b"0123456789abcde\n" * (SMALL // 16))
+    for name in ("small.txt", "real.txt"):
+        (folder / name).write_bytes(b"0123456789abcde\n" * (SMALL // 16))
     document = json.dumps({"rows": rows(ROWS)}).encode()
     (folder / "rows.json").write_bytes(document)
     (folder / "rows.json.gz").write_bytes(gzip.compress(document, 6, mtime=0))
@@ -180,6 +200,7 @@ def _nginx_conf(folder: Path, http: int, https: int) -> str:
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     secure = "\n".join(f"listen {host}:{https} ssl;" for host in ("127.0.0.1", *_hosts()))
+    fields = "\n".join(f"add_header {name} {json.dumps(value)};" for name, value in _REAL_FIELDS)
     # What the document has no place for (a variable's sign, a quote) must not be in it.
     answer = json.dumps({"received": "LENGTH", "rows": rows(POSTED_ROWS)})
     answer = answer.replace("LENGTH", "$content_length")
@@ -203,6 +224,7 @@ def _nginx_conf(folder: Path, http: int, https: int) -> str:
             ssl_certificate {folder}/server.pem;
             ssl_certificate_key {folder}/server.pem;
             root {folder}/documents;
+            location = /real.txt {{ {fields} }}
             location = /rows.json {{ gzip_static on; }}
             location = /big.bin {{ sendfile on; }}
             location = /post {{ default_type application/json; return 200 '{answer}'; }}

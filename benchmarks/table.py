@@ -28,11 +28,12 @@ def _heading(results: Results) -> str:
 def _case(name: str, case: CaseResults) -> str:
     processor = case.unit in (Unit.RATE, Unit.MEGABYTES)
     modules = case.unit is Unit.MILLISECONDS
+    rates = case.unit is Unit.PROCESSOR
     rows = [
         [
             "",
             case.unit.value,
-            "CPU µs each" if processor else "modules" if modules else "",
+            "CPU µs each" if processor else "modules" if modules else "requests/s" if rates else "",
             "reqkit is so many times as good",
             "in the rounds",
         ]
@@ -44,7 +45,12 @@ def _case(name: str, case: CaseResults) -> str:
             rows.append([*row, "failed", "", "", ""])
             continue
         row.append(number(median))
-        row.append(number(cpu or 0) if processor else str(case.modules(peer)) if modules else "")
+        if rates:
+            row.append(number(case.rate(peer) or 0))
+        else:
+            row.append(
+                number(cpu or 0) if processor else str(case.modules(peer)) if modules else ""
+            )
         if peer == REQKIT or not ratios:
             row += ["", ""]
         else:

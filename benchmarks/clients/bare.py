@@ -1,5 +1,7 @@
 """Bare sockets: what a loop over `sendall` and `recv` takes, that knows what will come.
 
+Each request has the URL that it is given; all are of one host.
+
 It parses nothing: the first answer on a connection tells how long all of them are. That is the
 reference for what this machine and this server can do with Python's sockets, not a client.
 """
@@ -22,18 +24,24 @@ class Bare(Client):
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port
-        head = [f"GET {parts.path} HTTP/1.1", f"Host: {parts.netloc}"]
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        head = [f"GET {path} HTTP/1.1", f"Host: {parts.netloc}"]
         head += [f"{name}: {value}" for name, value in HEADERS.items()]
         return (parts.hostname, parts.port), "\r\n".join([*head, "", ""]).encode()
 
     def _loop(self, connect: Callable[[tuple[str, int]], Any], urls: Iterable[str]) -> None:
-        """Ask for URLs, all of which are the same, on one connection."""
+        """Ask for URLs of one host on one connection."""
+        distinct = self.job.distinct
         total = 0
         sock: Any = None
         for url in urls:
             if sock is None:
                 address, ask = self._ask(url)
                 sock = connect(address)
+                path = url.rpartition("/")[2].encode()
+                before, _, after = ask.partition(path)
+            elif distinct:
+                ask = before + url.rpartition("/")[2].encode() + after
             sock.sendall(ask)
             answer = sock.recv(CHUNK)
             if not total:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from . import big, importing, many, memory, payloads, sequences, small, wide
+from . import big, importing, many, memory, payloads, real, sequences, small, wide
 from .case import Case
 
 __all__ = ["SCENARIOS", "Case"]
 
 SCENARIOS: dict[str, tuple[Case, ...]] = {
+    "real": real.REAL,
+    "real-tls": real.REAL_TLS,
+    "real-seq": real.REAL_SEQ,
     "small": small.SMALL,
     "tls": small.TLS,
     "wide": wide.CASES,

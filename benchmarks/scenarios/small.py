@@ -9,6 +9,7 @@ __all__ = ["SMALL", "TLS"]
 
 _PEERS = {
     "reqkit": 1.0,
+    "reqkit-pure": 1.0,
     "pycurl": 1.0,
     "aiohttp": 0.5,
     "geventhttpclient": 0.5,
