@@ -7,6 +7,7 @@ What is not such a head is left to `odd`, which reads it or says what is wrong w
 from __future__ import annotations
 
 import re
+from itertools import repeat
 from typing import Final
 
 from .answer import LOOKED_FOR, ONCE, STRICT_FIELDS, STRICT_HEAD, AnswerHead
@@ -25,17 +26,17 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _WATCHED: Final = LOOKED_FOR | ONCE
 
 
-# What stands before the first colon of each line; of a line that has none, more than a name.
-_find_names: Final = re.compile(r"\n([^:]*):").findall
-
 # Lines repeat from answer to answer: looking one up that is known to be sound is several times
 # faster than checking it. The bounds keep what a server can fill small.
 _REMEMBERED: Final = 1024
 _REMEMBERED_LENGTH: Final = 64
 _REMEMBERED_LINE: Final = 128
 # Secrets, and what never comes again.
-_NOT_REMEMBERED: Final = frozenset(("set-cookie", "location", "x-request-id"))
+_NOT_REMEMBERED: Final = frozenset(("set-cookie", "location"))
 
+#: A watched field's name, in lower case, and whether its value is looked for.
+_Kind = tuple[str, bool]
+#: The same name, and the value that was looked for.
 _Field = tuple[str, "str | None"]
 
 
@@ -43,20 +44,24 @@ class _Unsound(Exception):
     """A line is no field."""
 
 
-class _Names(dict[str, str]):
-    """Sound field names to their lower case; one that is not known yet is checked and learned."""
+class _Names(dict[str, "_Kind | None"]):
+    """Sound names of watched fields to their kinds, and of others to nothing.
+
+    One that is not known yet is checked and learned.
+    """
 
     __slots__ = ()
 
-    def __missing__(self, name: str) -> str:
+    def __missing__(self, name: str) -> _Kind | None:
         if not TOKEN.fullmatch(name):
             raise _Unsound
         lower = name.lower()
+        kind = (lower, lower in LOOKED_FOR) if lower in _WATCHED else None
         if len(name) <= _REMEMBERED_LENGTH:
             if len(self) >= _REMEMBERED:
                 self.clear()
-            self[name] = lower
-        return lower
+            self[name] = kind
+        return kind
 
 
 class _Lines(dict[str, "_Field | None"]):
@@ -75,10 +80,11 @@ class _Lines(dict[str, "_Field | None"]):
         name, colon, value = line.partition(":")
         if not colon or (not value.isprintable() and _CONTROL.search(value)):
             raise _Unsound
-        name = _NAMES[name]
+        kind = _NAMES[name]
         field: _Field | None = None
-        if name in _WATCHED:
-            field = (name, value.strip(" \t") if name in LOOKED_FOR else None)
+        if kind is not None:
+            name, wanted = kind
+            field = (name, value.strip(" \t") if wanted else None)
         self.new += 1
         if len(line) <= _REMEMBERED_LINE and name not in _NOT_REMEMBERED:
             if len(self) >= _REMEMBERED:
@@ -107,14 +113,14 @@ class _StatusLines(dict[str, tuple[int, int, str]]):
 _NAMES: Final = _Names()
 _LINES: Final = _Lines()
 _STATUS_LINES: Final = _StatusLines()
-_lower_of: Final = _NAMES.__getitem__
+_partition: Final = str.partition
 _field_of: Final = _LINES.__getitem__
 
 #: Heads on end of which most lines were new. Where there are many, the memory is asked only now and
 #: then: it does not pay.
 _strange = 0
 _MANY_STRANGE: Final = 8
-_ASKED_EACH: Final = 32
+_ASKED_EACH: Final = 128
 
 
 def read_usual(block: bytes) -> AnswerHead | None:
@@ -133,64 +139,65 @@ def read_usual(block: bytes) -> AnswerHead | None:
     if len(block) > STRICT_HEAD or block[-4:] != b"\r\n\r\n":
         return None
     text = block.decode("latin-1")
+    lines = text[:-4].split("\r\n")
+    first = lines[0]
+    del lines[0]
+    if len(lines) > STRICT_FIELDS:
+        return None
+    said: dict[str, str] | None = None
     try:
         strange = _strange  # read and set in one go: threads share it
         if strange > _MANY_STRANGE and strange % _ASKED_EACH:
             _strange = strange + 1
-            first = text[: text.index("\r\n")]
-            found = _by_names(block, text)
-        else:
-            lines = text[:-4].split("\r\n")
-            first = lines[0]
-            del lines[0]
-            if len(lines) > STRICT_FIELDS:
-                return None
+            said = _by_names(block, lines)
+        if said is None:
             found = list(filter(None, map(_field_of, lines)))
             if _LINES.new:
                 _strange = strange + 1 if 2 * _LINES.new > len(lines) else 0
                 _LINES.new = 0
+            if len(dict(found)) == len(found):
+                said = {}
+                for name, value in found:
+                    if value is not None:
+                        said[name] = value
+            else:
+                said = _joined(found)
         version, status, reason = _STATUS_LINES[first]
     except _Unsound:
         return None
-    if len(dict(found)) != len(found):
-        return _repeated(version, status, reason, text, found)
-    said = {name: value for name, value in found if value is not None}
     return AnswerHead(version, status, reason, text, said)
 
 
-def _repeated(
-    version: int, status: int, reason: str, text: str, found: list[_Field]
-) -> AnswerHead | None:
+def _joined(found: list[_Field]) -> dict[str, str]:
     """Join the values of lists, such as Set-Cookie's."""
     said: dict[str, str] = {}
     seen = set()
     for name, value in found:
         if name in seen and name in ONCE:
-            return None
+            raise _Unsound
         seen.add(name)
         if value is not None:
             said[name] = f"{said[name]}, {value}" if name in said else value
-    return AnswerHead(version, status, reason, text, said)
+    return said
 
 
-def _by_names(block: bytes, text: str) -> list[_Field]:
-    """Check the lines without remembering them, and return the watched fields."""
-    names = _find_names(text)
-    count = len(names)
-    if (
-        count > STRICT_FIELDS
-        or text.count("\r\n") != count + 2
-        or len(block.translate(None, _CONTROLS)) + 2 * count + 4 != len(block)
-    ):
+def _by_names(block: bytes, lines: list[str]) -> dict[str, str] | None:
+    """Check the lines without remembering them, and return the values that are looked for.
+
+    Returns:
+        None where a field stands more than once.
+    """
+    # Each line has the CR LF that was cut off, as have the first one and the empty one.
+    if len(block.translate(None, _CONTROLS)) + 2 * len(lines) + 4 != len(block):
         raise _Unsound
-    lowers = list(map(_lower_of, names))
-    found: list[_Field] = []
-    at = 0
-    for name, lower in zip(names, lowers, strict=True):
-        if lower in _WATCHED:
-            if lower in LOOKED_FOR:
-                at = text.index(f"\n{name}:", at) + len(name) + 2
-                found.append((lower, text[at : text.index("\r", at)].strip(" \t")))
-            else:
-                found.append((lower, None))
-    return found
+    said: dict[str, str] = {}
+    kinds: list[_Kind] = []
+    for name, colon, value in map(_partition, lines, repeat(":")):
+        kind = _NAMES[name]
+        if kind is not None:
+            kinds.append(kind)
+            if kind[1]:
+                said[kind[0]] = value.strip(" \t")
+        if not colon:
+            raise _Unsound
+    return said if len(set(kinds)) == len(kinds) else None
