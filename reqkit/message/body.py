@@ -344,7 +344,7 @@ class ReadableBody:
             assert self.encoding is not None
             pieces = decode_pieces(pieces, self.encoding)
             if isinstance(delimiter, bytes):
-                delimiter = delimiter.decode(self.encoding)
+                delimiter = delimiter.decode(charsets.text_codec(self.encoding) or "utf-8")
         elif isinstance(delimiter, str):
             delimiter = delimiter.encode()
         return _lines(pieces, LineCutter(delimiter, text=as_text))
@@ -407,7 +407,8 @@ class ReadableBody:
             if declared is not None and declared.lower() not in ("utf-8", "utf8"):
                 # JSON's own rule knows better than a charset that does not fit.
                 with contextlib.suppress(UnicodeError, LookupError, _json.JSONDecodeError):
-                    return _json.loads(content.decode(declared), **keywords)
+                    codec = charsets.text_codec(declared) or declared
+                    return _json.loads(content.decode(codec), **keywords)
             return _json.loads(content, **keywords)
         except RecursionError as error:
             raise self._no_json("nested too deeply to be read") from error

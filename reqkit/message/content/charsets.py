@@ -2,8 +2,8 @@
 
 The charset is, in this order: what Content-Type says; a byte order mark; what an HTML ``meta`` (or
 an XML declaration) in the first 1,024 bytes says; for JSON, JSON's rule; UTF-8 where the bytes
-are valid; and what the bytes look like. A name that Python has no text codec for counts as not
-given. Bytes that cannot be decoded are replaced: text never fails.
+are valid; and what the bytes look like. A name means what `labels` says; one that Python has no
+text codec for counts as not given. Bytes that cannot be decoded are replaced: text never fails.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from typing import Any, Final
 
 from ...base.locks import IMPORTING
+from .labels import CODECS, JAPANESE, errors_for
 
 __all__ = [
     "apparent_encoding",
@@ -57,6 +58,24 @@ _XML_DECLARATION: Final = re.compile(
     rb"""\A\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"'>]+)["'][^>]*\?>"""
 )
 
+# Words with an odd byte in them, and how many such bytes there are to be before a guess is made.
+_ODD_WORD: Final = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_ASCII_LETTER: Final = re.compile(rb"[A-Za-z]")
+_LEAST_ODD: Final = 24
+# What a guess may be.
+_OTHER_SCRIPTS: Final = frozenset((
+    "cp866", "iso8859-5", "koi8-r", "koi8-u", "cp1251", "mac-cyrillic", "iso8859-7", "cp1253",
+    "iso8859-8", "cp1255", "iso8859-6", "cp1256", "cp874", "cp932", "euc_jp", "gb18030",
+    "big5hkscs", "cp949",
+))  # fmt: skip
+
+# What the web reads, of which Python has others of the family.
+_FAMILIES: Final = {
+    "euc_jis_2004": "euc_jp", "euc_jisx0213": "euc_jp", "shift_jis": "cp932",
+    "shift_jis_2004": "cp932", "shift_jisx0213": "cp932", "big5": "big5hkscs", "cp950": "big5hkscs",
+    "euc_kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030", "tis-620": "cp874",
+}  # fmt: skip
+
 # Text codecs by what the codecs module says, but none that a body is ever in: they fail by
 # design, warn, or take quadratic time.
 _UNFIT: Final = frozenset(
@@ -98,7 +117,7 @@ def charset_from_content_type(value: str | None) -> str | None:
 
 
 def text_codec(name: str | None) -> str | None:
-    """Return the name by which Python knows a charset; None where it has no text codec for it."""
+    """Return Python's name of the charset that a label means; None where it has no text codec."""
     # Python remembers every name that it was asked for: no long ones, then.
     if not name or len(name) > 40 or not name.isascii() or not name.isprintable():
         return None
@@ -107,9 +126,11 @@ def text_codec(name: str | None) -> str | None:
 
 @functools.lru_cache(maxsize=128)
 def _codec_of(name: str) -> str | None:
+    name = name.strip().lower()
+    name = CODECS.get(name, name)
     try:
         with IMPORTING:  # Python's codecs are modules
-            info: Any = codecs.lookup(name.strip())
+            info: Any = codecs.lookup(name)
     except (LookupError, ValueError, UnicodeError, ImportError):
         return None
     # CPython marks the codecs that go from bytes to bytes, or from text to text.
@@ -128,9 +149,11 @@ def decode_as(content: bytes, encoding: str | None) -> str | None:
     if codec is None:
         return None
     try:
-        text = content.decode(codec, "replace")
+        text = content.decode(codec, errors_for(codec))
     except (LookupError, UnicodeError):
         return None
+    if codec in JAPANESE:
+        text = text.translate(JAPANESE[codec])
     return text[1:] if codec.startswith("utf") and text.startswith("\ufeff") else text
 
 
@@ -221,8 +244,9 @@ def _own_name(charset: bytes) -> str:
 def apparent_encoding(content: bytes) -> str:
     """Return the charset that the bytes look like.
 
-    Valid ASCII and UTF-8 are seen at once. Else charset-normalizer, where it is installed, looks
-    at 64 KiB at most; without it, the answer is windows-1252.
+    Valid ASCII and UTF-8 are seen at once. Else it is windows-1252, unless there is enough of it
+    that looks like another script than Latin: then charset-normalizer, where it is installed,
+    looks at 64 KiB at most.
     """
     if content.isascii():
         return "ascii"
@@ -235,17 +259,34 @@ def apparent_encoding(content: bytes) -> str:
 
 def _looks_like(content: bytes, at: int) -> str:
     """Guess the charset of bytes that are no UTF-8 from ``at`` on."""
+    # A page may begin with a lot of markup, which looks the same in most charsets: what
+    # tells them apart begins with the first odd byte.
+    start = max(0, at - _BEFORE)
+    sample = content[start : start + SAMPLE_BYTES]
+    if not _is_another_script(sample):
+        return "windows-1252"
     from_bytes = _normalizer()
-    if from_bytes is not None:
-        # A page may begin with a lot of markup, which looks the same in most charsets: what
-        # tells them apart begins with the first odd byte.
-        start = max(0, at - _BEFORE)
-        best = from_bytes(content[start : start + SAMPLE_BYTES]).best()
-        codec = None if best is None else text_codec(best.encoding)
-        # It sees that no other one fits where there is too little to go by.
-        if codec is not None and codec not in ("ascii", "utf-8"):
-            return codec
-    return "windows-1252"
+    best = None if from_bytes is None else from_bytes(sample).best()
+    codec = None if best is None else text_codec(best.encoding)
+    codec = _FAMILIES.get(codec or "", codec)
+    # It sees that no other one fits where there is too little to go by, and has ideas of its own,
+    # such as EBCDIC.
+    return codec if codec in _OTHER_SCRIPTS else "windows-1252"
+
+
+def _is_another_script(sample: bytes) -> bool:
+    """Tell whether text that is no UTF-8 looks like another script than Latin.
+
+    Words of Latin script have some odd bytes among letters of ASCII; those of others have hardly
+    anything else. Of a few words nobody could tell: guesses there would be worse than none, and
+    differ by what happens to be installed.
+    """
+    odd = plain = 0
+    for word in _ODD_WORD.findall(sample):
+        letters = len(_ASCII_LETTER.findall(word))
+        plain += letters
+        odd += len(word) - letters
+    return odd >= _LEAST_ODD and odd >= 2 * plain
 
 
 @functools.cache

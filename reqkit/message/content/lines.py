@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, AnyStr, Final
 
 from .charsets import text_codec
+from .labels import JAPANESE, errors_for
 
 __all__ = ["LineCutter", "decode_pieces", "exact_pieces"]
 
@@ -174,12 +175,15 @@ def decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str
         if not first.startswith(marks):
             codec += "-le"
         pieces = itertools.chain((first,), pieces)
-    decoder = codecs.getincrementaldecoder(codec)("replace")
+    decoder = codecs.getincrementaldecoder(codec)(errors_for(codec))
+    table = JAPANESE.get(codec)
     # The first character may be a byte order mark, which is no text.
     mark = codec.startswith("utf")
     for piece in pieces:
         text = decoder.decode(piece)
         if text:
+            if table is not None:
+                text = text.translate(table)
             if mark:
                 mark = False
                 if text[0] == "\ufeff":
@@ -188,6 +192,8 @@ def decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str
                         continue
             yield text
     text = decoder.decode(b"", True)
+    if table is not None:
+        text = text.translate(table)
     if mark and text[:1] == "\ufeff":
         text = text[1:]
     if text:
