@@ -80,9 +80,11 @@ class ReadableBody:
         """The body as a file, still encoded (gzip and so on)."""
         if self._raw is None and (self._fields is not None or self._source is not None):
             source = self._take_source()
-            self._raw = RawBody(source, self._facts(), self._field("content-encoding"))
+            coding = self._field("content-encoding")
+            self._raw = RawBody(source, self._facts(), coding, self.url, self._received)
+            self._raw.used_up = self._content is not False
         elif self._raw is _CLOSED:
-            self._raw = RawBody(WholeBody(b""), self._facts(), None)
+            self._raw = RawBody(WholeBody(b""), self._facts(), None, self.url)
             self._raw.close()
         return self._raw
 
@@ -246,6 +248,8 @@ class ReadableBody:
             )
         content = b"".join(self._pieces(_DECODE_STEP))
         self._streamed = False
+        if isinstance(self._raw, RawBody):
+            self._raw.used_up = True
         return content
 
     def _raw_ended(self) -> bool:
@@ -408,6 +412,8 @@ class ReadableBody:
                 # JSON's own rule knows better than a charset that does not fit.
                 with contextlib.suppress(UnicodeError, LookupError, _json.JSONDecodeError):
                     codec = charsets.text_codec(declared) or declared
+                    if declared.lower() in ("ascii", "us-ascii"):
+                        codec = "ascii"  # and not what browsers read such a page as
                     return _json.loads(content.decode(codec), **keywords)
             return _json.loads(content, **keywords)
         except RecursionError as error:

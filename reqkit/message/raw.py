@@ -78,10 +78,16 @@ class RawBody(io.RawIOBase):
     Attributes:
         status, reason, version: the answer's.
         ended: whether the last byte was read.
+        used_up: whether the reader was told of the end: it is closed then, as urllib3's is.
     """
 
-    def __init__(self, source: Any, head: Any, encoding: str | None) -> None:
+    def __init__(
+        self, source: Any, head: Any, encoding: str | None, url: str | None = None, read: int = 0
+    ) -> None:
         super().__init__()
+        self.used_up = False
+        self._url = url
+        self._pulled = read
         self._source = source
         self._head = head
         self._encoding = encoding
@@ -98,6 +104,32 @@ class RawBody(io.RawIOBase):
         """The answer's fields, as urllib3 gives them."""
         return HTTPHeaderDict(self._head.fields if self._head is not None else ())
 
+    def getheaders(self) -> HTTPHeaderDict:
+        """Return the answer's fields."""
+        return self.headers
+
+    def info(self) -> HTTPHeaderDict:
+        """Return the answer's fields, as `urllib.request` calls them."""
+        return self.headers
+
+    def geturl(self) -> str | None:
+        """Return where the answer came from."""
+        return self._url
+
+    @property
+    def url(self) -> str | None:
+        """Where the answer came from."""
+        return self._url
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is nothing more to be had: it was closed, or read to its end."""
+        return self.used_up or super().closed
+
+    def tell(self) -> int:
+        """Return how many bytes came from the connection so far, still encoded."""
+        return self._pulled
+
     def getheader(self, name: str, default: str | None = None) -> str | None:
         """Return one field's value."""
         value: str | None = self.headers.get(name, default)
@@ -111,6 +143,7 @@ class RawBody(io.RawIOBase):
         if self.ended:
             return b""
         data: bytes = self._source.read(_STEP)
+        self._pulled += len(data)
         self.ended = not data
         if not decode or self._encoding is None:
             return data
@@ -125,6 +158,7 @@ class RawBody(io.RawIOBase):
         decoded: bytes = self._decoder.decode(data, _STEP)
         while not decoded and not self.ended:
             data = self._source.read(_STEP)
+            self._pulled += len(data)
             self.ended = not data
             decoded = self._decoder.decode(data, _STEP) if data else self._decoder.finish()
         return decoded
@@ -139,6 +173,12 @@ class RawBody(io.RawIOBase):
         Raises:
             RequestException: as `Response.content`.
         """
+        data = self._up_to(amt, decode_content)
+        if self.ended and not self._rest and (amt is None or amt < 0 or (amt and not data)):
+            self.used_up = True  # the reader knows now
+        return data
+
+    def _up_to(self, amt: int | None, decode_content: bool | None = None) -> bytes:
         decode = self.decode_content if decode_content is None else decode_content
         everything = amt is None or amt < 0
         parts = [self._rest]
@@ -173,7 +213,7 @@ class RawBody(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer; return how many bytes."""
         view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
+        data = self._up_to(len(view))  # a buffer around this one asks on before it says so
         view[: len(data)] = data
         return len(data)
 
@@ -204,9 +244,14 @@ class RawBody(io.RawIOBase):
 
     def close(self) -> None:
         """Let go of the connection."""
-        if not self.closed:
+        if not super().closed:
             self._source.close()
         super().close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Iterate over the lines that are left."""
+        while line := self.readline():
+            yield line
 
 
 class WholeBody:
