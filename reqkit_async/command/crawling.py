@@ -83,7 +83,7 @@ class Crawling:
         screen.summary(what, interrupted=status > 128)
         return status
 
-    def _add(self, crawl: Any) -> None:
+    def _add(self, crawl: Crawl) -> None:
         for url in self.urls:
             crawl.add(url)
         if self.options["sitemaps"]:
@@ -91,7 +91,7 @@ class Crawling:
         if self.options["failed"]:
             crawl.again("failed")
 
-    def _write(self, crawl: Any) -> None:
+    def _write(self, crawl: Crawl) -> None:
         export, report = self.options["export"], self.options["report"]
         if export == "-":
             output = Output(1)

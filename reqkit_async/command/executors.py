@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
@@ -36,7 +37,9 @@ def executor_of(text: str | None) -> Iterator[Any]:
             executor = ThreadPoolExecutor(workers)
         else:
             # Processes of their own, which have nothing of this one's hub and sockets.
-            executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+            executor = ProcessPoolExecutor(
+                workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+            )
         with executor:
             yield executor
     elif kind == "dask" and rest:
@@ -54,6 +57,11 @@ def executor_of(text: str | None) -> Iterator[Any]:
         raise ExecutorError(
             f"{text!r} is no executor: expected processes, processes:N, threads:N or dask:ADDRESS"
         )
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal gives to all, to the process that the workers work for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _workers(text: str, number: str) -> int | None:

@@ -13,7 +13,7 @@ from reqkit import Request, Response, Session
 from reqkit.exceptions import RequestException
 from reqkit.sessions.unsent import request_of
 
-from ..pool.pool import Pool
+from ..batches import Pool
 from ..stats import Stats
 from .inputs import Item
 from .journal import Done, Journal, Output, final_records

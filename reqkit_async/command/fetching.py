@@ -66,7 +66,7 @@ class Fetching:
                     session, pool, screen,
                     method=method, data=data, folder=folder, checksum=options["checksum"],
                     retries=options["retries"], journal=journal, output=output,
-                    resume=options["resume"], failed=options["failed"],
+                    spread=executor is not None, resume=options["resume"], failed=options["failed"],
                 )  # fmt: skip
                 status = fetching.run()
             except (InputError, JournalError, ExecutorError, ValueError) as error:

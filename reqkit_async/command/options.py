@@ -14,7 +14,7 @@ import click
 from reqkit import Request, Session, Timeouts
 from reqkit.exceptions import RequestException
 
-from ..pool.pool import Pool
+from ..batches import Pool
 
 __all__ = ["check_message", "check_report", "data_of", "make_folder", "pool_of", "session_of"]
 

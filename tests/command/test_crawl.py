@@ -55,10 +55,6 @@ def slow_after(site: Site, count: int, data: Answer) -> Answer:
     return serve
 
 
-def pages(site: Site) -> list[str]:
-    return [path for path in site.paths if path != "/robots.txt"]
-
-
 def items(store: Path) -> list[dict[str, Any]]:
     with sqlite3.connect(store) as opened:
         found = [json.loads(text) for (text,) in opened.execute("SELECT item FROM items")]
@@ -94,10 +90,10 @@ def test_run_again_it_goes_on(reqkit_command: Command, site: Site, tmp_path: Pat
     assert len(items(tmp_path / "s")) == 7
     reqkit_command.run("crawl", site("/"), "--store", "s", *QUICK)
     assert [item["url"] for item in items(tmp_path / "s")] == sorted(map(site, paths))
-    assert sorted(pages(site)) == sorted(paths)
+    assert sorted(site.paths) == sorted(paths)
     ended = reqkit_command.run("crawl", site("/"), "--store", "s", *QUICK)
     assert "nothing was left to do" in ended.err
-    assert sorted(pages(site)) == sorted(paths)
+    assert sorted(site.paths) == sorted(paths)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -149,7 +145,7 @@ def test_scope_and_manners(reqkit_command: Command, site: Site, tmp_path: Path) 
     assert site.requests[1].get("X-Team") == "tea"
 
 
-@pytest.mark.parametrize("name", ["-"])
+@pytest.mark.parametrize("name", ["items.jsonl", "items.csv", "-"])
 def test_export(reqkit_command: Command, site: Site, tmp_path: Path, name: str) -> None:
     paths = tree(site, 2)
     ended = reqkit_command.run("crawl", site("/"), "--store", "s", "--export", name, *QUICK)

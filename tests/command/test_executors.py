@@ -1,0 +1,69 @@
+"""``reqkit fetch --executor``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from reqkit_async.command.executors import ExecutorError, executor_of
+
+from .conftest import PATIENCE, Command, Site, read_records
+
+
+def write_urls(path: Path, site: Site, *paths: str) -> None:
+    path.write_text("".join(f"{site(each)}\n" for each in paths))
+
+
+def test_processes(reqkit_command: Command, site: Site, tmp_path: Path, closed_port: int) -> None:
+    paths = [f"/{number}" for number in range(40)]
+    write_urls(tmp_path / "u.txt", site, *paths, "/status/404")
+    with (tmp_path / "u.txt").open("a") as file:
+        file.write(f"http://127.0.0.1:{closed_port}/\nnonsense\n")
+    command = ("fetch", "--from", "u.txt", "--executor", "processes:2", "--to", "d")
+    ended = reqkit_command.run(*command, "--report", "r.html", "--per-host", "2", status=1)
+    assert [record["number"] for record in ended.records] == list(range(1, 44))
+    for path, record in zip(paths, ended.records, strict=False):
+        assert (tmp_path / record["file"]).read_text() == path
+    missing, refused, no_url = ended.records[40:]
+    assert (missing["status"], missing["file"]) == (404, None)
+    assert refused["error"]["type"] == "ConnectionError"
+    assert no_url["error"]["type"] == "MissingSchema"
+    assert len({tuple(record) for record in ended.records}) == 1
+    assert "43 done: 40 good, 3 failed" in ended.err
+    assert "<dt>requests</dt> <dd>43</dd>" in (tmp_path / "r.html").read_text()
+
+
+def test_threads(reqkit_command: Command, site: Site) -> None:
+    ended = reqkit_command.run("fetch", site("/a"), site("/b"), "--executor", "threads:2")
+    assert [record["ok"] for record in ended.records] == [True, True]
+
+
+def test_interrupted_with_its_workers(reqkit_command: Command, site: Site, tmp_path: Path) -> None:
+    """As a terminal does it: all processes of the group get the signal."""
+    write_urls(tmp_path / "u.txt", site, *[f"/{number}" for number in range(10)], "/hang")
+    process = reqkit_command.start(
+        "fetch", "--from", "u.txt", "--jsonl", "o.jsonl", "--executor", "processes:2",
+        start_new_session=True,
+    )  # fmt: skip
+    site.wait_for_requests(11)
+    while (tmp_path / "o.jsonl").read_bytes().count(b"\n") != 10:
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert b"interrupted; 10 done: 10 good" in err
+    assert b"Traceback" not in err
+    assert len(read_records(tmp_path / "o.jsonl")) == 10
+    assert json.loads((tmp_path / "o.jsonl").read_text().splitlines()[0])["ok"]
+
+
+@pytest.mark.parametrize(
+    "text", ["moon", "processes:x", "processes:-1", "threads:0", "dask", "dask:"]
+)
+def test_what_is_no_executor(text: str) -> None:
+    with pytest.raises(ExecutorError, match="expected"), executor_of(text):
+        pass
