@@ -11,6 +11,7 @@ import contextlib
 import os
 import ssl
 import sys
+import warnings
 from collections.abc import Hashable, Iterator
 from functools import partial
 from typing import Final
@@ -108,21 +109,38 @@ class _Place:
 
 
 class TlsClient:
-    """A context, and the sessions made with it."""
+    """A context, and the sessions made with it.
 
-    __slots__ = ("_offers", "checks_name", "context", "sessions", "verifies", "yielded")
+    Args:
+        context: what connections are made with.
+        verifies: whether certificates are.
+        checks_name: whether the name in them is.
+        lender: a context of the user's whose CAs and certificate count in place of the other's. It
+            is never changed.
+        asked: whether the context is of a kind of the user's, which makes connections in a way of
+            its own: its modes are set for the moment only.
+    """
+
+    __slots__ = (
+        "_asked", "_lender", "_offers", "checks_name", "context", "sessions", "verifies",
+    )  # fmt: skip
 
     def __init__(
-        self, context: ssl.SSLContext, verifies: bool, checks_name: bool, yielded: bool
+        self,
+        context: ssl.SSLContext,
+        verifies: bool,
+        checks_name: bool,
+        lender: ssl.SSLContext | None = None,
+        asked: bool = False,
     ) -> None:
         self.context = context
         self.sessions = SessionCache()
         self.verifies = verifies
         self.checks_name = checks_name
-        #: The context is the user's: its modes are set for the moment only.
-        self.yielded = yielded
+        self._lender = lender
+        self._asked = asked
         #: What the context offers now (ALPN, RFC 7301).
-        self._offers = _HTTP1
+        self._offers: list[str] | None = None
 
     def wrap(self, stream: Stream, name: str, key: Hashable, http2: bool = False) -> TlsStream:
         """Make the TLS stream, offering HTTP/2 or not; the handshake is still to come."""
@@ -131,12 +149,21 @@ class TlsClient:
         # As bytes, an ASCII name is spared Python's codec for international ones.
         asked = name.encode() if name.isascii() else name
         offers = _HTTP2 if http2 else _HTTP1
+        lender = self._lender
         # OpenSSL copies what is offered, too, into the connection when it is made.
-        with _yielding, self._modes() if self.yielded else contextlib.nullcontext():
-            if offers is not self._offers or self.yielded:
+        with _yielding, self._modes() if self._asked else contextlib.nullcontext():
+            if offers is not self._offers and not self._asked:
                 self.context.set_alpn_protocols(offers)
                 self._offers = offers
-            tls = self.context.wrap_bio(incoming, outgoing, False, asked, session)
+            tls = self.context.wrap_bio(
+                incoming, outgoing, False, asked, session if lender is None else None
+            )
+        if lender is not None:
+            # Modes, versions and offers are the connection's by now: OpenSSL takes the store of
+            # CAs and the certificate from here, and nothing else.
+            tls.context = lender
+            if session is not None:
+                tls.session = session
         return TlsStream(stream, tls, incoming, outgoing, partial(self.sessions.offer, key))
 
     @contextlib.contextmanager
@@ -213,24 +240,21 @@ def client_for(settings: TlsSettings) -> TlsClient:
         settings.maximum_version,
         settings.ciphers,
         keylog,
+        _trust_of(settings.context) if cert else None,
     )
     with _lock:
         client = _clients.pop(key, None)
         if client is None:
-            context = settings.context
-            if context is None:
+            given = settings.context
+            if given is None:
                 context = _new_context(settings, checks_name, keylog)
-            elif not hasattr(context, "wrap_bio"):
-                raise SSLError(
-                    f"the TLS context is {context!r}: expected an ssl.SSLContext"
-                    " (pyOpenSSL's cannot be used)"
-                )
-            context.set_alpn_protocols(_HTTP1)
-            if trusted and (settings.context is None or _lacks_trust(context, settings)):
-                _load_trust(context, trusted)
-            if cert:
-                _load_cert(context, cert)
-            client = TlsClient(context, bool(verify), checks_name, settings.context is not None)
+                if trusted:
+                    _load_trust(context, trusted)
+                if cert:
+                    _load_cert(context, cert)
+                client = TlsClient(context, bool(verify), checks_name)
+            else:
+                client = _client_with(given, settings, checks_name, trusted, cert)
         _clients[key] = client  # at the end: the first one is the one unused for longest
         if len(_clients) > _MOST_CLIENTS:
             del _clients[next(iter(_clients))]
@@ -276,14 +300,94 @@ def _new_context(settings: TlsSettings, checks_name: bool, keylog: str | None) -
     return context
 
 
-def _lacks_trust(context: ssl.SSLContext, settings: TlsSettings) -> bool:
-    """Tell whether a user's context is to get our CAs: one with its own is left at that."""
-    if settings.verify is not True:
-        return True  # a CA file that the user named
+def _client_with(
+    given: ssl.SSLContext,
+    settings: TlsSettings,
+    checks_name: bool,
+    trusted: str | bool,
+    cert: tuple[str, ...] | None,
+) -> TlsClient:
+    """Return what makes connections with a context of the user's, which is never changed.
+
+    Its CAs and its certificate count where the call names none: those of a call would stay in it.
+    """
+    if not hasattr(given, "wrap_bio"):
+        raise SSLError(
+            f"the TLS context is {given!r}: expected an ssl.SSLContext (pyOpenSSL's cannot be used)"
+        )
+    verifies = bool(settings.verify)
+    if not _is_plain(given):
+        if cert or (trusted and settings.verify is not True):
+            raise SSLError(
+                f"the TLS context is a {type(given).__name__}, which connects in a way of its own:"
+                " verify and cert cannot name files beside it. Load them into the context"
+            )
+        return TlsClient(given, verifies, checks_name, asked=True)
+    context = _like(given)
+    _set_modes(context, ssl.CERT_REQUIRED if verifies else ssl.CERT_NONE, checks_name)
+    known = _trust_of(given)
+    if not cert and (not verifies or (settings.verify is True and known is not None and known[0])):
+        return TlsClient(context, verifies, checks_name, lender=given)
+    with contextlib.suppress(ssl.SSLError):
+        context.set_ciphers(":".join(cipher["name"] for cipher in given.get_ciphers()))
+    if verifies:
+        authorities = given.get_ca_certs(binary_form=True) if settings.verify is True else []
+        if authorities:
+            context.load_verify_locations(cadata=b"".join(authorities))
+        elif isinstance(trusted, str):
+            _load_trust(context, trusted)
+    if cert:
+        _load_cert(context, cert)
+    return TlsClient(context, verifies, checks_name)
+
+
+def _like(given: ssl.SSLContext) -> ssl.SSLContext:
+    """Return a context that has of another's all that can be read of it, but for CAs."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with warnings.catch_warnings() if _has_old_ways(given) else contextlib.nullcontext():
+        if _has_old_ways(given):  # of which its maker was told
+            warnings.simplefilter("ignore", DeprecationWarning)
+        context.options = given.options
+        if given.protocol is ssl.PROTOCOL_TLSv1_2:
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+        else:
+            context.minimum_version = given.minimum_version
+            context.maximum_version = given.maximum_version
+    context.verify_flags = given.verify_flags
+    context.post_handshake_auth = given.post_handshake_auth
+    context.hostname_checks_common_name = given.hostname_checks_common_name
+    return context
+
+
+def _has_old_ways(context: ssl.SSLContext) -> bool:
+    """Tell whether a context has settings that Python warns of when they are made."""
+    old = ("TLSv1", "TLSv1_1", "SSLv3")
+    return (
+        context.minimum_version.name in old
+        or context.maximum_version.name in old
+        or bool(context.options & (ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3))
+        or bool(context.options & (ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1 | ssl.OP_NO_SSLv3))
+    )
+
+
+def _is_plain(context: ssl.SSLContext) -> bool:
+    """Tell whether a context makes connections as Python's own does."""
+    plain = ssl.SSLContext
+    return isinstance(context, plain) and all(
+        getattr(type(context), name) is getattr(plain, name)
+        for name in ("wrap_bio", "verify_mode", "check_hostname")
+    )
+
+
+def _trust_of(context: ssl.SSLContext | None) -> tuple[int, ...] | None:
+    """Return how many certificates a context trusts, and CAs; None where it cannot say."""
+    if context is None:
+        return None
     try:
-        return context.cert_store_stats()["x509"] == 0
-    except NotImplementedError:  # a context that asks the system's store
-        return False
+        counts = context.cert_store_stats()
+        return counts["x509"], counts["x509_ca"]
+    except (NotImplementedError, AttributeError):  # one that asks the system's store
+        return None
 
 
 def _load_trust(context: ssl.SSLContext, path: str) -> None:

@@ -19,8 +19,11 @@ class TlsSettings(NamedTuple):
     Attributes:
         verify: True for certifi's bundle, False for no check, or a CA file or folder.
         cert: the client's certificate: a file, ``(cert, key)`` or ``(cert, key, password)``.
-        context: a context to use instead of one of ours. Its CAs, certificates and options count;
-            whether the server is verified is said by ``verify``, as in ``requests``.
+        context: a context to use instead of one of ours; it is never changed. Its CAs, certificate
+            and options count; whether the server is verified is said by ``verify``, as in
+            ``requests``. CA files that ``verify`` names take the place of its CAs, as the usual
+            ones do where it has none, and ``cert`` that of its certificate; its own certificate
+            does not go along with others' CAs.
         server_hostname: the name to ask for (SNI) and to check, where it is not the URL's host.
         assert_hostname: another name to look for in the certificate; False: do not look.
         assert_fingerprint: the SHA-1 or SHA-256 of the certificate in hex; takes the place of the
