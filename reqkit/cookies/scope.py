@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
+from ..base.hostnames import ascii_name
 from ..base.locks import IMPORTING
 from ..exceptions import InvalidURL
 from .cookie import Cookie
@@ -116,7 +117,7 @@ def ascii_host(host: str) -> str:
         # Header text is latin-1; what servers write there beyond ASCII is UTF-8.
         host = host.encode("latin-1").decode("utf-8")
     try:
-        return host.encode("idna").decode("ascii").lower()
+        return ascii_name(host)
     except UnicodeError:
         return host.lower()
 

@@ -20,7 +20,8 @@ from .scope import SECURE_SCHEMES, Origin, Target, domains_of, path_matches, pla
 
 __all__ = ["MAX_IN_ALL", "MAX_PER_DOMAIN", "CookieStorage"]
 
-#: Cookies kept for one domain, and in all, when answers bring more: the oldest go.
+#: Cookies kept for one domain (for its host alone, and for those below it, each), and in all, when
+#: answers bring more.
 MAX_PER_DOMAIN: Final = 180
 MAX_IN_ALL: Final = 3000
 
@@ -206,20 +207,71 @@ class CookieStorage(http.cookiejar.CookieJar):
         return False
 
     def _trim(self, domains: Collection[str]) -> None:
-        """Let the ended cookies go, then the oldest, where there are too many."""
+        """Let cookies go where there are too many: those of who has too many.
+
+        The ended ones first, then the oldest insecure ones, then the oldest: no secure cookie makes
+        room for an insecure one (RFC 6265bis section 5.7), nor one host's for another's.
+        """
         with self._cookies_lock:
             crowded = [d for d in domains if self._count(d) > MAX_PER_DOMAIN]
             if not crowded and len(self._ages) <= MAX_IN_ALL:
                 return
             self.clear_expired_cookies()
             for domain in crowded:
-                excess = self._count(domain) - MAX_PER_DOMAIN
-                for key in [key for key in self._ages if key[0] == domain][: max(0, excess)]:
-                    self._drop(key)
-            # The user's own unbound cookies are not a server's to push out.
-            excess = max(0, len(self._ages) - MAX_IN_ALL)
-            for key in [key for key in self._ages if key[0]][:excess]:
-                self._drop(key)
+                # What is for one host alone is not put out by those for all hosts below it, which
+                # any of these may set.
+                for shared in (False, True):
+                    keys = self._keys_of(domain, shared)
+                    self._let_go(keys, len(keys) - MAX_PER_DOMAIN)
+            while (excess := len(self._ages) - MAX_IN_ALL) > 0:
+                keys = self._keys_of(self._fullest(domains))
+                if len(keys) == 1:  # everybody has but one: the oldest have been there for long
+                    keys = [key for key in self._ages if key[0]]
+                    excess += MAX_IN_ALL // 20  # not one by one
+                    self._let_go(keys, excess)
+                else:
+                    self._let_go(keys, min(excess, max(1, len(keys) // 8)))
+
+    def _keys_of(self, domain: str, shared: bool | None = None) -> list[Key]:
+        """Return a domain's cookies, the oldest first: all, or those for its host alone, or not."""
+        found = [
+            (domain, path, name)
+            for path, names in (self._get(domain) or {}).items()
+            for name, cookie in names.items()
+            if shared is None or bool(cookie.domain_specified) is shared
+        ]
+        found.sort(key=self._ages.__getitem__)
+        return found
+
+    def _let_go(self, keys: list[Key], excess: int) -> None:
+        """Drop so many of these: the insecure ones first, the oldest of each first."""
+        if excess <= 0:
+            return
+        secure = [self._cookies[domain][path][name].secure for domain, path, name in keys]
+        order = [key for key, safe in zip(keys, secure, strict=True) if not safe]
+        order += [key for key, safe in zip(keys, secure, strict=True) if safe]
+        for key in order[:excess]:
+            self._drop(key)
+
+    def _fullest(self, touched: Collection[str]) -> str:
+        """Return the domain with the most cookies, of the site with the most.
+
+        Of several, one whose cookies have come just now. The user's own unbound cookies are not a
+        server's to push out.
+        """
+        sites: dict[str, int] = {}
+        counts: dict[str, int] = {}
+        for domain in self._cookies:
+            if domain:
+                counts[domain] = self._count(domain)
+                site = _site_of(domain)
+                sites[site] = sites.get(site, 0) + counts[domain]
+        now = {_site_of(domain) for domain in touched}
+        most = max(sites, key=lambda site: (sites[site], site in now))
+        return max(
+            (domain for domain in counts if _site_of(domain) == most),
+            key=lambda domain: (counts[domain], domain in touched),
+        )
 
     def _count(self, domain: str) -> int:
         return sum(map(len, (self._get(domain) or {}).values()))
@@ -326,6 +378,13 @@ class CookieStorage(http.cookiejar.CookieJar):
         """Take what was pickled, with a lock of its own."""
         self.__dict__.update(state)
         self._cookies_lock = native_rlock()
+
+
+def _site_of(domain: str) -> str:
+    """Return what stands for those who may set each other's cookies: the last two labels."""
+    if ":" in domain or domain.rpartition(".")[2].isdigit():
+        return domain  # an address
+    return ".".join(domain.lstrip(".").rsplit(".", 2)[-2:])
 
 
 def _path_first(cookie: Cookie) -> int:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from ..base.hostnames import ascii_name
 from ..base.warn import warn
 from ..exceptions import RequestsWarning
 
@@ -234,7 +235,7 @@ def _plain_name(name: str) -> str:
     name = name.rstrip(".").lower()
     if not name.isascii():
         with contextlib.suppress(UnicodeError):
-            return name.encode("idna").decode("ascii")
+            return ascii_name(name)
     return name
 
 

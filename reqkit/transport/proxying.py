@@ -74,7 +74,7 @@ def tunnel(
 
     Source: RFC 9110 section 9.3.6.
     """
-    target = authority(host, port)
+    target = authority(without_zone(host), port)
     fields = [("Host", target), *headers]
     authorization = proxy.authorization
     if authorization is not None and not any(
@@ -149,6 +149,11 @@ def require_socks(proxy: Proxy) -> None:
         ) from error
 
 
+def without_zone(host: str) -> str:
+    """Return a host as others are told it: an IPv6 zone is of this machine (RFC 6874 section 4)."""
+    return host.partition("%")[0] if ":" in host else host
+
+
 def socks(stream: Stream, proxy: Proxy, host: str, port: int, url: str, left: Left) -> None:
     """Ask a SOCKS proxy for a connection. Blocks.
 
@@ -165,7 +170,7 @@ def socks(stream: Stream, proxy: Proxy, host: str, port: int, url: str, left: Le
         InvalidURL: the name is too long.
         TimeoutError, OSError: as the stream has it.
     """
-    name = host if host.isascii() else host.encode("idna").decode()
+    name = without_zone(host)
     if len(name) > 255:  # RFC 1928 section 5: one byte tells the length
         raise InvalidURL(f"{url}: the host has {len(name)} characters, and SOCKS takes 255")
     talk = _Talk(stream, proxy, authority(host, port), url, left)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
+from ..base.hostnames import ascii_name
 from ..base.redact import redacted
 from ..exceptions import InvalidProxyURL
 from .tls.settings import TlsSettings
@@ -318,7 +319,7 @@ def _host(text: str, match: re.Match[str]) -> str:
     if name.isascii():
         return name
     try:
-        return name.encode("idna").decode()
+        return ascii_name(name)
     except UnicodeError as error:
         raise _invalid(text, "has a host that is no international domain name") from error
 

@@ -178,6 +178,63 @@ def test_a_plain_connection_leaves_secure_cookies_alone() -> None:
     assert jar.header_for("http://h.de/z") == "a=4; b=2"
 
 
+HOSTS = [f"h{i}.evil.example" for i in range(100)]
+
+
+def flood(jar: CookieJar, host: str, count: int, more: str = "", scheme: str = "https") -> None:
+    jar.store([f"f{i}=x{more}" for i in range(count)], f"{scheme}://{host}/")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_insecure_cookies_put_out_no_secure_one(scheme: str) -> None:
+    jar = CookieJar()
+    jar.store(["session=1; Secure", "old=1"], "https://a.example/")
+    flood(jar, "a.example", 400, scheme=scheme)
+    assert jar.get("session") == "1"
+    assert jar.get("old") is None
+    assert len(jar) == storage.MAX_PER_DOMAIN
+
+
+def test_a_jar_full_of_secure_ones_takes_no_insecure_one() -> None:
+    jar = CookieJar()
+    flood(jar, "a.example", 180, "; Secure")
+    jar.store(["late=1"], "http://a.example/")
+    assert jar.get("late") is None
+    jar.store(["late=1; Secure"], "https://a.example/")
+    assert jar.get("late") == "1"
+    assert jar.get("f0") is None
+
+
+def test_hosts_below_put_out_no_cookie_of_the_host_alone() -> None:
+    jar = CookieJar()
+    jar.store(["session=1", "shared=1; Domain=a.example"], "https://a.example/")
+    flood(jar, "sub.a.example", 400, "; Domain=a.example")
+    assert jar.get("session") == "1"
+    assert jar.get("shared") is None
+
+
+def test_one_hosts_cookies_are_not_put_out_by_anothers() -> None:
+    jar = CookieJar()
+    flood(jar, "bank.example", 50)
+    jar.store(["x=1"], "https://sub.bank.example/")
+    for host in HOSTS:
+        flood(jar, host, 180)
+    assert len(jar) == storage.MAX_IN_ALL
+    assert len(jar.get_dict(domain="bank.example")) == 50
+    assert len(jar.get_dict(domain="sub.bank.example")) == 1
+
+
+def test_many_hosts_with_few_cookies_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "MAX_IN_ALL", 100)
+    jar = CookieJar()
+    jar.set("mine", "1")
+    for i in range(1000):
+        jar.store(["a=1"], f"http://h{i}.example{i}/")
+    assert 90 <= len(jar) <= 100
+    assert "mine" in jar
+    assert "h999.example999" in jar.list_domains()
+
+
 def test_few_of_many_are_kept_and_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "MAX_PER_DOMAIN", 3)
     monkeypatch.setattr(storage, "MAX_IN_ALL", 5)
@@ -186,7 +243,7 @@ def test_few_of_many_are_kept_and_the_oldest_go(monkeypatch: pytest.MonkeyPatch)
     jar.store([f"n{i}=x; Path=/{i % 2}" for i in range(10)], "http://a.de/")
     assert jar.keys() == ["mine", "n7", "n8", "n9"]
     jar.store(["m1=x", "m2=x", "m3=x"], "http://b.de/")
-    assert jar.keys() == ["mine", "n9", "m1", "m2", "m3"]
+    assert jar.keys() == ["mine", "n8", "n9", "m2", "m3"]
 
 
 def test_ended_cookies_go_before_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,10 +231,10 @@ def test_crlf_injection_in_what_a_generator_sends(echo: ScriptedServer) -> None:
         ("http://", None),
         ("http://.a.test/", None),
         ("http://a..test/", None),
-        # Dots and letters that Unicode folds into ASCII ones.
-        ("http://127\u30020\u30020\u30021/", None),
-        ("http://127\uff0e0\uff0e0\uff0e1/", None),
-        ("http://\u2460\u2461\u2466.0.0.1/", None),
+        # Dots, digits and signs that Unicode folds into ASCII ones, as browsers read them.
+        ("http://127\u30020\u30020\u30021/", "127.0.0.1"),
+        ("http://127\uff0e0\uff0e0\uff0e1/", "127.0.0.1"),
+        ("http://\u2460\u2461\u2466.0.0.1/", "127.0.0.1"),
         ("http://a\uff0ftest/", None),
         ("http://a\u2100b.test/", None),
         ("http://a\uff03@b.test/", "b.test"),

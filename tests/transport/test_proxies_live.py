@@ -7,6 +7,7 @@ that others take what we say, it is a real one.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket
 import ssl
@@ -911,3 +912,24 @@ def test_no_context_is_made_for_plain_http(
 
     monkeypatch.setattr(ssl, "SSLContext", refuse)
     assert send("http://server.example/", proxies={"all": proxy.url}).ok
+
+
+# -- zones of IPv6
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_is_told_no_zone(scripted: Any, scheme: str) -> None:
+    """It is the name of an interface of this machine (RFC 6874 section 4)."""
+    proxy = scripted([answer(502, b"no")] * 2)
+    with contextlib.suppress(reqkit.ProxyError):
+        reqkit.get(f"{scheme}://[fe80::1%25eth7]/x", proxies={"all": proxy()})
+    [received] = proxy.requests
+    assert b"eth7" not in received.head
+    assert b"fe80::1" in received.head
+
+
+def test_a_socks_proxy_is_told_no_zone() -> None:
+    from reqkit.transport.proxying import without_zone
+
+    assert without_zone("fe80::1%eth7") == "fe80::1"
+    assert without_zone("a%b") == "a%b"

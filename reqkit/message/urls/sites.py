@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -19,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from ...base.locks import IMPORTING
+from ...base.hostnames import ascii_name
 from .text import plain_escapes
 
 __all__ = ["DEFAULT_PORTS", "Site", "UnusableSite", "decoded_userinfo", "fault", "site_of"]
@@ -146,32 +145,12 @@ def _check_name(host: str) -> None:
 
 
 def _ascii_place(place: str) -> str:
-    """Return a ``host[:port]`` with the host in IDNA (RFC 5891)."""
+    """Return a ``host[:port]`` with the host in ASCII."""
     host, colon, port = place.partition(":")
     try:
-        labels = [label if label.isascii() else _idna(label.lower()) for label in host.split(".")]
+        return ascii_name(host) + colon + port
     except UnicodeError as error:
         raise UnusableSite(f"its host is not a name that IDNA can express: {error}") from error
-    return ".".join(labels) + colon + port
-
-
-def _idna(label: str) -> str:
-    try:
-        with IMPORTING:
-            import idna
-    except ImportError:
-        return _idna_of_stdlib(label)
-    return str(idna.encode(label, strict=True, std3_rules=True), "ascii")
-
-
-def _idna_of_stdlib(label: str) -> str:
-    # The standard library has IDNA 2003, which reads some letters as others (ß as ss) and takes
-    # symbols; IDNA 2008 does neither. The wrong host is worse than none.
-    for character in label:
-        known = unicodedata.category(character)[0] in "LMN" or character == "-"
-        if character in "ßς" or not known:
-            raise UnicodeError(f"{character!r} is no letter, or needs the package 'idna'")
-    return label.encode("idna").decode("ascii")
 
 
 def decoded_userinfo(auth: str | None) -> tuple[str, str] | None:
