@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import gevent
+
 from reqkit import Response, Session
 from reqkit.timeouts import clock
 
@@ -39,6 +41,8 @@ __all__ = ["Crawl"]
 
 #: URLs that are gathered outside of the loop before they are written.
 _GATHERED: Final = 20_000
+#: Seconds that the loop's bodies may take together before others run.
+_TURN: Final = 0.01
 #: Seconds after which they are written in any case, as soon as another one comes.
 _GATHERED_FOR: Final = 1.0
 
@@ -595,6 +599,7 @@ class _Loop(Iterator[Response]):
         self._ends: float | None = None
         self._over = False
         self._at: Any = None
+        self._others_ran = clock()
 
     def __iter__(self) -> _Loop:
         return self
@@ -611,6 +616,11 @@ class _Loop(Iterator[Response]):
         if self._ends is None:
             self._ends = math.inf if timeout is None else clock() + timeout
         driver.start()
+        if clock() - self._others_ran > _TURN:
+            # Else nobody reads what has come, as long as there are pages ready. No sleep of 0:
+            # that lets greenlets run, but has the loop look at neither sockets nor timers.
+            gevent.sleep(1e-6)
+            self._others_ran = clock()
         while True:
             if driver.fault is not None:
                 fault, driver.fault = driver.fault, None
@@ -628,6 +638,7 @@ class _Loop(Iterator[Response]):
                 break
             driver.news.clear()
             driver.news.wait(None if left == math.inf else left)
+            self._others_ran = clock()
         self._over = True
         crawl._store.flush()
         crawl._teller.close(crawl.stats)
