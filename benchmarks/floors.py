@@ -23,8 +23,8 @@ from reqkit.sessions.result import Outcome
 from reqkit.transport.exchange import answer_of, head_of
 from reqkit.wire.h1.connection import Connection
 from reqkit.wire.h1.head import parse_head
-from reqkit_async.pool.feeds import Listed
-from reqkit_async.pool.options import Call
+from reqkit_async.pool.batch import ListBatch
+from reqkit_async.pool.options import BatchOptions
 from reqkit_async.pool.sending import Sender
 from reqkit_async.progress import SILENT
 from reqkit_async.stats import Stats
@@ -109,7 +109,7 @@ def measure() -> list[tuple[str, float]]:
     sender = Sender(None, Stats(), None)
 
     def batch() -> None:
-        feed = Listed(Call(True), [request] * CALLS, SILENT)
+        feed = ListBatch(BatchOptions(True), [request] * CALLS, SILENT)
         while (job := feed.pull()) is not None:
             sender.send(job)
 

@@ -67,8 +67,8 @@ class Opener:
         times: gets the seconds spent.
     """
 
-    __slots__ = ("_deadline", "_key", "_limits", "_network", "_pool", "_request", "_route",
-                 "_times")  # fmt: skip
+    __slots__ = ("_deadline", "_key", "_limits", "_network", "_oddity", "_pool", "_request",
+                 "_route", "_times")  # fmt: skip
 
     def __init__(
         self,
@@ -89,6 +89,8 @@ class Opener:
         self._limits = limits
         self._deadline = deadline
         self._times = times
+        #: What was odd about the answer of the proxy that has opened a tunnel.
+        self._oddity = ""
 
     def open(self, offer: bool) -> Connection | Exchange:
         """Return a connection that is fresh, or that another has just opened. Blocks.
@@ -160,6 +162,7 @@ class Opener:
             )  # fmt: skip
         finally:
             times.dns, times.connect, times.tls = marks.dns, marks.connect, marks.tls
+        self._oddity = marks.oddity
         self._pool.opened += 1
         if seam.stand_in is not None:
             stream = seam.stand_in.opened(stream, self._route)
@@ -179,4 +182,7 @@ class Opener:
             raise
 
     def _connection(self, stream: Any) -> Connection:
-        return Connection(stream, self._key)
+        connection = Connection(stream, self._key)
+        if self._oddity:
+            connection.serve_no_more()
+        return connection
