@@ -44,7 +44,7 @@ from .worker import Ticket, serve
 __all__ = ["Run", "Settings"]
 
 #: Seconds that the first worker may take to come.
-FIRST_HELLO: Final = 30.0
+FIRST_HELLO = 30.0
 #: Seconds that the others may take after that; who comes later gets a share, too.
 MORE_HELLOS: Final = 1.0
 #: Seconds that workers may take to end.
@@ -121,6 +121,9 @@ class Run:
         self._everything: dict[Batch, bool] = {}
         self._table = settings.table()
         self._holds: dict[str, float] = {}
+        #: What waits here for hosts that are held back, and what will wake it.
+        self._waiting: dict[str, deque[Job]] = {}
+        self._waits: list[Any] = []
         #: What lost workers had: those that they had not begun, and the others.
         self._again: deque[Job] = deque()
         self._suspects: deque[Job] = deque()
@@ -318,7 +321,7 @@ class Run:
         # others along, and more as they do no harm.
         while (
             self._suspects
-            and len(self._suspects_out) < 1 + self._cleared // 4
+            and len(self._suspects_out) < 1 + self._cleared // 8
             and (remote := self._with_room()) is not None
         ):
             job = self._suspects.popleft()
@@ -360,6 +363,8 @@ class Run:
         if self.dead:
             self._give_up(job)  # the iterable has waited meanwhile
         elif self._table is None:
+            if self._holds and self._keep_waiting(job):
+                return
             # The iterable may have waited, and the worker be gone meanwhile.
             if remote not in self.remotes:
                 self._again.append(job)
@@ -370,6 +375,24 @@ class Run:
             owner: Any = self._table.push(_host_of(job), job, clock())
             if owner is not None:
                 self._pump(owner)
+
+    def _keep_waiting(self, job: Job) -> bool:
+        """Have a job wait here for its host, where that is held back; tell whether it is."""
+        host = _host_of(job)
+        left = self._holds.get(host, 0.0) - clock()
+        if left <= 0:
+            return False
+        if host not in self._waiting:
+            self._waiting[host] = deque()
+            self._waits.append(gevent.spawn_later(left, self._release, host))
+        self._waiting[host].append(job)
+        return True
+
+    def _release(self, host: str) -> None:
+        """Give out what has waited for a host."""
+        self._waits = [wait for wait in self._waits if not wait.dead]
+        self._again.extend(self._waiting.pop(host, ()))
+        self.deal()
 
     def _pump(self, remote: Remote) -> None:
         """Give a worker what waits for its hosts."""
@@ -453,6 +476,9 @@ class Run:
 
     def _take_began(self, remote: Remote, number: int) -> None:
         remote.began.add(number)
+
+    def _take_held_back(self, remote: Remote, count: int) -> None:
+        remote.held_back = count
 
     def _take_hold(self, remote: Remote, host: str, seconds: float) -> None:
         """Have all workers leave a host alone that has asked for it."""
@@ -593,6 +619,9 @@ class Run:
             waiting: deque[Job] = getattr(self, name)
             out += [job for job in waiting if wanted(job)]
             setattr(self, name, deque(job for job in waiting if not wanted(job)))
+        for host, waiting in self._waiting.items():
+            out += [job for job in waiting if wanted(job)]
+            self._waiting[host] = deque(job for job in waiting if not wanted(job))
         if self._table is not None:
             out += self._table.take_out(wanted)
         return out
@@ -639,7 +668,7 @@ class Run:
             self._give_up(job, remote)
         elif job in self._lost_once:
             if began:
-                self._fail_elsewhere(job, remote)
+                self._give_up(job, remote)  # its hooks may be what has killed them
             else:
                 self._suspects.append(job)
         elif idempotent:
@@ -725,6 +754,7 @@ class Run:
         self._stop_timer()
         self._listener.close()
         self._tasks.close()
+        gevent.killall(self._waits, block=False)
         for wake in self._wakes.values():
             wake.set()
         for remote in self.remotes:

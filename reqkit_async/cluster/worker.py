@@ -42,6 +42,8 @@ __all__ = ["Ticket", "serve"]
 
 #: Whether this thread had a hub before anything of a run was: then it may be a parent's.
 _HAD_HUB: Final = get_hub_if_exists() is not None
+#: Seconds after which what waits for a host that is held back has been sorted out.
+_SOON: Final = 0.01
 _REASONS: Final = {"expired": expired, "cancelled": cancelled}
 
 
@@ -206,21 +208,24 @@ class _Worker:
             )
         )  # fmt: skip
         try:
-            for messages in self._channel.receive():
-                for message in messages:
-                    if message[0] == "end":
-                        return
-                    getattr(self, "_" + message[0])(*message[1:])
-                if self._pool is not None:
-                    self._pool._workers.arrange()
+            self._take_all()
         except SystemExit as error:
             # A hook's: it is the caller's to hear, as where the hook runs there.
+            code = error.code if isinstance(error.code, (int, str)) else None
             self._add_entries()
-            code = error.code
-            self._channel.post(("exited", code if isinstance(code, (int, str)) else None))
-            self._channel.wait_sent()
+            self._channel.post(("exited", code))
         finally:
-            self._stop_all()
+            _whatever_exits(self._channel.wait_sent)
+            _whatever_exits(self._stop_all)
+
+    def _take_all(self) -> None:
+        for messages in self._channel.receive():
+            for message in messages:
+                if message[0] == "end":
+                    return
+                getattr(self, "_" + message[0])(*message[1:])
+            if self._pool is not None:
+                self._pool._workers.arrange()
 
     # -- what the caller says ---------------------------------------------------------------
 
@@ -294,6 +299,7 @@ class _Worker:
 
     def _hold(self, host: str, seconds: float) -> None:
         self._pool._workers.hold_host(host, seconds)
+        gevent.spawn_later(_SOON, self._tell_held_back)
 
     def _stop(self, number: int, reason: str, everything: bool) -> None:
         batch = self._batches.get(number)
@@ -348,6 +354,11 @@ class _Worker:
 
     def _tell_hold(self, host: str, seconds: float) -> None:
         self._channel.post(("hold", host, seconds))
+        gevent.spawn_later(_SOON, self._tell_held_back)
+
+    def _tell_held_back(self) -> None:
+        """Have the caller know how many wait here, so that others can come in their place."""
+        self._channel.post(("held_back", self._pool._workers.held_back()))
 
     def _send_marked(self, job: Job) -> None:
         if job.index in self._marked:
@@ -389,6 +400,15 @@ class _Worker:
             workers = self._pool._workers
             figures = take_figures(self._pool.stats, self._recorder, self._shift)
             self._channel.post(("entries", entries, figures, workers.held_back()))
+
+
+def _whatever_exits(step: Callable[[], None]) -> None:
+    """Do something that further hooks, which want to exit, may interrupt."""
+    while True:
+        try:
+            return step()
+        except SystemExit:
+            continue
 
 
 def _shift_times(entry: Response, shift: float) -> None:

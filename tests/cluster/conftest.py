@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from servers.in_workers import get_ready
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
 
@@ -131,6 +132,9 @@ def shared_threads() -> Iterator[Any]:
 def shared_processes() -> Iterator[Any]:
     """Two processes, likewise."""
     with processes() as executor:
+        # Started, and with all imported: tests with deadlines begin at once.
+        for future in [executor.submit(get_ready) for _ in range(2)]:
+            future.result(timeout=60)
         yield executor
 
 
@@ -138,6 +142,7 @@ def shared_processes() -> Iterator[Any]:
 def shared_dask() -> Iterator[Any]:
     """A cluster of two processes, likewise."""
     with dask_cluster() as client:
+        client.run(get_ready)
         yield client
 
 

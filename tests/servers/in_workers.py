@@ -13,6 +13,13 @@ import gevent
 import reqkit
 
 
+def get_ready() -> None:
+    """Import what a batch needs; take long enough for another worker to do so, too."""
+    import reqkit_async.cluster.worker  # noqa: F401
+
+    time.sleep(0.2)
+
+
 def pid_and_status(response: reqkit.Response) -> tuple[int, int | None]:
     """Return where a hook ran, and for what."""
     return os.getpid(), response.status_code

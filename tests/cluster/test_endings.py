@@ -1,0 +1,391 @@
+"""How runs end: on time, early, badly; and what becomes of each request then."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+import reqkit
+import reqkit_async
+from reqkit.exceptions import WorkerLost
+from reqkit_async.cluster import run
+from servers.in_workers import (
+    die,
+    die_of,
+    hang,
+    leave,
+    note,
+    pid_and_status,
+)
+
+from .conftest import Site, forkserver, processes
+
+get = reqkit_async.get
+post = reqkit_async.post
+Make = Callable[[int], Any]
+
+
+def free(executor: Any) -> None:
+    """See that no task of a run is left: both workers do something else at once."""
+    futures = [executor.submit(time.sleep, 0.0001 * number) for number in range(2)]
+    for future in futures:
+        future.result(timeout=20)
+
+
+def sockets() -> set[str]:
+    """Return what this process listens at, and is connected by, to workers of this machine."""
+    lines = Path("/proc/self/net/unix").read_text().splitlines()
+    return {line.split()[-1] for line in lines if f"@reqkit-{os.getpid()}-" in line}
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    """Wait for something, and let greenlets run meanwhile."""
+    ends = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < ends
+        gevent.sleep(0.005)
+
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+# -- in time, and early
+
+
+def test_a_deadline_stops_all_workers(executor: Any, site: Site) -> None:
+    requests = [get(site(f"/slow{number}")) for number in range(100)]
+    began = time.monotonic()
+    entries = reqkit_async.map(requests, size=3, timeout=1, executor=executor)
+    assert time.monotonic() - began < 1 + 0.5 + 1  # half a second, and a busy machine
+    assert [type(entry.error) for entry in entries] == [reqkit.TotalTimeout] * 100
+    site.gate.set()
+    site.wait_for_no_connections()
+    assert 0 < len(site.requests) <= 6
+    free(executor)
+
+
+def test_at_the_deadline_what_was_begun_is_handed_over(executor: Any, site: Site) -> None:
+    requests = [get(site(f"/slow{number}")) for number in range(100)]
+    entries = list(reqkit_async.imap_unordered(requests, size=3, timeout=1, executor=executor))
+    assert {type(entry.error) for entry in entries} == {reqkit.TotalTimeout}
+    assert len(entries) == len(site.requests) <= 6
+    free(executor)
+
+
+def test_a_hook_that_hangs_is_stopped_by_the_deadline(executor: Any, site: Site) -> None:
+    requests = [get(site("/x"), callback=hang) for _ in range(20)]
+    began = time.monotonic()
+    entries = reqkit_async.map(requests, size=3, timeout=1, executor=executor)
+    assert time.monotonic() - began < 1 + 0.5 + 1
+    assert [type(entry.error) for entry in entries] == [reqkit.TotalTimeout] * 20
+    free(executor)
+
+
+def test_leaving_the_loop_stops_all_workers(executor: Any, site: Site) -> None:
+    def endless() -> Any:
+        yield get(site("/first"))
+        while True:
+            yield get(site("/slow"))
+
+    began = time.monotonic()
+    for entry in reqkit_async.imap_unordered(endless(), size=3, executor=executor):
+        assert entry.ok
+        break
+    assert time.monotonic() - began < 10
+    site.gate.set()
+    # That of the first may be kept.
+    site.wait_until(lambda server: server.connections_open <= 1)
+    free(executor)
+
+
+def test_a_request_begun_and_stopped_gets_its_hook(
+    executor: Any, site: Site, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+    session = reqkit.Session(headers={"X-Note": str(path)})
+    with reqkit_async.Pool(2, session=session, executor=executor) as pool:
+        for number in range(20):
+            pool.spawn(get(site(f"/slow{number}"), callback=note))
+        wait(lambda: len(site.requests) == 4)
+        pool.kill()
+        assert pool.stats.errors == {"RequestCancelled": 4}
+    lines = path.read_text().splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("None RequestCancelled") for line in lines)
+    free(executor)
+
+
+def test_one_spawned_request_is_stopped(executor: Any, site: Site) -> None:
+    with reqkit_async.Pool(1, executor=executor) as pool:
+        handles = [pool.spawn(get(site(f"/slow{number}"))) for number in range(6)]
+        wait(lambda: len(site.requests) == 2)
+        for handle in (handles[0], handles[5]):  # one that was begun, and one that was not
+            pool.stop(handle)
+            assert type(handle.get(timeout=10).error) is reqkit.exceptions.RequestCancelled
+        site.gate.set()
+    assert [handle.get().status_code for handle in handles[1:5]] == [200] * 4
+
+
+def test_an_error_in_the_callers_iterable_comes_last(executor: Any, site: Site) -> None:
+    def wrong() -> Any:
+        for number in range(20):
+            yield get(site(f"/{number}"))
+        raise KeyError("mine")
+
+    entries = []
+    with pytest.raises(KeyError, match="mine"):
+        for entry in reqkit_async.imap(wrong(), size=2, executor=executor):
+            entries.append(entry)
+    assert [entry.status_code for entry in entries] == [200] * 20
+    free(executor)
+
+
+def test_a_hook_that_exits_ends_the_call(executor: Any, site: Site) -> None:
+    for call in (reqkit_async.map, lambda *a, **k: list(reqkit_async.imap(*a, **k))):
+        with pytest.raises(SystemExit) as caught:
+            call([get(site("/x"), callback=leave) for _ in range(5)], executor=executor)
+        assert caught.value.code == 3
+        assert reqkit_async.map([get(site("/y"))], executor=executor)[0].ok
+
+
+INTERRUPTED = """
+import sys, threading, os, signal
+sys.path[:0] = [{tests!r}]
+import reqkit_async
+from cluster.conftest import processes
+
+if __name__ == "__main__":
+    with processes() as executor:
+        reqkit_async.map([{url!r}], executor=executor)
+        print("ready", flush=True)
+        try:
+            reqkit_async.map([{slow!r}] * 50, size=3, executor=executor)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        executor.submit(os.getpid).result(timeout=20)
+        print("free", flush=True)
+"""
+
+
+def test_an_interrupt_of_the_terminal_ends_the_run_quietly(site: Site, tmp_path: Path) -> None:
+    """All processes get it; the caller alone says so."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        INTERRUPTED.format(tests=str(Path(__file__).parent.parent), url=site("/x"),
+                           slow=site("/slow"))
+    )  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        site.wait_for_requests(7)
+        os.killpg(process.pid, signal.SIGINT)
+        out, error = process.communicate(timeout=60)
+    assert (out, process.returncode) == ("interrupted\nfree\n", 0)
+    assert "Traceback" not in error
+    assert "Process" not in error
+
+
+# -- nothing stays
+
+
+@needs_linux
+def test_nothing_listens_and_no_task_runs_on(executor: Any, site: Site) -> None:
+    for _ in range(3):
+        assert reqkit_async.map([get(site("/x"))] * 20, executor=executor)[0].ok
+        assert sockets() == set()
+        free(executor)
+    pool = reqkit_async.Pool(executor=executor)
+    with pool:
+        pool.map([get(site("/x"))])
+        assert len(sockets()) >= 1
+    assert sockets() == set()
+    free(executor)
+
+
+# -- workers that are lost
+
+
+def mixed(site: Site, count: int) -> list[reqkit.Request]:
+    """Return requests, each fifth of which must not be sent twice."""
+    return [(post if number % 5 == 0 else get)(site(f"/{number}")) for number in range(count)]
+
+
+def pids_of(executor: Any, site: Site) -> list[int]:
+    requests = [get(site("/pid"), callback=pid_and_status) for _ in range(200)]
+    found = {pid for pid, _ in reqkit_async.map(requests, size=2, executor=executor)}
+    assert os.getpid() not in found
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param("first", marks=pytest.mark.slow), "middle",
+        pytest.param("last", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_each_comes_back_once_though_a_worker_is_killed(
+    when: str, mortal: Make, site: Site
+) -> None:
+    executor = mortal(2)
+    victim = pids_of(executor, site)[0]
+    site.hits.clear()
+    count = 1500 if when == "middle" else 300
+    at = {"first": 1, "middle": count // 2, "last": count - 5}[when]
+    entries: dict[int, reqkit.Response] = {}
+    for index, entry in reqkit_async.imap_enumerated(mixed(site, count), size=5, executor=executor):
+        assert index not in entries
+        entries[index] = entry
+        if len(entries) == at:
+            os.kill(victim, signal.SIGKILL)
+    assert sorted(entries) == list(range(count))
+    lost = {index for index, entry in entries.items() if entry.error is not None}
+    assert all(type(entries[index].error) is WorkerLost for index in lost)
+    # None of those was lost that can be sent again, and none that cannot was sent again.
+    assert {index % 5 for index in lost} <= {0}
+    assert len(lost) <= 5
+    assert max(site.hits.values()) <= 2
+    assert max(site.hits[f"/{index}"] for index in range(0, count, 5)) == 1
+
+
+def test_a_request_that_kills_its_workers_is_an_entry(mortal: Make, site: Site) -> None:
+    """It kills two, and takes no other along: those that were with it are sent again."""
+    executor = mortal(3)
+    requests = [
+        get(site("/poison" if number == 20 else f"/{number}"), callback=die_of)
+        for number in range(100)
+    ]
+    entries = reqkit_async.map(requests, size=3, executor=executor)
+    failed = [index for index, entry in enumerate(entries) if entry.error is not None]
+    assert failed == [20]
+    error = entries[20].error
+    assert type(error) is WorkerLost
+    assert "it was sent twice" in str(error)
+    assert error.request is not None
+    assert site.hits["/poison"] == 2
+    assert max(site.hits.values()) == 2
+
+
+def test_all_workers_gone_by_a_hook_that_kills_each(site: Site) -> None:
+    requests = [get(site(f"/{number}"), callback=die) for number in range(30)]
+    with processes() as executor:
+        entries = reqkit_async.map(requests, size=3, executor=executor)
+    assert [type(entry.error) for entry in entries] == [WorkerLost] * 30
+    assert max(site.hits.values()) <= 2
+    handed: list[Any] = []
+    with processes() as executor, pytest.raises(WorkerLost, match="all workers are gone"):
+        for entry in reqkit_async.imap_unordered(requests, size=3, executor=executor):
+            handed.append(entry)
+    assert {type(entry.error) for entry in handed} == {WorkerLost}
+    with processes() as executor:
+        pool = reqkit_async.Pool(3, executor=executor)
+        handles = [pool.spawn(request) for request in requests]
+        assert pool.join()
+        assert {type(handle.get(timeout=1).error) for handle in handles} == {WorkerLost}
+
+
+def test_hooks_of_what_was_lost_run_in_another_worker(
+    mortal: Make, site: Site, tmp_path: Path
+) -> None:
+    executor = mortal(2)
+    victim = pids_of(executor, site)[0]
+    path = tmp_path / "notes"
+    requests = [
+        post(site(f"/slow{number}"), headers={"X-Note": str(path)}, callback=note)
+        for number in range(4)
+    ]
+    with reqkit_async.Pool(2, executor=executor) as pool:
+        handles = [pool.spawn(request) for request in requests]
+        wait(lambda: len(site.requests) == 204)
+        os.kill(victim, signal.SIGKILL)
+        lost = [handle for handle in handles if _is_lost(handle)]
+        site.gate.set()
+        entries = [handle.get(timeout=20) for handle in handles]
+    assert len(lost) == 2
+    assert Counter(type(entry.error) for entry in entries) == {WorkerLost: 2, type(None): 2}
+    assert sorted(line.split()[1] for line in path.read_text().splitlines()) == [
+        "NoneType", "NoneType", "WorkerLost", "WorkerLost",
+    ]  # fmt: skip
+
+
+def _is_lost(handle: Any) -> bool:
+    """Tell whether an entry comes before the gate is opened."""
+    try:
+        handle.get(timeout=1.5)
+    except gevent.Timeout:
+        return False
+    return True
+
+
+# -- executors that do not do their part
+
+
+def test_one_that_is_shut_down(site: Site) -> None:
+    for executor in (ThreadPoolExecutor(1), ProcessPoolExecutor(1, mp_context=forkserver())):
+        executor.shutdown()
+        for call in (reqkit_async.map, lambda *a, **k: next(reqkit_async.imap(*a, **k))):
+            with pytest.raises(WorkerLost, match="takes no tasks: RuntimeError: cannot schedule"):
+                call([get(site("/x"))], executor=executor)
+        pool = reqkit_async.Pool(executor=executor)
+        with pytest.raises(WorkerLost, match="takes no tasks"):
+            pool.spawn(get(site("/x")))
+    assert not site.hits
+
+
+def test_one_whose_workers_are_all_busy(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "FIRST_HELLO", 0.3)
+    import threading
+
+    done = threading.Event()
+    with ThreadPoolExecutor(2) as executor:
+        for _ in range(2):
+            executor.submit(done.wait, 60)
+        try:
+            for call in (reqkit_async.map, lambda *a, **k: list(reqkit_async.imap(*a, **k))):
+                with pytest.raises(WorkerLost, match=r"has come within 0\.3 s"):
+                    call([get(site("/x"))] * 3, executor=executor)
+        finally:
+            done.set()
+        # And what was left of that does no harm.
+        assert reqkit_async.map([get(site("/x"))], executor=executor)[0].ok
+    assert site.hits == {"/x": 1}
+
+
+def test_one_of_two_workers_busy(site: Site) -> None:
+    import threading
+
+    done = threading.Event()
+    with ThreadPoolExecutor(2) as executor:
+        executor.submit(done.wait, 60)
+        try:
+            entries = reqkit_async.map([get(site("/x"))] * 20, executor=executor)
+        finally:
+            done.set()
+    assert [entry.status_code for entry in entries] == [200] * 20
+
+
+def test_one_whose_tasks_fail(site: Site) -> None:
+    class Failing:
+        def submit(self, function: Any, *arguments: Any) -> Any:
+            import concurrent.futures
+
+            future: Any = concurrent.futures.Future()
+            future.set_exception(ImportError("no module named reqkit"))
+            return future
+
+    with pytest.raises(WorkerLost, match=r"no worker has come .*: ImportError: no module named"):
+        reqkit_async.map([get(site("/x"))], executor=Failing(), workers=2)
