@@ -40,6 +40,17 @@ def test_batch_fetch_fetches_2000_pages() -> None:
     assert done.stderr.endswith("2,000 of 2,000 pages\n")
 
 
+def test_batch_on_dask_fetches_2000_pages_by_two_workers() -> None:
+    pytest.importorskip("distributed")
+    done = run("batch_on_dask.py")
+
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"^2,000 pages, [\d,]+ bytes and [\d,]+ words, by 2 workers$", done.stdout, re.M
+    )
+    assert re.search(r"^200 +2,000$", done.stdout, re.M)
+
+
 def test_batch_fetch_takes_urls_and_lists_failures(httpbin: WSGIServer) -> None:
     refused = "http://ann:secret@127.0.0.1:1/"
     done = run("batch_fetch.py", httpbin("/get"), httpbin("/status/404"), refused, "nowhere")
