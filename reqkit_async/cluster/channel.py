@@ -269,6 +269,8 @@ class Listener:
         for greenlet in self._greenlets:
             greenlet.kill(block=False)
         for sock in sockets:
+            with contextlib.suppress(OSError):
+                sock._sock.shutdown(_socket.SHUT_RDWR)  # now: the hub closes it a turn later
             sock.close()
 
 

@@ -16,6 +16,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import monotonic as clock
 from typing import Any, Final
 
@@ -125,12 +126,16 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _serve(ticket: Ticket) -> None:
-    channel = connect(ticket.addresses, ticket.key)
-    if channel is not None:
-        try:
-            _Worker(channel).run()
-        finally:
-            channel.close()
+    try:
+        channel = connect(ticket.addresses, ticket.key)
+        if channel is not None:
+            try:
+                _Worker(channel).run()
+            finally:
+                channel.close()
+    finally:
+        # It is the hub that closes sockets, and this thread may end with this.
+        _whatever_exits(partial(gevent.sleep, 0))
 
 
 class _Incoming(Batch):

@@ -216,6 +216,21 @@ def test_nothing_listens_and_no_task_runs_on(executor: Any, site: Site) -> None:
     free(executor)
 
 
+@needs_linux
+def test_threads_leave_no_descriptors(site: Site) -> None:
+    """Not until the collector comes, either: their loops close what they have before they end."""
+    reqkit_async.map([get(site("/x"))])
+    with ThreadPoolExecutor(2) as executor:
+        reqkit_async.map([get(site("/x"))] * 10, executor=executor)
+    gevent.sleep(0.01)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with ThreadPoolExecutor(2) as executor:
+            reqkit_async.map([get(site("/x"))] * 10, executor=executor)
+        gevent.sleep(0.01)
+    wait(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
 # -- workers that are lost
 
 
