@@ -15,7 +15,7 @@ from ..crawl import Crawl, StoreError
 from .journal import Output
 from .options import check_report, session_of
 from .outcomes import line_of
-from .screen import Screen
+from .screen import Screen, is_terminal
 from .stopping import Interrupts
 
 __all__ = ["Crawling", "item_of"]
@@ -59,7 +59,7 @@ class Crawling:
     def run(self) -> int:
         """Crawl until nothing is left, and return the exit status."""
         options = self.options
-        screen = Screen(None, options["quiet"], results=sys.stdout.isatty())
+        screen = Screen(None, options["quiet"], results=is_terminal(sys.stdout))
         interrupts = Interrupts(_stop_main)
         status = 0
         try:
@@ -70,13 +70,13 @@ class Crawling:
                 self._add(crawl)
                 with interrupts:
                     _loop(crawl, screen)
-                self._write(crawl)
                 status = 1 if crawl.stats.failed else 0
+                status = self._write(crawl, screen, status)
                 what = _left(crawl)
         except Stopped:
             status = interrupts.status
             with Crawl(options["store"]) as crawl:  # closed by what has stopped it, in order
-                self._write(crawl)
+                self._write(crawl, screen, status)
                 what = _left(crawl)
         except (StoreError, ValueError, RequestException) as error:
             raise click.UsageError(str(error)) from error
@@ -91,8 +91,20 @@ class Crawling:
         if self.options["failed"]:
             crawl.again("failed")
 
-    def _write(self, crawl: Crawl) -> None:
+    def _write(self, crawl: Crawl, screen: Screen, status: int) -> int:
+        """Write what was asked for; return the exit status, 1 where it could not be written."""
         export, report = self.options["export"], self.options["report"]
+        try:
+            self._write_all(crawl, export, report)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            name = error.filename or export or report
+            screen.say(f"reqkit: {name} cannot be written: {error.strerror}")
+            return status or 1
+        return status
+
+    def _write_all(self, crawl: Crawl, export: str | None, report: Any) -> None:
         if export == "-":
             output = Output(1)
             for item in crawl.items():
@@ -193,6 +205,7 @@ def _told(item: dict[str, Any]) -> dict[str, Any]:
     kind, _, message = (error or "").partition(": ")
     return {
         "url": item["url"],
+        "input": item["url"],
         "status": status,
         "ok": error is None and status is not None and status < 400,
         "error": {"type": kind, "message": message} if error else None,

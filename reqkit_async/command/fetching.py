@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
+from reqkit.exceptions import RequestException
+
 from .executors import ExecutorError, executor_of
 from .fetch import Fetch
 from .inputs import InputError, count_items, read_items
 from .journal import Journal, JournalError, Output
 from .options import check_message, check_report, data_of, make_folder, pool_of, session_of
-from .screen import Screen
+from .screen import Screen, is_terminal
 
 __all__ = ["Fetching"]
 
@@ -57,9 +59,9 @@ class Fetching:
                 if jsonl not in (None, "-"):
                     journal = Journal(jsonl, options["resume"], options["overwrite"])
                     stack.callback(journal.close)
-                shown = jsonl is None and sys.stdout.isatty()
+                shown = jsonl is None and is_terminal(sys.stdout)
                 if journal is None and not shown:
-                    output = Output(1)
+                    output = _standard_output()
                 screen = Screen(self._total(), options["quiet"], results=shown)
                 fetching = Fetch(
                     read_items(self.urls, options["source"], options["kind"], options["column"]),
@@ -69,24 +71,44 @@ class Fetching:
                     spread=executor is not None, resume=options["resume"], failed=options["failed"],
                 )  # fmt: skip
                 status = fetching.run()
-            except (InputError, JournalError, ExecutorError, ValueError) as error:
+            except (InputError, JournalError, ExecutorError) as error:
                 raise click.UsageError(str(error)) from error
+            except RequestException as error:  # all workers of an executor are gone
+                screen.say(f"reqkit: {error}")
+                status = 1
             if fetching.trouble is not None and status != 141:
                 screen.say(f"reqkit: results cannot be written: {fetching.trouble.strerror}")
-            self._end(fetching, screen, status)
-        return status
+            return self._end(fetching, screen, status)
 
     def _total(self) -> int | None:
+        """Return how many inputs there are, where that is to be shown."""
+        if self.options["quiet"] or not is_terminal(sys.stderr):
+            return None
         counted = count_items(self.options["source"], self.options["kind"], self.options["column"])
         return None if counted is None else len(self.urls) + counted
 
-    def _end(self, fetching: Fetch, screen: Screen, status: int) -> None:
+    def _end(self, fetching: Fetch, screen: Screen, status: int) -> int:
+        """Write the report, say what came of it, and return the exit status."""
         what = ""
         report = self.options["report"]
         if report is not None and status != 141:
             from ..report import write_stats_report
 
-            write_stats_report(fetching.final_stats(), report)
-            what = f"report: {report}"
+            try:
+                write_stats_report(fetching.final_stats(), report)
+                what = f"report: {report}"
+            except OSError as error:
+                screen.say(f"reqkit: --report {report} cannot be written: {error.strerror}")
+                status = status or 1
         if status != 141:
             screen.summary(what, interrupted=status > 128)
+        return status
+
+
+def _standard_output() -> Output:
+    try:
+        return Output(1)
+    except OSError as error:
+        raise click.UsageError(
+            "standard output is closed: --jsonl FILE writes to a file"
+        ) from error

@@ -216,9 +216,10 @@ def _from_text(lines: Lines, column: str | None, shown: str) -> Iterator[Item]:
     for number, line in lines:
         if line is None:
             yield _unreadable(number)
-        elif not _is_passed_over(line):
+        else:
             url = line.strip()
-            yield Item(0, url, {"url": url})
+            if url and not url.startswith("#"):
+                yield Item(0, url, {"url": url})
 
 
 def _from_jsonl(lines: Lines, column: str | None, shown: str) -> Iterator[Item]:

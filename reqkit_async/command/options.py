@@ -87,8 +87,10 @@ def session_of(options: dict[str, Any], saving: bool) -> Session:
         headers.append(("Accept-Encoding", "identity"))
     # Each request by itself: no cookie of one answer goes out with another request.
     config: Any = {"store_cookies": False}
-    if options["http2"] is not None:
-        config["http2"] = {"on": True, "off": False}.get(options["http2"], options["http2"])
+    if options["http2_prior"]:
+        config["http2"] = "prior"
+    elif options["http2"] is not None:
+        config["http2"] = options["http2"]
     timeout, total = options["timeout"], options["total"]
     connect, read = (10.0, 60.0) if timeout is None else (timeout, timeout)
     try:
@@ -107,16 +109,19 @@ def session_of(options: dict[str, Any], saving: bool) -> Session:
 def pool_of(options: dict[str, Any], session: Session, executor: Any) -> Iterator[Pool]:
     """Enter the pool that sends the requests; leaving it stops what is in flight."""
     settings: dict[str, Any] = {"executor": executor} if executor is not None else {}
-    pool = Pool(
-        options["size"],
-        per_host=options["per_host"],
-        rate=_rate(options["rate"]),
-        delay=options["delay"],
-        retries=options["retries"],
-        session=session,
-        prefetch=False,
-        **settings,
-    )
+    try:
+        pool = Pool(
+            options["size"],
+            per_host=options["per_host"],
+            rate=_rate(options["rate"]),
+            delay=options["delay"],
+            retries=options["retries"],
+            session=session,
+            prefetch=False,
+            **settings,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     try:
         yield pool
     finally:

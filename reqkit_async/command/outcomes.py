@@ -59,9 +59,14 @@ def plain_line(item: Item, response: Any) -> bytes | None:
     url, kind = response.url, response._field("content-type")
     sent, started = response._sent, response._started
     send, wait = round(sent - started, 6), round(headed - sent, 6)
+    fields = item.fields
+    if len(fields) == 1 and fields.get("url") is item.url and item.url is not None:
+        given = f'{{"url": {_text(item.url)}}}'
+    else:
+        given = _encode(fields)
     try:
         return (
-            f'{{"input": {_encode(item.fields)}, "number": {item.number},'
+            f'{{"input": {given}, "number": {item.number},'
             f' "url": {_text(url if "@" not in url else without_password(url))},'
             f' "status": {response.status_code}, "ok": true, "error": null,'
             f' "seconds": {round(send + wait, 6)},'

@@ -107,9 +107,9 @@ def completion(shell: str) -> None:
 @click.option("--data", "-d", metavar="TEXT|@FILE", help="A body for each request.")
 @click.option("--proxy", metavar="URL", help="A proxy for all requests.")
 @click.option("--insecure", "-k", is_flag=True, help="Do not verify certificates.")
-@click.option("--http2", is_flag=False, flag_value="on", metavar="[on|off|auto|prior]",
-              type=click.Choice(("on", "off", "auto", "prior")),
-              help="Speak HTTP/2: on, off, auto, or prior (without TLS).")  # fmt: skip
+@click.option("--http2/--no-http2", default=None,
+              help="HTTP/2 alone, or not at all [where the server has it].")  # fmt: skip
+@click.option("--http2-prior", is_flag=True, help="HTTP/2 without TLS, without asking.")
 @click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Save bodies in a folder; what broke off is gone on with.")  # fmt: skip
 @click.option("--checksum", metavar="NAME",
@@ -178,9 +178,9 @@ def fetch(urls: tuple[str, ...], **options: Any) -> int:
               help="A header for each request; may be given several times.")  # fmt: skip
 @click.option("--proxy", metavar="URL", help="A proxy for all requests.")
 @click.option("--insecure", "-k", is_flag=True, help="Do not verify certificates.")
-@click.option("--http2", is_flag=False, flag_value="on", metavar="[on|off|auto|prior]",
-              type=click.Choice(("on", "off", "auto", "prior")),
-              help="Speak HTTP/2: on, off, auto, or prior (without TLS).")  # fmt: skip
+@click.option("--http2/--no-http2", default=None,
+              help="HTTP/2 alone, or not at all [where the server has it].")  # fmt: skip
+@click.option("--http2-prior", is_flag=True, help="HTTP/2 without TLS, without asking.")
 @click.option("--archive", metavar="FILE", type=click.Path(dir_okay=False),
               help="Keep requests and answers as they were: .warc or .warc.gz.")  # fmt: skip
 @click.option("--export", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True),

@@ -14,10 +14,12 @@ from typing import IO, Any, Final
 
 import gevent
 
-__all__ = ["Screen", "plain", "size_text"]
+__all__ = ["Screen", "is_terminal", "plain", "size_text"]
 
 #: Seconds between two drawings of the progress.
 _OFTEN: Final = 0.2
+#: Kinds of failures that the table in the end has.
+_REASONS: Final = 8
 
 
 class Screen:
@@ -43,6 +45,8 @@ class Screen:
         self.passed_over = 0
         self.bytes = 0
         self._reasons: Counter[str] = Counter()
+        #: Of each reason, what failed first for it, and what was said of it.
+        self._examples: dict[str, tuple[str, str]] = {}
         self._quiet = quiet
         self.shows_results = results
         self._err = sys.stderr if err is None else err
@@ -68,8 +72,12 @@ class Screen:
         self.bytes += record["bytes"]
         if not record["ok"]:
             self.failed += 1
-            error = record["error"]
-            self._reasons[error["type"] if error else str(record["status"])] += 1
+            error = record["error"] or {}
+            reason = error.get("type") or str(record["status"])
+            self._reasons[reason] += 1
+            if reason not in self._examples:
+                url = record["url"] or str(record["input"])
+                self._examples[reason] = url, error.get("message", "")
         if self.shows_results:
             self._show(record)
 
@@ -92,7 +100,7 @@ class Screen:
             pool: what sends, and has ``held``; where it has ``known``, that is what there is to do.
         """
         self._began = time.monotonic()
-        if self._quiet or not _is_terminal(self._err):
+        if self._quiet or not is_terminal(self._err):
             try:
                 yield
             finally:
@@ -208,7 +216,27 @@ class Screen:
             text += f"; {size_text(self.bytes)} in {spent:,.1f} s, {self.done / spent:,.0f}/s"
         if interrupted:
             text = f"interrupted; {text}"
+        if self._reasons and is_terminal(self._err):
+            self._show_failures()
         self.say(text + (f"; {what}" if what else ""))
+
+    def _show_failures(self) -> None:
+        """Show a table of what failed, by its kind."""
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False)
+        table.add_column("failed", style="red")
+        table.add_column("times", justify="right")
+        table.add_column("for example", overflow="fold")
+        for reason, times in self._reasons.most_common(_REASONS):
+            url, message = self._examples[reason]
+            example = Text(plain(url))
+            if message:
+                example.append(f"\n{plain(message)}", "dim")
+            table.add_row(Text(plain(reason)), f"{times:,}", example)
+        Console(file=self._err, highlight=False).print(table)
 
 
 def plain(text: str) -> str:
@@ -227,7 +255,8 @@ def size_text(size: float) -> str:
     raise AssertionError("unreachable")
 
 
-def _is_terminal(stream: Any) -> bool:
+def is_terminal(stream: Any) -> bool:
+    """Tell whether a stream goes to a terminal."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError):

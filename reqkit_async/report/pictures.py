@@ -114,7 +114,7 @@ def histogram(
         for place, (mark, seconds) in enumerate(marks):
             if low <= seconds <= high:
                 axes.axvline(seconds, color=_COLOURS["ink"], linewidth=0.9, linestyle=(0, (3, 2)))
-                late = math.log(seconds / low) > 0.7 * math.log(high / low)
+                late = math.log(seconds / low) > 0.8 * math.log(high / low)
                 axes.text(
                     seconds, most * (1.2 - 0.1 * place), f"{mark} " if late else f" {mark}",
                     va="top", ha="right" if late else "left", fontsize=8.5,

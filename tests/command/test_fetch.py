@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import hashlib
 import json
@@ -17,7 +18,7 @@ from reqkit_async.command import main
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
 
-from .conftest import Command, Site, read_records
+from .conftest import PATIENCE, Command, Site, read_records
 
 
 def urls_of(site: Site, *paths: str) -> str:
@@ -351,6 +352,26 @@ def test_wrong_arguments_are_status_2(
     assert said in " ".join(err.split())
     assert out == ""
     assert os.listdir(tmp_path) == []
+
+
+def test_a_report_is_looked_at_before_anything_is_sent(
+    reqkit_command: Command, site: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "r.html").mkdir()
+    reqkit_command.run("fetch", site("/a"), "--report", "r.html", status=2)
+    assert site.paths == []
+
+
+def test_closed_descriptors(reqkit_command: Command, site: Site) -> None:
+    """As the shell's ``>&-`` and ``<&-`` leave them."""
+    for closed, arguments in ((1, [site("/a")]), (0, ["--from", "-"])):
+        process = reqkit_command.start(
+            "fetch", *arguments, preexec_fn=functools.partial(os.close, closed)
+        )
+        _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 2
+        assert b"Error: standard " in err
+        assert b"Traceback" not in err
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:

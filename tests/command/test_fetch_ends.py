@@ -109,6 +109,25 @@ def test_a_closed_pipe_ends_it_quietly(reqkit_command: Command, site: Site, tmp_
     assert len(site.requests) < 3000
 
 
+def test_an_input_without_end(reqkit_command: Command, site: Site) -> None:
+    """As ``yes URL | reqkit fetch --from - | head -200`` does."""
+    endless = subprocess.Popen(["yes", site("/a")], stdout=subprocess.PIPE)
+    process = reqkit_command.start("fetch", "--from", "-", stdin=endless.stdout)
+    try:
+        assert endless.stdout is not None
+        assert process.stdout is not None
+        endless.stdout.close()
+        numbers = {json.loads(process.stdout.readline())["number"] for _ in range(200)}
+        assert len(numbers) == 200
+        # No more is read ahead than there is room for.
+        assert max(numbers) <= 200 + 2 * 50
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 141
+    finally:
+        endless.kill()
+        endless.wait()
+
+
 def test_a_reader_that_is_slow_holds_it_back_and_loses_nothing(
     reqkit_command: Command, site: Site, tmp_path: Path
 ) -> None:
@@ -200,6 +219,8 @@ def test_a_terminal_gets_progress_and_results(reqkit_command: Command, site: Sit
     assert re.search(rf"404 +\S+ ms +8 B +{re.escape(site('/status/404'))}", shown)
     assert "3 done: 2 good, 1 failed (404: 1)" in shown
     assert "\x1b[32m200" in terminal.shown  # green
+    # What failed, as a table.
+    assert re.search(rf"failed +times +for example\s+404 +1 +{site('/status/404')}", shown)
 
 
 def test_no_color(reqkit_command: Command, site: Site) -> None:

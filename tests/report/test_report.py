@@ -230,6 +230,17 @@ def test_pools_show_themselves(echo: ScriptedServer) -> None:
     assert "&lt;Pool size=2" in shown
 
 
+def test_crawls_show_themselves(echo: ScriptedServer) -> None:
+    with reqkit_async.Crawl(robots=False) as crawl:
+        crawl.add(echo("/"))
+        for _ in crawl:
+            pass
+        shown = crawl._repr_html_()
+        told = json.loads(json.dumps(crawl.figures()))
+    assert "&lt;Crawl &#x27;in memory&#x27; done=1" in shown
+    assert (told["done"], told["pages"]["statuses"]) == (1, {"200": 1})
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
