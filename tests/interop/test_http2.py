@@ -1,0 +1,153 @@
+"""HTTP/2 with the servers that the distribution ships: nginx, nghttpd, apache, h2o, haproxy."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reqkit
+import reqkit_async
+from servers.daemons import DOCUMENTS, Daemon, Missing
+from servers.http2_daemons import MOST_REQUESTS, STARTERS, UPLOADS
+from servers.tls import Authority
+
+
+@pytest.fixture(scope="module")
+def running(
+    clean_environment: None, public_folder: Path, authority: Authority
+) -> Iterator[dict[str, Daemon]]:
+    """The servers that were asked for so far."""
+    started: dict[str, Daemon] = {}
+    yield started
+    for server in started.values():
+        server.stop()
+
+
+@pytest.fixture(params=STARTERS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def server(
+    name: str, running: dict[str, Daemon], public_folder: Path, authority: Authority
+) -> Daemon:
+    return started(name, running, public_folder, authority)
+
+
+def started(
+    name: str, running: dict[str, Daemon], public_folder: Path, authority: Authority
+) -> Daemon:
+    if name not in running:
+        try:
+            running[name] = STARTERS[name](public_folder / f"http2-{name}", authority.ca)
+        except Missing as missing:
+            if os.environ.get("CI"):
+                pytest.fail(f"{missing}, and CI must have it", pytrace=False)
+            pytest.skip(str(missing))
+    return running[name]
+
+
+@pytest.fixture
+def session(ca_bundle: str) -> Iterator[reqkit.Session]:
+    with reqkit.Session(verify=ca_bundle, config={"http2": True}) as made:
+        yield made
+
+
+def served(name: str) -> list[str]:
+    return [path for path in DOCUMENTS if name != "haproxy" or len(DOCUMENTS[path]) < 15_000]
+
+
+def test_documents(name: str, server: Daemon, session: reqkit.Session) -> None:
+    for path in served(name):
+        url = server.secure(f"/{path}")
+        [response] = reqkit_async.map([reqkit_async.get(url, session=session)])
+        for answer in (response, session.get(url)):
+            assert answer.error is None
+            assert (answer.version, answer.status_code) == (20, 200)
+            assert answer.content == DOCUMENTS[path]
+    assert session.head(server.secure("/small.txt")).content == b""
+    assert session.get(server.secure("/no-such-file")).status_code == 404
+
+
+def test_many_streams(name: str, server: Daemon, session: reqkit.Session) -> None:
+    paths = served(name)
+    urls = [server.secure(f"/{paths[number % len(paths)]}") for number in range(300)]
+    responses = reqkit_async.map([reqkit_async.get(url, session=session) for url in urls], size=60)
+    assert [response.error for response in responses if response.error is not None] == []
+    assert {response.version for response in responses} == {20}
+    for number, response in enumerate(responses):
+        assert response.content == DOCUMENTS[paths[number % len(paths)]]
+
+
+def test_streams_that_are_stopped(name: str, server: Daemon, session: reqkit.Session) -> None:
+    path = "big.bin" if name != "haproxy" else "small.txt"
+    for _ in range(5):
+        lazy = reqkit_async.map(
+            [reqkit_async.get(server.secure(f"/{path}"), session=session) for _ in range(20)],
+            prefetch=False,
+        )
+        for response in lazy:
+            assert response.error is None
+            response.close()
+    [response] = reqkit_async.map([reqkit_async.get(server.secure("/small.txt"), session=session)])
+    assert response.content == DOCUMENTS["small.txt"]
+
+
+@pytest.mark.parametrize("name", UPLOADS)
+@pytest.mark.parametrize("kind", ["bytes", "stream"])
+def test_uploads(
+    name: str, kind: str, running: dict[str, Daemon], public_folder: Path, authority: Authority,
+    session: reqkit.Session,
+) -> None:  # fmt: skip
+    server = started(name, running, public_folder, authority)
+    body = bytes(range(256)) * 8000
+    path = "/dav/up.bin" if name == "nginx" else "/echo"
+
+    def data() -> Any:
+        return (
+            body if kind == "bytes" else (body[at : at + 9999] for at in range(0, len(body), 9999))
+        )
+
+    [sent] = reqkit_async.map(
+        [reqkit_async.request(UPLOADS[name], server.secure(path), session=session, data=data())]
+    )
+    for answer in (sent, session.request(UPLOADS[name], server.secure(path), data=data())):
+        assert answer.error is None
+        assert answer.version == 20
+        assert answer.ok
+        if name == "nghttpd":
+            assert answer.content == body
+    if name == "nginx":
+        assert session.get(server.secure(path)).content == body
+
+
+def test_nothing_is_lost_where_nginx_closes(
+    running: dict[str, Daemon], public_folder: Path, authority: Authority, session: reqkit.Session
+) -> None:
+    """After `MOST_REQUESTS` requests nginx says GOAWAY, in the middle of others."""
+    server = started("nginx", running, public_folder, authority)
+    log = next((public_folder / "http2-nginx").glob("try-*/access.log"))
+    for method in ("GET", "POST"):
+        before = len(log.read_text().splitlines())
+        url = server.secure("/post" if method == "POST" else "/small.txt")
+        count = 2000
+        responses = reqkit_async.map(
+            [
+                reqkit_async.request(method, f"{url}?{number}", session=session)
+                for number in range(count)
+            ],
+            size=20,
+        )
+        assert [response.error for response in responses if response.error is not None] == []
+        lines = [line.split() for line in log.read_text().splitlines()[before:]]
+        answered = [line for line in lines if line[0] == method]
+        assert len(answered) == count  # none twice
+        connections = Counter(line[2] for line in answered)
+        assert max(connections.values()) <= MOST_REQUESTS
+        assert len(connections) < 2 * count // MOST_REQUESTS
