@@ -4,8 +4,9 @@ Sans-IO: `Connection.receive` takes bytes as they come and returns the streams t
 `Connection.take` returns what is to be sent. Whoever owns the socket calls both; nothing here
 waits, and one thread or greenlet at a time may call.
 
-The dynamic table of the answers' fields has the size 0 (a setting that the peer's encoder has to
-keep): so equal answers are equal bytes, and a head that was read once is not read again.
+The peer is asked to do without the dynamic table of HPACK (a setting): then equal answers are equal
+bytes, and a head that was read once is not read again. Some use it all the same (h2o does), so it
+is kept, and what was read is forgotten whenever it changes.
 
 A fault of a stream's ends that stream; one of the connection's ends all of them, after a GOAWAY
 that says why. What costs us work without bringing an answer on is paid from a `floods.Balance`.
@@ -25,7 +26,7 @@ from . import frames
 from .fields import check_trailers, head_of_fields
 from .floods import Balance, Flood
 from .frames import HEAD, PREFACE, ErrorCode, Flag, Kind, Setting, code_name, frame, kind_name
-from .hpack import NO_TABLE, Decoder, HpackError, ListTooLarge
+from .hpack import MAX_TABLE, NO_TABLE, Decoder, HpackError, ListTooLarge, Pair
 from .streams import NARROW, WIDE, Stream
 
 __all__ = ["MAX_BLOCK", "MAX_FIELDS", "MAX_INTERIM", "Connection"]
@@ -106,7 +107,7 @@ class Connection:
         #: What the peer may still send, and what has come since that was last said.
         self._room = _CONNECTION_WINDOW
         self._since = 0
-        self._decoder = Decoder(0, MAX_BLOCK, MAX_FIELDS)
+        self._decoder = Decoder(MAX_TABLE, MAX_BLOCK, MAX_FIELDS)
         self._heads: dict[bytes, AnswerHead] = {}
         self._balance = Balance()
         #: Bytes and frames that may still come for streams that we have ended: they were under way.
@@ -471,7 +472,7 @@ class Connection:
         stream = self.streams.get(number)
         ends = bool(flags & Flag.END_STREAM)
         if stream is None or stream.head is not None or stream.ended:
-            fields = self._decoder.decode(block)
+            fields = self._decoded(block)
             if stream is None or stream.ended:
                 self._stray()
                 if stream is not None:
@@ -489,7 +490,7 @@ class Connection:
         head = self._heads.get(block)
         if head is None:
             # The table is decoded to its end, whatever the fields are.
-            fields = self._decoder.decode(block)
+            fields = self._decoded(block)
             try:
                 head = head_of_fields(fields)
             except ProtocolError as error:
@@ -518,6 +519,12 @@ class Connection:
             self._finish(stream)
         else:
             self._stir(stream)
+
+    def _decoded(self, block: bytes) -> list[Pair]:
+        fields = self._decoder.decode(block)
+        if not self._decoder.repeatable:
+            self._heads.clear()  # equal bytes may mean something else from now on
+        return fields
 
     def _interim(self, stream: Stream, head: AnswerHead, ends: bool) -> None:
         """Pass over a 1xx answer (RFC 9110 section 15.2)."""

@@ -1,8 +1,8 @@
 """HPACK (RFC 7541): blocks of header fields, decoded and encoded. Pure; never blocks.
 
-Decoding keeps to the dynamic table's rules whatever its size. Where its size is 0, as
-`connection` has it, no block means anything but what it says itself: equal bytes are equal
-fields, and may be remembered (`Decoder.repeatable`).
+Decoding keeps to the dynamic table's rules whatever its size. As long as no block changes the
+table, equal bytes are equal fields, and may be remembered (`Decoder.repeatable`): always, where
+the table's size is 0.
 
 Encoding uses the static table alone. What it costs in bytes is little beside a kilobyte of
 answer; what it saves is that a request's fields are encoded once for all requests that have them,
@@ -103,8 +103,8 @@ class Decoder:
         max_fields: fields of a block.
 
     Attributes:
-        repeatable: whether the last block neither asked the dynamic table nor changed it: the
-            same bytes will mean the same for as long as the connection is open.
+        repeatable: whether the last block left the dynamic table as it was: until another block
+            changes that, the same bytes mean the same.
     """
 
     __slots__ = ("_entries", "_limit", "_most", "_size", "_texts", "max_fields", "max_list",
@@ -202,7 +202,6 @@ class Decoder:
     def _entry(self, index: int) -> Pair:
         if 0 < index <= _STATIC_COUNT:
             return _ENTRIES[index]
-        self.repeatable = False
         index -= _STATIC_COUNT + 1
         if not 0 <= index < len(self._entries):
             raise HpackError("an index is of no entry")
@@ -228,9 +227,10 @@ class Decoder:
             size, at = _integer(block, at, 0x1F)
         if size > self._limit:
             raise HpackError(f"the table's size is set to {size}: {self._limit} is allowed")
-        self._most = size
-        self._evict(size)
-        self.repeatable = False
+        if size != self._most:
+            self._most = size
+            self._evict(size)
+            self.repeatable = False
         return at
 
     def _add(self, name: str, value: str) -> None:

@@ -98,6 +98,21 @@ def test_equal_heads_are_read_once_and_differing_ones_each() -> None:
     assert third.head.get("date") == "b"
 
 
+def test_a_head_is_read_anew_where_the_table_has_changed() -> None:
+    """A server that uses the dynamic table in spite of the setting."""
+    connection, first = opened()
+    streams = [first, *(get(connection) for _ in range(4))]
+    entry = b"\x40\x01x\x01"
+    blocks = [b"\x88" + entry + b"a", b"\x88\xbe", b"\x88\xbe", b"\x88" + entry + b"b",
+              b"\x88\xbe"]  # fmt: skip
+    for number, block in enumerate(blocks):
+        connection.receive(frame(1, 5, 2 * number + 1, block))
+    heads = [stream.head for stream in streams]
+    assert [head.get("x") for head in heads if head is not None] == ["a", "a", "a", "b", "b"]
+    assert heads[1] is heads[2]
+    assert heads[1] is not heads[4]
+
+
 def test_fields_in_continuations() -> None:
     connection, stream = opened()
     block = encode_fields([(":status", "200"), ("x", "y" * 50)])
@@ -440,7 +455,7 @@ BROKEN: dict[str, tuple[bytes, int, str]] = {
     "fields of another stream": (frame(1, 0, 1, b"\x88") + frame(9, 4, 3),
                                  ErrorCode.PROTOCOL_ERROR, "broken off"),
     "HPACK": (frame(1, 4, 1, b"\x80"), ErrorCode.COMPRESSION_ERROR, "HPACK"),
-    "HPACK's table": (frame(1, 4, 1, b"\x3f\xe1\x1f\x88"), ErrorCode.COMPRESSION_ERROR, "HPACK"),
+    "HPACK's table": (frame(1, 4, 1, b"\x3f\xe2\x1f\x88"), ErrorCode.COMPRESSION_ERROR, "HPACK"),
 }  # fmt: skip
 BROKEN["a frame that is too large"] = (
     b"\x00\x40\x01\x00\x00\x00\x00\x00\x01", ErrorCode.FRAME_SIZE_ERROR, "16,384",
