@@ -8,12 +8,15 @@ and counts with a generous limit.
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import h2.config
 import h2.connection
@@ -24,7 +27,7 @@ import h2.settings
 
 from .scripted import PATIENCE
 
-__all__ = ["Http2Server", "Peer", "Request", "echo"]
+__all__ = ["Http2Server", "Peer", "Request", "echo", "wsgi"]
 
 
 class Gone(Exception):
@@ -388,3 +391,72 @@ class Http2Server:
         """Wait until something is true of the server: asked whenever a request comes."""
         with self._lock:
             assert self._lock.wait_for(lambda: true(self), PATIENCE)
+
+
+def wsgi(app: Any) -> Handler:
+    """Return a handler that answers as a WSGI application does."""
+
+    def handler(request: Request) -> None:
+        body = request.read()
+        path, _, query = request.path.partition("?")
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": request.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+            "QUERY_STRING": query,
+            "RAW_URI": request.path,
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": str(request.peer.server.port),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_HOST": request.get(":authority"),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https",
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+        }
+        for name, value in request.fields:
+            if name.startswith(":"):
+                continue
+            key = name.upper().replace("-", "_")
+            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = f"HTTP_{key}"
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
+        if body:
+            environ.setdefault("CONTENT_LENGTH", str(len(body)))
+        head: list[Any] = []
+
+        def start_response(status: str, fields: Any, exc_info: Any = None) -> None:
+            head[:] = [int(status.split()[0]), fields]
+
+        pieces = app(environ, start_response)
+        try:
+            sent = False
+            for piece in pieces:
+                if not sent:
+                    sent = True
+                    _send_head(request, head)
+                if piece and request.method != "HEAD":
+                    request.data(piece)
+            if not sent:
+                _send_head(request, head)
+            request.data(b"", True)
+        finally:
+            getattr(pieces, "close", lambda: None)()
+
+    return handler
+
+
+def _send_head(request: Request, head: list[Any]) -> None:
+    status, fields = head
+    rows = [(":status", str(status))]
+    rows += [(name.lower(), value) for name, value in fields if name.lower() not in _HOP]
+    with request.peer.sending() as connection:
+        connection.send_headers(request.stream, rows)
+
+
+_HOP = ("connection", "transfer-encoding", "keep-alive")

@@ -6,6 +6,7 @@ hide how a client keeps and gives back its connections.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import socket
 import socketserver
@@ -210,7 +211,8 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         with self._lock:
             for sock in self._open.values():
                 if sock.fileno() != -1:
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+                    with contextlib.suppress(OSError):  # the client was first
+                        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class WSGIServer:
