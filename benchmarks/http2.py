@@ -1,8 +1,8 @@
 """`python -m benchmarks.http2`: HTTP/2 beside this project's HTTP/1.1, and beside other clients.
 
-nginx serves the same files over both. The clients run in turn, round by round, each in a process of
-its own, and every answer's status and length are checked. Other clients are run by a Python that has
-them: ``--python httpx=PATH``; without that, by this one, where it has them.
+nginx serves the same files over both. The clients run in turn, round by round, each in a process
+of its own, and every answer's status and length are checked. Other clients are run by a Python that
+has them: ``--python httpx=PATH``; without that, by this one, where it has them.
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ def tell(results: dict[str, list[dict[str, Any]]], names: list[str]) -> None:
                        for a, b in zip(found, ours, strict=True)]  # fmt: skip
             line += (
                 f"; HTTP/2 here is {statistics.median(by_cpu):.2f} times as fast by processor"
-                f" ({min(by_cpu):.2f} to {max(by_cpu):.2f}), {statistics.median(by_wall):.2f} by the"
-                f" clock ({min(by_wall):.2f} to {max(by_wall):.2f})"
+                f" ({min(by_cpu):.2f} to {max(by_cpu):.2f}), {statistics.median(by_wall):.2f} by"
+                f" the clock ({min(by_wall):.2f} to {max(by_wall):.2f})"
             )
         print(line, flush=True)
 
