@@ -1,7 +1,7 @@
 """One client fetching one URL many times over TLS: run by `benchmarks.http2`, in its own process.
 
-``python http2_clients.py CLIENT URL COUNT SIZE CA LENGTH cold|warm`` prints a line of JSON: wall and
-processor seconds, and how many answers were as they should be. It imports what it measures and
+``python http2_clients.py CLIENT URL COUNT SIZE CA LENGTH cold|warm`` prints a line of JSON: wall
+and processor seconds, and how many answers were as they should be. It imports what it measures and
 nothing else, so that any Python that has the client can run it.
 """
 
