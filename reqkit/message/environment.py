@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import netrc
 import os
 import re
 import time
@@ -20,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from ..base.hostnames import ascii_name
 from ..base.warn import warn
 from ..exceptions import RequestsWarning
+from .netrc_file import Netrc, parse_netrc
 
 __all__ = [
     "bypasses", "ca_bundle", "has_netrc", "names_proxies", "netrc_credentials", "proxies_for",
@@ -278,10 +278,10 @@ def ca_bundle() -> str | None:
 
 
 class _Read(NamedTuple):
-    """A netrc file as it was read: None where it could not be."""
+    """A netrc file as it was read."""
 
     version: tuple[int, int, int]
-    entries: netrc.netrc | None
+    entries: Netrc
 
 
 _NETRC: Final = _Variables("NETRC")
@@ -315,29 +315,26 @@ def has_netrc() -> bool:
     return False
 
 
-def netrc_credentials(host: str) -> tuple[str, str] | None:
+def netrc_credentials(
+    host: str, user: str | None = None, default: bool = True
+) -> tuple[str, str] | None:
     """Return the login and password that netrc has for a host, or None.
 
     The file is ``NETRC``'s where that is set, else ``~/.netrc`` or ``~/_netrc``. It is read when
-    it has changed. A file that cannot be opened is as none; one that is malformed is too, with a
-    `RequestsWarning` when it is read, which has nothing of the file's text. The entry ``default``
-    counts for hosts that have none.
+    it has changed. A file that cannot be opened is as none; words in it that netrc does not know
+    are passed over, with a `RequestsWarning` when it is read, which has nothing of the file's text.
+    The entry ``default`` counts for hosts that have none.
 
     Args:
         host: the host's name alone, parsed from the URL: no port, no user.
+        user: whose password it is to be, where the URL says so.
+        default: False leaves the entry ``default`` out.
     """
     path = _netrc_path()
     if path is None:
         return None
     entries = _netrc_entries(path)
-    if entries is None:
-        return None
-    found = entries.authenticators(host.strip("[]").lower())
-    if found is None:
-        return None
-    login, account, password = found
-    name, secret = login or account or "", password or ""
-    return (name, secret) if name or secret else None
+    return None if entries is None else entries.find(host.strip("[]").lower(), user, default)
 
 
 def _netrc_path() -> str | None:
@@ -364,7 +361,7 @@ def _usual_files(home: str | bytes | None) -> tuple[str, ...]:
     return os.path.join(folder, ".netrc"), os.path.join(folder, "_netrc")
 
 
-def _netrc_entries(path: str) -> netrc.netrc | None:
+def _netrc_entries(path: str) -> Netrc | None:
     # A netrc that may not be read, or went away meanwhile, is as none.
     try:
         status = os.stat(path)
@@ -372,20 +369,23 @@ def _netrc_entries(path: str) -> netrc.netrc | None:
         kept = _read_files.get(path)
         if kept is not None and kept.version == version:
             return kept.entries
-        entries: netrc.netrc | None = None
-        fault = ""
-        try:
-            entries = netrc.netrc(path)
-        except netrc.NetrcParseError as error:
-            # Its message may have a piece of a password.
-            fault = f"{path} is malformed at line {error.lineno}"
-        except UnicodeDecodeError:
-            fault = f"{path} is not text in UTF-8"
+        with open(path, "rb") as file:
+            octets = file.read()
     except OSError:
         return None
+    try:
+        text = octets.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = octets.decode("latin-1")
+    entries = parse_netrc(text.replace("\r\n", "\n"))
     if len(_read_files) >= _MOST_FILES:
         _read_files.clear()
     _read_files[path] = _Read(version, entries)
-    if fault:
-        warn(f"{fault}: it is not used. Mend it, or name another file in NETRC", RequestsWarning)
+    if entries.odd is not None:
+        # Nothing of the file's text is shown: it may be a piece of a password.
+        warn(
+            f"{path} is malformed at line {entries.odd}: a word there is none of netrc's, and is"
+            " passed over. Mend it, or name another file in NETRC",
+            RequestsWarning,
+        )
     return entries

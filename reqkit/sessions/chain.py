@@ -252,8 +252,6 @@ class Chain:
         # What was set by hand, and may go there, comes before what the server says.
         if auth is None and not self.options.asked and "authorization" not in message.headers:
             auth = self._auth_found(response.request.target, after, first)
-            if not same_site and auth is not None and auth == self._auth:
-                auth = None  # netrc's default entry: the first origin had it already
         if auth is not None:
             message.apply_auth(auth)
 
@@ -267,7 +265,8 @@ class Chain:
             and after.host != first.host
             and (after.host != before.host or may_keep_auth(before, after))
         ):
-            found = environment.netrc_credentials(after.host)
+            # Its default entry is for what was asked for, not for where a server leads to.
+            found = environment.netrc_credentials(after.host, default=False)
         return auth_of(found)
 
     def _answered(self, prepared: PreparedRequest) -> Response:

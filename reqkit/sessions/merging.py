@@ -168,6 +168,9 @@ class Merging(Defaults):
             auth = self.auth
         if auth is None:
             auth = target.userinfo
+            if auth is not None and auth[0] and not auth[1] and config.trust_env:
+                # The user whose password netrc is asked for.
+                auth = environment.netrc_credentials(target.host, auth[0]) or auth
         if auth is None and config.trust_env:
             auth = environment.netrc_credentials(target.host)
             if auth is not None and (

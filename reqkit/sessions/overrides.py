@@ -114,7 +114,7 @@ class OverridableSession(Sending):
         if "authorization" in headers and self.should_strip_auth(*urls):
             del headers["Authorization"]
         if self.trust_env:
-            found = environment.netrc_credentials(prepared_request.target.host)
+            found = environment.netrc_credentials(prepared_request.target.host, default=False)
             if found is not None:
                 prepared_request.prepare_auth(found)
 

@@ -133,6 +133,42 @@ def test_what_beats_what(echo: ScriptedServer, netrc: Path) -> None:
         assert sent(session.get(echo())) == basic("nick", "from-netrc")
 
 
+def basic_of(echo: ScriptedServer) -> str | None:
+    value = echo.requests[-1].get("Authorization")
+    return None if value is None else base64.b64decode(value.removeprefix("Basic ")).decode()
+
+
+def test_a_user_in_the_url_chooses_the_password(echo: ScriptedServer, netrc: Path) -> None:
+    netrc.write_text(
+        "machine 127.0.0.1 login ann password 1\nmachine 127.0.0.1 login bob password 2\n"
+    )
+    url = echo().removeprefix("http://")
+    for user, expected in (
+        ("", "ann:1"), ("bob@", "bob:2"), ("ann@", "ann:1"), ("bob:mine@", "bob:mine"),
+        ("eve@", "eve:"),
+    ):  # fmt: skip
+        reqkit.get(f"http://{user}{url}")
+        assert basic_of(echo) == expected
+    reqkit.get(f"http://bob@{url}", config={"trust_env": False})
+    assert basic_of(echo) == "bob:"
+
+
+@pytest.mark.parametrize("given", [{"headers": {"Authorization": "mine"}}, {}])
+def test_the_default_entry_does_not_go_to_where_a_server_leads(
+    scripted: Any, echo: ScriptedServer, netrc: Path, given: Any
+) -> None:
+    netrc.write_text("default login any password secret\n")
+    location = echo().replace("127.0.0.1", "localhost")
+    moved = scripted([answer(302, b"", [("Location", location)])])
+    assert reqkit.get(moved(), **given).status_code == 200
+    assert moved.requests[0].get("Authorization") is not None
+    assert echo.requests[0].get("Authorization") is None
+    netrc.write_text("machine localhost login l password p\n")
+    moved = scripted([answer(302, b"", [("Location", location)])])
+    assert reqkit.get(moved(), **given).status_code == 200
+    assert basic_of(echo) == "l:p"
+
+
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
 @pytest.mark.parametrize("where", ["call", "session", "base_headers"])
 def test_an_authorization_by_hand_beats_netrc(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import netrc
 import os
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -339,13 +337,26 @@ def test_the_variable_is_the_only_file_then(
         ("machine x login u password p\ndefault login d password e", ("d", "e")),
         ("machine h.example login u password p\ndefault login d password e", ("u", "p")),
         ("machine h.example login u account a password p", ("u", "p")),
-        pytest.param(
-            'machine h.example login u password "p q"',
-            ("u", "p q"),
-            marks=pytest.mark.skipif(
-                sys.version_info < (3, 11), reason="the parser takes no spaces"
-            ),
+        ('machine h.example login u password "p q"', ("u", "p q")),
+        ('machine h.example login u password "p\\"q"', ("u", 'p"q')),
+        ("machine h.example login u password a\\\\b", ("u", "a\\b")),
+        ("machine h.example login u password #p", ("u", "#p")),
+        ("machine h.example # it is mine\n login u # and this\n password p#q # end", ("u", "p#q")),
+        (
+            "#machine h.example login no password no\nmachine H.Example login u password p",
+            ("u", "p"),
         ),
+        ("machine x login # password no\n#\n# a\nmachine h.example login u password p", ("u", "p")),
+        (
+            "macdef init\nmachine h.example login no\n\nmachine h.example login u password p",
+            ("u", "p"),
+        ),
+        ("macdef init\nmachine h.example login no", None),
+        ("machine h.example user u password p", ("u", "p")),
+        ("machine h.example login u password p\nmachine h.example login v password q", ("u", "p")),
+        ("machine h.example\tlogin\r\nu password p\r\n", ("u", "p")),
+        ("\ufeffmachine h.example login u password p", ("u", "p")),
+        ("machine h.example password p", ("", "p")),
         ("# nothing\n", None),
         ("", None),
     ],
@@ -353,6 +364,42 @@ def test_the_variable_is_the_only_file_then(
 def test_netrc_entries(tmp_path: Path, text: str, expected: tuple[str, str] | None) -> None:
     (tmp_path / ".netrc").write_text(text)
     assert netrc_credentials("h.example") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("machine h.example login u password p port 21", 1),
+        ("\nfoo\nmachine h.example login u password p", 2),
+        ("machine h.example login u\n foo bar password p", 2),
+        ("machine h.example login u password p\nmachine", 2),
+        ("login no\nmachine h.example login u password p", 1),
+    ],
+)
+def test_an_unknown_word_voids_nothing(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / ".netrc").write_text(text)
+    with pytest.warns(RequestsWarning, match=f"malformed at line {line}:"):
+        assert netrc_credentials("h.example") == ("u", "p")
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (None, ("a", "1")), ("a", ("a", "1")), ("b", ("b", "2")), ("c", ("c", "3")),
+        ("d", ("d", "3")),
+    ],
+)  # fmt: skip
+def test_a_user_chooses_the_password(
+    tmp_path: Path, user: str | None, expected: tuple[str, str]
+) -> None:
+    (tmp_path / ".netrc").write_text(
+        "machine h.example login a password 1\nmachine h.example login b password 2\n"
+        "machine h.example password 3\nmachine other login d password 4\ndefault login e password 5"
+    )
+    assert netrc_credentials("h.example", user) == expected
+    assert netrc_credentials("elsewhere", "x") is None
+    assert netrc_credentials("elsewhere") == ("e", "5")
+    assert netrc_credentials("elsewhere", default=False) is None
 
 
 @pytest.mark.parametrize("host", ["h.example:80", "u@h.example", "h.example@evil.test", "[::1]"])
@@ -363,13 +410,13 @@ def test_only_the_name_is_looked_up(tmp_path: Path, host: str) -> None:
 
 def test_netrc_is_read_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[str] = []
-    real = netrc.netrc
+    real = environment.parse_netrc
 
-    def counted(path: str) -> netrc.netrc:
-        reads.append(path)
-        return real(path)
+    def counted(text: str) -> Any:
+        reads.append(text)
+        return real(text)
 
-    monkeypatch.setattr(netrc, "netrc", counted)
+    monkeypatch.setattr(environment, "parse_netrc", counted)
     file = tmp_path / ".netrc"
     file.write_text(NETRC)
     for _ in range(3):
@@ -387,25 +434,26 @@ def test_netrc_is_read_when_it_changed(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "octets",
+    ("octets", "password"),
     [
-        b"machine h.example login u password s3cret s3cret2",
-        b"machine h.example login u passwort s3cret",
-        # Malformed too for a parser that reads it by another charset than UTF-8.
-        b"machine h.example login u password s3cret\nmachine \xff\xfe login \xff s3cret",
+        (b"machine h.example login u password s3cret s3cret2", "s3cret"),
+        (b"machine h.example login u passwort s3cret", ""),
+        (b"machine h.example login u password s3cret\nmachine \xff\xfe login \xff s3", "s3cret"),
     ],
 )
-def test_a_malformed_netrc_warns_once_and_gives_nothing_away(tmp_path: Path, octets: bytes) -> None:
+def test_odd_words_in_netrc_are_told_once_and_give_nothing_away(
+    tmp_path: Path, octets: bytes, password: str
+) -> None:
     file = tmp_path / ".netrc"
     file.write_bytes(octets)
     with pytest.warns(RequestsWarning) as caught:
-        assert netrc_credentials("h.example") is None
+        assert netrc_credentials("h.example") == ("u", password)
     assert len(caught) == 1
     assert str(file) in str(caught[0].message)
     assert "s3cret" not in str(caught[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert netrc_credentials("h.example") is None
+        assert netrc_credentials("h.example") == ("u", password)
 
 
 def test_a_warning_made_an_error_is_still_given_once(tmp_path: Path) -> None:
@@ -434,12 +482,12 @@ def test_a_netrc_that_cannot_be_opened_is_as_none(
     assert netrc_credentials("h.example") is None
 
     # A test may run as root, whom no mode keeps out.
-    def forbidden(path: str) -> Any:
+    def forbidden(path: str, mode: str) -> Any:
         raise PermissionError(13, "Permission denied", path)
 
     (tmp_path / "mine").write_text(NETRC)
     monkeypatch.setenv("NETRC", str(tmp_path / "mine"))
-    monkeypatch.setattr(netrc, "netrc", forbidden)
+    monkeypatch.setattr(environment, "open", forbidden, raising=False)
     assert netrc_credentials("h.example") is None
 
 

@@ -1,0 +1,139 @@
+"""The netrc file: logins and passwords by host, as ftp and curl read it. Pure.
+
+What is odd in it costs no more than itself: comments anywhere a word may stand, words of other
+programs, macros. Values may be quoted, and a backslash stands before what is meant as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+__all__ = ["Netrc", "parse_netrc"]
+
+
+class _Entry(NamedTuple):
+    """One entry; without a host it is the default one."""
+
+    host: str | None
+    words: dict[str, str]
+
+
+class Netrc(NamedTuple):
+    """What a netrc file says.
+
+    Attributes:
+        entries: in their order.
+        odd: the line of the first word that is none of netrc's, or None.
+    """
+
+    entries: tuple[_Entry, ...]
+    odd: int | None
+
+    def find(
+        self, host: str, user: str | None = None, default: bool = True
+    ) -> tuple[str, str] | None:
+        """Return login and password for a host, or None.
+
+        Args:
+            host: its name, in lower case.
+            user: whose password it is to be; None for the first entry's.
+            default: whether the entry for all other hosts counts.
+        """
+        for entry in (
+            *(one for one in self.entries if one.host == host),
+            *(one for one in self.entries if default and one.host is None),
+        ):
+            login = entry.words.get("login") or entry.words.get("account") or ""
+            password = entry.words.get("password", "")
+            if user is not None:
+                if login not in ("", user):
+                    continue
+                login = user
+            if login or password:
+                return login, password
+        return None
+
+
+def parse_netrc(text: str) -> Netrc:
+    """Read a netrc file's text."""
+    words = _Words(text)
+    entries: list[_Entry] = []
+    odd: int | None = None
+    values: dict[str, str] | None = None
+    for word in words:
+        if word == "machine":
+            host = words.value()
+            values = {}
+            if host is not None:
+                entries.append(_Entry(host.lower(), values))
+                continue
+        elif word == "default":
+            values = {}
+            entries.append(_Entry(None, values))
+            continue
+        elif word == "macdef":
+            words.skip_macro()
+            values = None
+            continue
+        elif word in ("login", "user", "account", "password") and values is not None:
+            value = words.value()
+            if value is not None:
+                values["login" if word == "user" else word] = value
+                continue
+        if odd is None:
+            odd = words.line
+    return Netrc(tuple(entries), odd)
+
+
+class _Words:
+    """The words of a netrc file, without the comments between them."""
+
+    __slots__ = ("_at", "_text", "line")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        #: Where the last word was, counted from 1.
+        self.line = 1
+
+    def __iter__(self) -> Iterator[str]:
+        while (word := self.value()) is not None:
+            if not word.startswith("#"):
+                yield word
+            elif self._text[self._at - 1 : self._at] != "\n":
+                self._skip_to("\n")
+
+    def value(self) -> str | None:
+        """Return the next word, whatever it is; None at the end."""
+        text, at = self._text, self._at
+        while at < len(text) and text[at].isspace():
+            at += 1
+        if at == len(text):
+            self._at = at
+            return None
+        self.line = text.count("\n", 0, at) + 1
+        quoted = text[at] == '"'
+        at += quoted
+        found: list[str] = []
+        while at < len(text):
+            character = text[at]
+            if character == "\n" or (character == '"' if quoted else character.isspace()):
+                break
+            if character == "\\" and at + 1 < len(text):
+                at += 1
+                character = text[at]
+            found.append(character)
+            at += 1
+        if quoted and text[at : at + 1] == '"':
+            at += 1
+        self._at = at
+        return "".join(found)
+
+    def skip_macro(self) -> None:
+        """Pass over a macro: it ends with an empty line."""
+        self._skip_to("\n\n")
+
+    def _skip_to(self, end: str) -> None:
+        found = self._text.find(end, self._at)
+        self._at = len(self._text) if found < 0 else found
