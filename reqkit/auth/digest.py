@@ -70,6 +70,15 @@ def _target(url: str) -> str:
     return "/"
 
 
+def _hashable(r: Any) -> Any:
+    """Return a message's body as its hash is made of it: what is read anew each time is called."""
+    body = r.body
+    if body is None or isinstance(body, (str, bytes, bytearray)):
+        return body
+    again = getattr(r, "reads_again", None)
+    return r.body_pieces if again is not None and again() else body
+
+
 class _Exchange:
     """The challenges to one message, or to those that it was redirected to."""
 
@@ -212,7 +221,8 @@ class HTTPDigestAuth(Credentials):
         return again
 
     def _header(self, parameters: Parameters, origin: Origin, r: Message) -> str | None:
-        qop = parameters.qop_for(r.body)
+        body = _hashable(r)
+        qop = parameters.qop_for(body)
         if qop is None:
             return None
         return authorization(
@@ -221,7 +231,7 @@ class HTTPDigestAuth(Credentials):
             password=_text(self.password),
             method=r.method,
             uri=_target(r.url),
-            body=r.body,
+            body=body,
             qop=qop,
             count=self._count(origin, parameters.nonce),
             cnonce=fresh_cnonce(),

@@ -19,15 +19,18 @@ from .challenges import Challenge, parse_challenges, quote
 
 __all__ = ["Parameters", "authorization", "fresh_cnonce", "usable_parameters"]
 
-Hash = Callable[[bytes], str]
+Hash = Callable[["bytes | Iterable[bytes]"], str]
 
 
 def _hash(name: str) -> Hash | None:
     """Return a hash of the platform's, or None where it has none of this name."""
 
-    def digest(data: bytes) -> str:
+    def digest(data: bytes | Iterable[bytes]) -> str:
         # A protocol's use of MD5, not a safe one: platforms under FIPS allow it so.
-        return hashlib.new(name, data, usedforsecurity=False).hexdigest()
+        found = hashlib.new(name, usedforsecurity=False)
+        for piece in (data,) if isinstance(data, bytes) else data:
+            found.update(piece)
+        return found.hexdigest()
 
     try:
         digest(b"")
@@ -124,13 +127,17 @@ class Parameters(NamedTuple):
         """Return the quality of protection for a message with this body: '' is RFC 2069's form.
 
         Returns:
-            None where the whole body must be hashed, and it is not in memory.
+            None where the whole body must be hashed, and it can be read but once.
+
+        Args:
+            body: what `authorization` takes.
         """
         if self.qops is None:
             return ""
         if "auth" in self.qops:
             return "auth"
-        return "auth-int" if body is None or isinstance(body, (str, bytes, bytearray)) else None
+        known = body is None or isinstance(body, (str, bytes, bytearray)) or callable(body)
+        return "auth-int" if known else None
 
 
 def fresh_cnonce() -> str:
@@ -168,7 +175,8 @@ def authorization(
         password: the user's password.
         method: of the message.
         uri: the request's target, as it is sent.
-        body: bytes, str or None; counts for ``auth-int`` alone.
+        body: bytes, str, None, or what is called for the pieces of one that is read while it is
+            sent; counts for ``auth-int`` alone.
         qop: what ``parameters.qop_for(body)`` says.
         count: how many requests were sent with this nonce, this one among them.
         cnonce: this request's; where the parameters have a session's one, that is used.
@@ -187,8 +195,11 @@ def authorization(
     # RFC 7616 section 3.4.3
     a2 = [method.encode("ascii"), target]
     if qop == "auth-int":
-        whole = body.encode("utf-8") if isinstance(body, str) else bytes(body or b"")
-        a2.append(digest(whole).encode("ascii"))
+        if callable(body):
+            hashed = digest(body())
+        else:
+            hashed = digest(body.encode("utf-8") if isinstance(body, str) else bytes(body or b""))
+        a2.append(hashed.encode("ascii"))
     proof = [a1, nonce]
     if qop:
         proof += [nc.encode("ascii"), client, qop.encode("ascii")]

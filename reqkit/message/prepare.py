@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .._pickling import can_be_pickled, portable_values
@@ -491,6 +491,19 @@ class PreparedRequest:
         """
         if self.body is not None:
             bodies.rewind(self.body, self._body_position)
+
+    def reads_again(self) -> bool:
+        """Tell whether the body can be read more than once."""
+        if self._measured is None or self._measured[0] is not self.body:
+            frame(self)
+        return not isinstance(self._body_position, bodies.Once)
+
+    def body_pieces(self) -> Iterator[bytes]:
+        """Read the body, as it is sent, and leave it to be sent. Blocks as reading it does."""
+        measured = self._measured
+        known = measured is not None and measured[0] is self.body
+        length = measured[1] if measured is not None and known else None
+        return bodies.pieces(self.body, length, self._body_position if known else None)
 
     def copy(self) -> PreparedRequest:
         """Return a copy whose headers, hooks and cookies are its own."""

@@ -327,6 +327,51 @@ def test_digest_to_the_letter(scripted: Scripted, algorithm: str, qop: str) -> N
     assert list(strict.counts.values()) == [[1, 2, 3]]
 
 
+def text_file(path: Path) -> Any:
+    (path / "t").write_text("aü" * 50_000, "utf-8")
+    return (path / "t").open(encoding="utf-8")
+
+
+def file_from_within(path: Path) -> Any:
+    (path / "f").write_bytes(b"0123456789" * 50_000)
+    opened = (path / "f").open("rb")
+    opened.seek(5)
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("make", "body"),
+    [
+        (lambda path: io.BytesIO(b"x" * 200_000), b"x" * 200_000),
+        (file_from_within, (b"0123456789" * 50_000)[5:]),
+        (text_file, ("aü" * 50_000).encode()),
+    ],
+)
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256-sess"])
+def test_a_file_is_hashed_and_sent(
+    scripted: Scripted, tmp_path: Path, algorithm: str, make: Any, body: bytes
+) -> None:
+    strict = Strict(algorithm, "auth-int")
+    server = scripted(strict.serve)
+    auth = HTTPDigestAuth("user", "pass")
+    with make(tmp_path) as file, reqkit.Session(auth=auth) as session:
+        request = reqkit.Request("PUT", server("/q"), data=file, session=session)
+        assert [request.send().status_code for _ in range(2)] == [200, 200]
+        files = {"a": ("n", io.BytesIO(b"z" * 1_500_000)), "b": ("m", b"y" * 2_000_000)}
+        assert session.post(server("/m"), files=files).status_code == 200
+    assert strict.faults == []
+    assert [received.body for received in server.requests[:3]] == [body] * 3
+    assert b"z" * 1_500_000 in server.requests[3].body
+
+
+def test_what_can_be_read_but_once_is_not_hashed(scripted: Scripted) -> None:
+    strict = Strict("MD5", "auth-int")
+    server = scripted(strict.serve)
+    response = reqkit.put(server(), data=iter([b"x"]), auth=HTTPDigestAuth("user", "pass"))
+    assert response.status_code == 401
+    assert len(server.requests) == 1
+
+
 def test_the_challenge_is_in_the_history(scripted: Scripted) -> None:
     server = scripted(Strict().serve)
     response = reqkit.get(server(), auth=HTTPDigestAuth("user", "pass"))
