@@ -11,8 +11,7 @@ import copy
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from urllib3.util import Retry
-
+from .base.locks import IMPORTING
 from .exceptions import ConnectTimeout, InvalidSchema, RequestException
 from .message.environment import select_proxy
 from .message.prepare import Policy
@@ -38,6 +37,8 @@ from .wire.h1.connection import Connection, ConnectionGone
 from .wire.h1.head import check_field
 
 if TYPE_CHECKING:
+    from urllib3.util import Retry as Retry
+
     from .message.prepare import PreparedRequest
     from .message.response import Response
 
@@ -557,3 +558,14 @@ def _wait_for(
         failure(error, "connect", request, None, deadline)
         error.before_sending = True
         raise
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Return ``Retry``, which programs take from here: not imported before."""
+        if name == "Retry":
+            with IMPORTING:
+                from urllib3.util import Retry
+            return Retry
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,17 +8,23 @@ what cannot take that place, is a `HookWarning`; the request goes on.
 
 from __future__ import annotations
 
-import difflib
 import functools
-import inspect
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from .base.deferred import DeferredModule
 from .base.frames import forget_frames
 from .base.redact import redacted
 from .base.warn import warn
 from .exceptions import HookWarning
+
+if TYPE_CHECKING:
+    import difflib
+    import inspect
+else:
+    inspect = DeferredModule("inspect")
+    difflib = DeferredModule("difflib")
 
 __all__ = [
     "HOOKS",

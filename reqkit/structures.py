@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from .base.deferred import DeferredModule
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = DeferredModule("difflib")
 
 __all__ = ["CaseInsensitiveDict", "LookupDict"]
 

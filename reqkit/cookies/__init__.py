@@ -9,53 +9,29 @@ Begin with `jar.CookieJar`, then `policy` and `scope`.
 
 from __future__ import annotations
 
-from .conversion import cookie_header, create_cookie, morsel_to_cookie
-from .cookie import Cookie
-from .jar import CookieConflictError, CookieJar, remove_cookie_by_name
-from .merging import (
-    add_dict_to_cookiejar,
-    cookiejar_from_dict,
-    dict_from_cookiejar,
-    extract_cookies_to_jar,
-    get_cookie_header,
-    header_for,
-    left_out,
-    merge_cookies,
-    set_cookie_values,
-    store,
-    to_jar,
-)
-from .parsing import parse_date
-from .policy import MockRequest, MockResponse
-from .scope import Origin, Place, Target
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "Cookie",
-    "CookieConflictError",
-    "CookieJar",
-    "MockRequest",
-    "MockResponse",
-    "Origin",
-    "Place",
-    "RequestsCookieJar",
-    "Target",
-    "add_dict_to_cookiejar",
-    "cookie_header",
-    "cookiejar_from_dict",
-    "create_cookie",
-    "dict_from_cookiejar",
-    "extract_cookies_to_jar",
-    "get_cookie_header",
-    "header_for",
-    "left_out",
-    "merge_cookies",
-    "morsel_to_cookie",
-    "parse_date",
-    "remove_cookie_by_name",
-    "set_cookie_values",
-    "store",
-    "to_jar",
-]
+from ..base.locks import IMPORTING
 
-#: The name that users of ``requests`` know.
-RequestsCookieJar = CookieJar
+if TYPE_CHECKING:
+    from .names import *  # noqa: F403
+    from .names import __all__ as __all__
+else:
+    # `http.cookiejar` brings half of the standard library's network modules: not before the first
+    # cookie comes.
+
+    def __getattr__(name: str) -> Any:
+        """Import all names when the first is asked for."""
+        if name.startswith("_") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        with IMPORTING:
+            names = importlib.import_module(".names", __name__)
+        globals().update({each: getattr(names, each) for each in (*names.__all__, "__all__")})
+        try:
+            return globals()[name]
+        except KeyError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+    def __dir__() -> list[str]:
+        return list(__getattr__("__all__"))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import http.cookiejar
 import time
 from http.cookies import Morsel
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..base.deferred import DeferredModule
 from ..exceptions import InvalidHeader
 from .cookie import Cookie
 from .parsing import UNSENDABLE, parse_date
 from .scope import ascii_host
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = DeferredModule("difflib")
 
 __all__ = ["cookie_header", "create_cookie", "morsel_to_cookie"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from .. import cookies as jars
 from .._pickling import can_be_pickled, portable_values
 from ..auth import HTTPBasicAuth
-from ..cookies import CookieJar, header_for, merge_cookies, store, to_jar
 from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks
 from ..structures import CaseInsensitiveDict
@@ -110,9 +110,9 @@ class Credentials:
         self.auth_hooks: list[Hook] | None = None
         self.in_auth = False
         self.bare: CaseInsensitiveDict | None = None
-        self.jars: tuple[Any, CookieJar | None] | None = None
+        self.jars: tuple[Any, jars.CookieJar | None] | None = None
         self.left_out: frozenset[str] = frozenset()
-        self.own_jar: CookieJar | None = None
+        self.own_jar: jars.CookieJar | None = None
         self.wrote_cookies = False
         self.bound_to: tuple[str, str, int] | None = None
 
@@ -336,13 +336,13 @@ class PreparedRequest:
 
     def prepare_cookies(self, cookies: Any) -> None:
         """Set the Cookie header from a dictionary or a jar, unless it was set by hand."""
-        jar = cookies if isinstance(cookies, CookieJar) else to_jar(cookies)
+        jar = cookies if isinstance(cookies, jars.CookieJar) else jars.to_jar(cookies)
         self.write_cookies(jar, None, None)
 
     def write_cookies(
         self,
         jar: Any,
-        given: CookieJar | None,
+        given: jars.CookieJar | None,
         bound_to: tuple[str, str, int] | None,
         removed: frozenset[str] = frozenset(),
     ) -> None:
@@ -360,32 +360,34 @@ class PreparedRequest:
         credentials.own_jar = None
         credentials.bound_to = bound_to
         if "cookie" not in self.headers:
-            value = header_for(jar, self.target, bound_to=bound_to, over=given, without=removed)
+            value = jars.header_for(
+                jar, self.target, bound_to=bound_to, over=given, without=removed
+            )
             if value is not None:
                 self.headers["Cookie"] = value
                 credentials.wrote_cookies = True
 
     @property
-    def _cookies(self) -> CookieJar:
+    def _cookies(self) -> jars.CookieJar:
         """A jar of this message's own, that auth handlers may add to."""
         credentials = self._own_credentials
         own = credentials.own_jar
         if own is None:
             jar, given = credentials.jars or (None, None)
             own = (
-                CookieJar()
+                jars.CookieJar()
                 if jar is None
                 else jar.copy()
-                if type(jar) is CookieJar
-                else to_jar(jar)
+                if type(jar) is jars.CookieJar
+                else jars.to_jar(jar)
             )
             if given is not None:
-                own = merge_cookies(own, given)
+                own = jars.merge_cookies(own, given)
             credentials.own_jar = own
         return own
 
     @_cookies.setter
-    def _cookies(self, value: CookieJar) -> None:
+    def _cookies(self, value: jars.CookieJar) -> None:
         self._own_credentials.own_jar = value
 
     def take_cookies_of(self, response: Any) -> None:
@@ -393,7 +395,7 @@ class PreparedRequest:
         values = response.set_cookies()
         if values:
             jar = self._cookies
-            store(jar, values, response.request.target)
+            jars.store(jar, values, response.request.target)
             credentials = self._own_credentials
             if credentials.wrote_cookies:
                 self.headers.pop("Cookie", None)

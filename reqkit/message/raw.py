@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import io
 from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import urllib3.exceptions
-from urllib3 import HTTPHeaderDict
-
+from ..base.deferred import DeferredModule, is_imported
 from ..exceptions import (
     ChunkedEncodingError,
     ConnectionError,
@@ -19,19 +18,36 @@ from ..exceptions import (
 )
 from .content.decoders import make_decoder
 
+if TYPE_CHECKING:
+    import urllib3
+    import urllib3.exceptions
+else:
+    urllib3 = DeferredModule("urllib3")
+
 __all__ = ["AnswerFacts", "BodySource", "ForeignBody", "LookedInto", "RawBody", "WholeBody"]
 
 _STEP = 64 * 1024
 
 #: What a foreign body's own errors are here, as in requests. Subclasses come first.
-_FOREIGN_FAULTS: Final[tuple[tuple[type[Exception], type[RequestException], str], ...]] = (
-    (urllib3.exceptions.DecodeError, ContentDecodingError, "is not what its Content-Encoding says"),
-    (urllib3.exceptions.SSLError, SSLError, "broke off: TLS failed"),
-    (urllib3.exceptions.TimeoutError, ConnectionError, "stopped coming"),
-    (urllib3.exceptions.HTTPError, ChunkedEncodingError, "broke off before its end"),
+_Faults = tuple[tuple[type[Exception], type[RequestException], str], ...]
+_FAULTS: Final[_Faults] = (
     (TimeoutError, ConnectionError, "stopped coming"),
     (builtins.ConnectionError, ChunkedEncodingError, "broke off before its end"),
 )
+
+
+@functools.cache
+def _urllib3_faults() -> _Faults:
+    return (
+        (
+            urllib3.exceptions.DecodeError,
+            ContentDecodingError,
+            "is not what its Content-Encoding says",
+        ),
+        (urllib3.exceptions.SSLError, SSLError, "broke off: TLS failed"),
+        (urllib3.exceptions.TimeoutError, ConnectionError, "stopped coming"),
+        (urllib3.exceptions.HTTPError, ChunkedEncodingError, "broke off before its end"),
+    )
 
 
 class AnswerFacts(Protocol):
@@ -100,15 +116,15 @@ class RawBody(io.RawIOBase):
         self.version: int | None = None if head is None else head.version
 
     @property
-    def headers(self) -> HTTPHeaderDict:
+    def headers(self) -> urllib3.HTTPHeaderDict:
         """The answer's fields, as urllib3 gives them."""
-        return HTTPHeaderDict(self._head.fields if self._head is not None else ())
+        return urllib3.HTTPHeaderDict(self._head.fields if self._head is not None else ())
 
-    def getheaders(self) -> HTTPHeaderDict:
+    def getheaders(self) -> urllib3.HTTPHeaderDict:
         """Return the answer's fields."""
         return self.headers
 
-    def info(self) -> HTTPHeaderDict:
+    def info(self) -> urllib3.HTTPHeaderDict:
         """Return the answer's fields, as `urllib.request` calls them."""
         return self.headers
 
@@ -324,7 +340,8 @@ class ForeignBody:
         except RequestException:
             raise
         except Exception as error:
-            for kind, ours, text in _FOREIGN_FAULTS:
+            known = _urllib3_faults() if is_imported("urllib3.exceptions") else ()
+            for kind, ours, text in (*known, *_FAULTS):
                 if isinstance(error, kind):
                     raise ours(f"the body {text}: {error}") from error
             raise

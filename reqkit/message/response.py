@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from .. import cookies as jars
 from .._pickling import can_be_pickled, portable_values
 from ..base.locks import IMPORTING
-from ..cookies import CookieJar, store
 from ..exceptions import HTTPError, RequestException, rebuild_error
 from ..status_codes import reason_phrase
 from ..structures import CaseInsensitiveDict
@@ -215,10 +215,10 @@ class Response(ReadableBody):
     def cookies(self) -> Any:
         """The cookies that this answer set, a jar."""
         if self._cookies is None:
-            jar = CookieJar()
+            jar = jars.CookieJar()
             values = self.set_cookies()
             if values and self.request is not None:
-                store(jar, values, self.request.target)
+                jars.store(jar, values, self.request.target)
             self._cookies = jar
         return self._cookies
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copyreg
-import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .._version import __version__
+from ..base.deferred import DeferredModule
 from ..base.redact import redacted
 from ..exceptions import ConfigError, InvalidHeader
 from ..structures import CaseInsensitiveDict
 from .content.decoders import accepted_encodings
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = DeferredModule("difflib")
 
 __all__ = [
     "KEYWORDS",

@@ -11,9 +11,9 @@ import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from .. import cookies as jars
 from ..adapters import HTTPAdapter
 from ..base.redact import redacted
-from ..cookies import CookieJar, store
 from ..exceptions import ConnectionError, Timeout, TooManyRedirects
 from ..hooks import Hooks, dispatch_hook, takes_keywords
 from ..message import environment
@@ -73,7 +73,7 @@ class Chain:
         #: The message that the user made, once it is prepared.
         self.prepared: PreparedRequest | None = None
         #: The cookies of this call alone.
-        self.cookies: CookieJar | None = None
+        self.cookies: jars.CookieJar | None = None
         #: The names of the session's cookies that this call leaves out.
         self.removed: frozenset[str] = frozenset()
         #: What hooks raised before there was a response to keep it.
@@ -140,19 +140,19 @@ class Chain:
             response = self._send_one(prepared, None)
         else:
             response = self._answered(prepared)
-        if self._leads_on(response):
-            if self.allow_redirects:
-                response = self._follow(response)
-            else:
-                response._next = self.next_message
+        status = response.status_code
+        if status is not None and 300 <= status < 400 and response.is_redirect:
+            response = self._redirect(response)
         if self.prefetch:
             response._load()
         return response
 
-    def _leads_on(self, response: Response) -> bool:
-        """Tell whether an answer is a redirect that can be followed."""
-        status = response.status_code
-        return status is not None and 300 <= status < 400 and response.is_redirect
+    def _redirect(self, response: Response) -> Response:
+        """Follow a redirect, or leave it to the user."""
+        if self.allow_redirects:
+            return self._follow(response)
+        response._next = self.next_message
+        return response
 
     def _begin(self, prepared: PreparedRequest) -> None:
         self._first = prepared._target or prepared.target
@@ -353,7 +353,7 @@ class Chain:
             if fields is None or "set-cookie" in fields:
                 values = response.set_cookies()
                 if values:
-                    store(session.cookies, values, target, over=self.cookies)
+                    jars.store(session.cookies, values, target, over=self.cookies)
         return response
 
     def _hooked(self, name: str, hooks: Hooks, prepared: PreparedRequest) -> PreparedRequest:
@@ -370,11 +370,9 @@ class CallConnection(CallOptions):
     count for it too.
     """
 
-    __slots__ = ("__weakref__", "session")
+    __slots__ = ("__weakref__",)
 
-    def __init__(self, session: ChainedSession, request: UnsentRequest, config: Settings) -> None:
-        super().__init__(session, request, config)
-        self.session = session
+    session: ChainedSession
 
     def send(self, request: PreparedRequest, **keywords: Any) -> Response:
         """Send a further message the way that the call went, over its network too. Blocks.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .. import cookies as jars
 from ..base.redact import redacted
-from ..cookies import CookieJar, cookiejar_from_dict, to_jar
 from ..exceptions import InvalidSchema
 from ..hooks import Hooks
 from ..message.settings import UNSET, Config, header_text, merge_headers
@@ -88,15 +88,15 @@ class Defaults:
     def cookies(self) -> Any:
         """The jar of all cookies that answers have set, and those that were put in by hand."""
         if self._cookies is None:
-            self._cookies = CookieJar()
+            self._cookies = jars.CookieJar()
         return self._cookies
 
     @cookies.setter
     def cookies(self, value: Any) -> None:
         if value is None or isinstance(value, Mapping):
-            value = cookiejar_from_dict(dict(value or {})) if not is_jar(value) else value
+            value = jars.cookiejar_from_dict(dict(value or {})) if not is_jar(value) else value
         elif not is_jar(value):
-            value = to_jar(value)
+            value = jars.to_jar(value)
         self._cookies = value
 
     @property

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
+from .. import cookies as jars
 from ..base.locks import native_lock
-from ..cookies import CookieJar, left_out, to_jar
 from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks, merge_hooks
 from ..message import environment
@@ -138,7 +138,7 @@ class Merging(Defaults):
             prepared.headers["Connection"] = "close"
         if self._cookies is not None or arguments.cookies is not None:
             given = _given_cookies(arguments.cookies)
-            self._write_cookies(prepared, given, target.origin, left_out(arguments.cookies))
+            self._write_cookies(prepared, given, target.origin, jars.left_out(arguments.cookies))
         data = arguments.data
         if data is not None or arguments.files or arguments.json is not None:
             positions = arguments.positions
@@ -182,7 +182,7 @@ class Merging(Defaults):
     def _write_cookies(
         self,
         prepared: PreparedRequest,
-        given: CookieJar | None,
+        given: jars.CookieJar | None,
         bound_to: tuple[str, str, int],
         removed: frozenset[str] = frozenset(),
     ) -> None:
@@ -198,7 +198,7 @@ class Merging(Defaults):
         if given is None and not removed and (jar is None or not len(jar)):
             return
         if jar is None:
-            jar = CookieJar()
+            jar = jars.CookieJar()
         prepared.write_cookies(jar, given, bound_to, removed)
 
     def _hooks_for(self, request: UnsentRequest) -> Hooks | None:
@@ -225,12 +225,12 @@ class Merging(Defaults):
         return found
 
 
-def _given_cookies(cookies: Any) -> CookieJar | None:
+def _given_cookies(cookies: Any) -> jars.CookieJar | None:
     if cookies is None:
         return None
     if isinstance(cookies, Mapping) and not is_jar(cookies):
         cookies = {name: value for name, value in cookies.items() if value is not None}
-    return to_jar(cookies)
+    return jars.to_jar(cookies)
 
 
 def _has_authorization(request: UnsentRequest, session: Merging) -> bool:

@@ -37,10 +37,11 @@ class CallOptions:
 
     __slots__ = (
         "allow_address", "asked", "cert", "config", "has_policy", "kept", "network", "proxies",
-        "timeouts", "verify",
+        "session", "timeouts", "verify",
     )  # fmt: skip
 
     def __init__(self, defaults: Defaults, request: UnsentRequest, config: Settings) -> None:
+        self.session = defaults
         self.config = config
         arguments = request._arguments
         timeout = arguments.timeout

@@ -41,10 +41,16 @@ class OverriddenChain(Chain):
     def _session(self) -> Any:
         return self.options.session
 
-    def _leads_on(self, response: Response) -> bool:
-        if "get_redirect_target" in self._session._overridden:
-            return bool(self._session.get_redirect_target(response))
-        return super()._leads_on(response)
+    def run(self, prepared: PreparedRequest) -> Response:
+        if "get_redirect_target" not in self._session._overridden:
+            return super().run(prepared)
+        self._begin(prepared)
+        response = self._answered(prepared)
+        if self._session.get_redirect_target(response):
+            response = self._redirect(response)
+        if self.prefetch:
+            response._load()
+        return response
 
     def _redirected(self, response: Response) -> PreparedRequest | None:
         session, sent = self._session, response.request

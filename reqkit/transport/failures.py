@@ -9,14 +9,13 @@ failed, for which URL, and what to do about it. The original is for the caller t
 from __future__ import annotations
 
 import errno
-import http.client
+import functools
 import os
 import socket
 import ssl
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from urllib3 import exceptions as urllib3
-
+from ..base.deferred import DeferredModule, is_imported
 from ..exceptions import (
     ChunkedEncodingError,
     ConnectionError,
@@ -35,6 +34,14 @@ from ..exceptions import (
     UnrewindableBodyError,
 )
 from .routes import Proxy, authority
+
+if TYPE_CHECKING:
+    import http.client as http_client
+
+    from urllib3 import exceptions as urllib3
+else:
+    http_client = DeferredModule("http.client")
+    urllib3 = DeferredModule("urllib3.exceptions")
 
 __all__ = ["translate"]
 
@@ -189,9 +196,9 @@ def translate(
     if isinstance(error, RequestException):
         return error
     where = _Failure(phase, host, port, url, proxy, limit)
-    if isinstance(error, urllib3.HTTPError):
+    if is_imported("urllib3.exceptions") and isinstance(error, urllib3.HTTPError):
         return _of_urllib3(error, where)
-    if isinstance(error, http.client.HTTPException):
+    if is_imported("http.client") and isinstance(error, http_client.HTTPException):
         return _of_http_client(error, where)
     if isinstance(error, ssl.SSLError):
         return _of_tls(error, where)
@@ -286,9 +293,9 @@ def _of_tls(error: ssl.SSLError, where: _Failure) -> RequestException:
 def _of_http_client(error: BaseException, where: _Failure) -> RequestException:
     if isinstance(error, OSError):  # RemoteDisconnected
         return _of_system(error, where)
-    if isinstance(error, http.client.IncompleteRead):
+    if isinstance(error, http_client.IncompleteRead):
         return _incomplete(where)
-    if isinstance(error, http.client.InvalidURL):
+    if isinstance(error, http_client.InvalidURL):
         return InvalidURL(where.say("the URL cannot be sent as it is"))
     kind = ChunkedEncodingError if where.phase == "receive" else ProtocolError
     return kind(where.say(f"the answer of {where.peer} breaks HTTP's rules"))
@@ -307,26 +314,39 @@ def _inner(error: BaseException) -> BaseException | None:
     return None
 
 
-#: urllib3's errors that mean one thing, whatever they were made of. Subclasses come first.
-_URLLIB3: Final[tuple[tuple[type[Exception], type[RequestException], str], ...]] = (
-    (urllib3.ProxySchemeUnknown, InvalidProxyURL, "the proxy's URL has no scheme that is known"),
-    (urllib3.URLSchemeUnknown, InvalidSchema, "the URL's scheme is not known"),
-    (urllib3.LocationValueError, InvalidURL, "the URL cannot be read"),
-    (urllib3.InvalidHeader, InvalidHeader, "a header cannot be sent, or read, as it is"),
-    (urllib3.UnrewindableBodyError, UnrewindableBodyError, "the body cannot be sent again"),
-    (urllib3.ResponseError, RetryError, "the retries for the status are used up"),
-    (urllib3.DecodeError, ContentDecodingError, "the body is not what its Content-Encoding says"),
-    (urllib3.ClosedPoolError, ConnectionError, "the pool of connections was closed"),
-    (
-        urllib3.EmptyPoolError,
-        ConnectionError,
-        "no connection of the pool came free in time; raise pool_maxsize",
-    ),
-)
+@functools.cache
+def _urllib3_table() -> tuple[tuple[type[Exception], type[RequestException], str], ...]:
+    """Return urllib3's errors that mean one thing, whatever they were made of.
+
+    Subclasses come first.
+    """
+    return (
+        (
+            urllib3.ProxySchemeUnknown,
+            InvalidProxyURL,
+            "the proxy's URL has no scheme that is known",
+        ),
+        (urllib3.URLSchemeUnknown, InvalidSchema, "the URL's scheme is not known"),
+        (urllib3.LocationValueError, InvalidURL, "the URL cannot be read"),
+        (urllib3.InvalidHeader, InvalidHeader, "a header cannot be sent, or read, as it is"),
+        (urllib3.UnrewindableBodyError, UnrewindableBodyError, "the body cannot be sent again"),
+        (urllib3.ResponseError, RetryError, "the retries for the status are used up"),
+        (
+            urllib3.DecodeError,
+            ContentDecodingError,
+            "the body is not what its Content-Encoding says",
+        ),
+        (urllib3.ClosedPoolError, ConnectionError, "the pool of connections was closed"),
+        (
+            urllib3.EmptyPoolError,
+            ConnectionError,
+            "no connection of the pool came free in time; raise pool_maxsize",
+        ),
+    )
 
 
 def _of_urllib3(error: urllib3.HTTPError, where: _Failure) -> RequestException:
-    for kind, ours, text in _URLLIB3:
+    for kind, ours, text in _urllib3_table():
         if isinstance(error, kind):
             return ours(where.say(text))
     inner = _inner(error)
@@ -361,11 +381,11 @@ def _of_urllib3(error: urllib3.HTTPError, where: _Failure) -> RequestException:
 def _of_protocol(
     error: urllib3.HTTPError, inner: BaseException | None, where: _Failure
 ) -> RequestException:
-    if isinstance(error, http.client.IncompleteRead) or isinstance(
-        inner, http.client.IncompleteRead
+    if isinstance(error, http_client.IncompleteRead) or isinstance(
+        inner, http_client.IncompleteRead
     ):
         return _incomplete(where)
-    if isinstance(inner, (OSError, http.client.HTTPException, urllib3.HTTPError)):
+    if isinstance(inner, (OSError, http_client.HTTPException, urllib3.HTTPError)):
         known = translate(inner, **where._asdict())
         if known is not None:
             return known

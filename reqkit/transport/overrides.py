@@ -13,11 +13,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import certifi
-import urllib3
-from urllib3.poolmanager import pool_classes_by_scheme
-from urllib3.util import Retry
-
+from ..base.deferred import DeferredModule
 from ..exceptions import AddressNotAllowed, InvalidSchema
 from ..message.conversion import response_from_urllib3
 from ..message.environment import select_proxy
@@ -31,7 +27,14 @@ from .pools import PoolManager
 from .routes import Proxy, parse_proxy
 
 if TYPE_CHECKING:
+    import certifi
+    import urllib3
+    import urllib3.poolmanager
+
     from ..message.response import Response
+else:
+    certifi = DeferredModule("certifi")
+    urllib3 = DeferredModule("urllib3")
 
 __all__ = ["OVERRIDABLE", "URLLIB3_OVERRIDABLE", "OverridableAdapter", "is_plain_manager"]
 
@@ -49,7 +52,7 @@ URLLIB3_OVERRIDABLE: Final = (
 def is_plain_manager(manager: Any) -> bool:
     """Tell whether a pool manager is urllib3's own kind: what it says is in its keywords."""
     return type(manager) is urllib3.PoolManager and (
-        manager.pool_classes_by_scheme == pool_classes_by_scheme
+        manager.pool_classes_by_scheme == urllib3.poolmanager.pool_classes_by_scheme
     )
 
 
@@ -224,7 +227,7 @@ class OverridableAdapter:
                 assert_same_host=False,
                 preload_content=False,
                 decode_content=False,
-                retries=Retry(0, read=False),
+                retries=urllib3.Retry(0, read=False),
                 timeout=urllib3.Timeout(total=left, connect=limits.connect, read=limits.read),
                 chunked=chunked,
             )

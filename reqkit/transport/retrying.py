@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from urllib3 import exceptions as urllib3_errors
-from urllib3.util import Retry
-
+from ..base.deferred import DeferredModule
+from ..base.locks import IMPORTING
 from ..exceptions import ConnectionError as ReqkitConnectionError
 from ..exceptions import (
     ConnectTimeout,
@@ -23,16 +22,24 @@ from ..network import current
 from ..timeouts import Deadline
 
 if TYPE_CHECKING:
+    from urllib3 import exceptions as urllib3_errors
+    from urllib3.util import Retry
+
     from ..message.prepare import PreparedRequest
     from ..message.response import Response
+else:
+    urllib3_errors = DeferredModule("urllib3.exceptions")
 
 __all__ = ["policy_of", "send_again", "stand_in"]
 
 
 def policy_of(retries: Any) -> Retry:
     """Return the Retry that ``max_retries`` stands for: a number counts failed connections."""
-    if isinstance(retries, Retry):
-        return retries
+    if hasattr(retries, "increment"):
+        kept: Retry = retries
+        return kept
+    with IMPORTING:
+        from urllib3.util import Retry
     return Retry(total=int(retries), connect=int(retries), read=0, status=0, other=0, redirect=0)
 
 

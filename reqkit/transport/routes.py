@@ -8,17 +8,22 @@ options) is a part of the route.
 from __future__ import annotations
 
 import base64
-import difflib
 import functools
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote
 
+from ..base.deferred import DeferredModule
 from ..base.hostnames import ascii_name
 from ..base.redact import redacted
 from ..exceptions import InvalidProxyURL
 from .tls.settings import TlsSettings
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = DeferredModule("difflib")
 
 __all__ = ["Marks", "Proxy", "Route", "authority", "check_proxies", "parse_proxy"]
 

@@ -12,19 +12,26 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
-
+from ...base.deferred import DeferredModule
 from ...base.hostnames import ascii_name
 from .text import plain_escapes
+
+if TYPE_CHECKING:
+    import urllib3
+    import urllib3.exceptions
+    import urllib3.util
+else:
+    urllib3 = DeferredModule("urllib3")
 
 __all__ = ["DEFAULT_PORTS", "Site", "UnusableSite", "decoded_userinfo", "fault", "site_of"]
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
+#: A name or an IPv4 address, and a port: read at once, as urllib3 would read it.
+_PLAIN_PLACE: Final = re.compile(r"([0-9A-Za-z._-]+)(?::([0-9]{1,5}))?").fullmatch
 _FORBIDDEN_IN_HOST: Final = re.compile(r'[\x00-\x20\x7f"<>\\^`{|}%]')
 
 
@@ -60,12 +67,17 @@ def site_of(prefix: str) -> Site:
     if "%" in place and place[:1] != "[":  # where an IPv6 zone has one
         # Parsers differ about it (urllib3 decodes some escapes since 2.8): nobody needs it.
         raise UnusableSite("a host cannot have '%'")
-    try:
-        parsed = parse_url(f"{scheme}://{userinfo}{at}{place}")
-    except LocationParseError:
-        # Not chained: its text may have the whole URL, with the password.
-        raise UnusableSite(fault(place)) from None
-    host = parsed.host
+    auth: str | None = None
+    plain = _PLAIN_PLACE(place) if not at else None
+    if plain is not None and int(plain[2] or 0) <= 65535:
+        host, given_port = plain[1].lower(), None if plain[2] is None else int(plain[2])
+    else:
+        try:
+            parsed = urllib3.util.parse_url(f"{scheme}://{userinfo}{at}{place}")
+        except urllib3.exceptions.LocationParseError:
+            # Not chained: its text may have the whole URL, with the password.
+            raise UnusableSite(fault(place)) from None
+        host, given_port, auth = parsed.host or "", parsed.port, parsed.auth
     if not host:
         raise UnusableSite("it has no host: expected one such as 'https://example.org/'")
     if host[0] == "[":
@@ -75,20 +87,20 @@ def site_of(prefix: str) -> Site:
         in_url = in_field = host
     scheme = scheme.lower()
     default = DEFAULT_PORTS[scheme]
-    port = default if parsed.port is None else parsed.port
-    if parsed.port is not None:
+    port = default if given_port is None else given_port
+    if given_port is not None:
         in_url += f":{port}"
     # The default port is not named (RFC 9110 section 4.2.3).
     if port != default:
         in_field += f":{port}"
-    auth = plain_escapes(parsed.auth) + "@" if parsed.auth else ""
+    shown = plain_escapes(auth) + "@" if auth else ""
     return Site(
-        f"{scheme}://{auth}{in_url}",
+        f"{scheme}://{shown}{in_url}",
         scheme,
         host,
         port,
         in_field,
-        decoded_userinfo(parsed.auth),
+        decoded_userinfo(auth),
         (scheme, host, port),
     )
 

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
-
+from ...base.deferred import DeferredModule
 from ...exceptions import InvalidURL, MissingSchema, URLRequired
 from ..multimapping import urlencoded
 from .sites import DEFAULT_PORTS, UnusableSite, decoded_userinfo, fault, site_of
 from .text import plain_escapes, requote, shown, suggestion, without_dots, without_password
+
+if TYPE_CHECKING:
+    import urllib3
+    import urllib3.exceptions
+    import urllib3.util
+else:
+    urllib3 = DeferredModule("urllib3")
 
 __all__ = ["Target", "encode_params", "prepare_url", "same_origin"]
 
@@ -187,7 +192,7 @@ def _normalised(url: str) -> Target:
         return _foreign(url, scheme)
     prefix, given = _split(url)
     # urllib3 would encode each escape anew where one '%' is none.
-    parsed = parse_url("http://h" + _NO_ESCAPE.sub("%25", given))
+    parsed = urllib3.util.parse_url("http://h" + _NO_ESCAPE.sub("%25", given))
     path = plain_escapes(parsed.path or "/")
     if _DOT_SEGMENT.search(path):
         # They were written %2E, and an escaped dot is a dot (RFC 3986 section 6.2.2.2).
@@ -256,8 +261,8 @@ def _foreign(url: str, scheme: str) -> Target:
         return Target(url, scheme, "", 0, "", "", None, (scheme, "", 0))
     # http+unix and the like: a host whose meaning is the adapter's, then a path of HTTP's kind.
     try:
-        parsed = parse_url(url)
-    except LocationParseError:
+        parsed = urllib3.util.parse_url(url)
+    except urllib3.exceptions.LocationParseError:
         raise InvalidURL(f"URL {shown(url)}: {fault(_place(url))}") from None
     if not parsed.host:
         raise InvalidURL(f"URL {shown(url)} has no host")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
+
+from ...base.deferred import DeferredModule
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = DeferredModule("difflib")
 
 __all__ = [
     "plain_escapes",

@@ -14,16 +14,20 @@ import sys
 import warnings
 from collections.abc import Hashable, Iterator
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import certifi
-
+from ...base.deferred import DeferredModule
 from ...base.descriptors import SHORTAGES
 from ...base.locks import native_lock
 from ...exceptions import SSLError
 from ...network import Stream
 from .settings import TlsSettings, blamed, check_cert, check_verify
 from .stream import SessionSource, TlsStream
+
+if TYPE_CHECKING:
+    import certifi
+else:
+    certifi = DeferredModule("certifi")
 
 __all__ = [
     "SessionCache",
