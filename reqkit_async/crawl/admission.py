@@ -83,7 +83,9 @@ class Admission:
         if bound is not None:
             turn.bound(bound, url)
             return False
-        turn.adds[key] = (
-            fingerprint, priority, depth, seed, redirects, context, found_on, time.time(),
-        )  # fmt: skip
+        # As the store inserts it, which knows the host's number.
+        turn.adds[key] = [
+            fingerprint, url, kind, None, priority, depth, seed, redirects, context, found_on,
+            time.time(),
+        ]  # fmt: skip
         return True

@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -208,7 +208,10 @@ class Crawl:
         turn = self._turn
         outside = turn is None
         if turn is None:
-            turn = self._gathering()
+            turn = self._outside
+            # Now and then what was gathered has to be written, and a call from elsewhere refused.
+            if not len(turn.adds) & 63 or threading.get_ident() != self._thread:
+                turn = self._gathering()
         admission = self._admission
         url = admission.joiner.canonical(url)
         page = turn.page
@@ -227,13 +230,10 @@ class Crawl:
             if outside and len(turn.adds) >= _GATHERED:
                 self._write_outside()
             return True
-        if not again or (url, PAGE) in turn.adds or self._admission_bound(url, depth):
+        if not again or (url, PAGE) in turn.adds or self._store.find(url) is None:
             return False
         turn.again.append((url, PAGE, priority, depth, told, 0))
         return True
-
-    def _admission_bound(self, url: str, depth: int) -> bool:
-        return self._store.find(url) is None
 
     def follow(
         self,
@@ -687,7 +687,3 @@ def _json(name: str, value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _several(given: Iterable[Any]) -> Iterator[Any]:
-    yield from given

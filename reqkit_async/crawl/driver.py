@@ -26,7 +26,7 @@ from ..pool.limits import retry_after
 from ..pool.pool import Pool
 from ..pool.retries import BackOff
 from .admission import Admission
-from .canonical import Base, host_of, origin_of
+from .canonical import Base, origin_of
 from .errors import CrawlRedirectError, RobotsUnreachable
 from .frontier import Frontier, Line
 from .ledger import Ledger
@@ -361,7 +361,7 @@ class Driver:
         end = self.end_of(page, response)
         end.leads_to = target
         if page.seed:
-            admission.scope.begin_at(target, self._may_trust(page.url, target))
+            admission.scope.begin_at(target, False)
         known: Any = None
         if not admission.admit(
             turn, target, PAGE, page.priority, page.depth, bool(page.seed), page.redirects + 1,
@@ -377,17 +377,6 @@ class Driver:
         line.ended += 1
         self.out -= 1
         self.news.set()
-
-    def _may_trust(self, url: str, target: str) -> bool:
-        """Tell whether credentials go along with a redirect: to the same host, and never in clear.
-
-        Source: RFC 9110 section 15.4
-        """
-        return (
-            self._admission.scope.trusts(url)
-            and host_of(url) == host_of(target)
-            and (target.startswith("https:") or origin_of(url) == origin_of(target))
-        )
 
     def _leads_back(self, first: int, page: int) -> bool:
         """Tell whether one page redirects, in some steps, to another one."""

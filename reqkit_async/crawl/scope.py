@@ -66,7 +66,10 @@ class Scope:
             trusted: whether its origin gets the session's credentials.
         """
         origin = url[: url.index("/", 8)]
-        if trusted:
+        if origin in self._trusted:
+            if not self._by_path:
+                return
+        elif trusted:
             self._trusted.add(origin)
         if self._place_of is not None:
             if origin not in self._origins:
@@ -85,8 +88,14 @@ class Scope:
             self.begin_at(url, False)
 
     def trusts(self, url: str) -> bool:
-        """Tell whether what a canonical URL is asked of gets the session's credentials."""
-        return url[: url.index("/", 8)] in self._trusted
+        """Tell whether what a canonical URL is asked of gets the session's credentials.
+
+        Those of an origin count over TLS, too, on the default ports, as along a redirect.
+        """
+        origin = url[: url.index("/", 8)]
+        return origin in self._trusted or (
+            origin.startswith("https:") and f"http{origin[5:]}" in self._trusted
+        )
 
     def bound_of(self, url: str) -> str | None:
         """Return the name of the bound that keeps a canonical URL out; None for none."""

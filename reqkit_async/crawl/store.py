@@ -157,10 +157,6 @@ class Store:
 
     # -- what is known ----------------------------------------------------------------------
 
-    def _remember(self, key: int) -> None:
-        if self._filter is not None:
-            self._filter[key >> 3 & 0xFFFFFF] |= 1 << (key & 7)
-
     def key_if_new(self, url: str, kind: int = PAGE) -> int | None:
         """Return the fingerprint of a URL that is not in the store; None where it is."""
         if url in self._recent and kind == PAGE:
@@ -367,24 +363,7 @@ class Store:
         db = self._db
         totals = self.totals
         if turn.adds:
-            rows = []
-            hosts = turn.hosts
-            origins: dict[str, int] = {}
-            for (url, kind), (key, priority, *rest) in turn.adds.items():
-                origin = url[: url.index("/", 8)]
-                host = origins.get(origin)
-                if host is None:
-                    host = origins[origin] = self.host_id(host_of(url))
-                    hosts[host] = max(priority, hosts.get(host, priority))
-                elif priority > hosts[host]:
-                    hosts[host] = priority
-                if rest[1] and origin not in self._seeded:
-                    db.execute(_START, (origin, not rest[2]))
-                    self._seeded.add(origin)
-                rows.append((key, url, kind, host, priority, *rest))
-                self._remember(key)
-            db.executemany(_INSERT, rows)
-            totals.queued += len(rows)
+            self._insert(turn)
         for url, kind, *rest in turn.again:
             self._queue_again(turn, url, kind, tuple(rest), end)
         if turn.items:
@@ -401,6 +380,28 @@ class Store:
                 " count = count + excluded.count",
                 [(name, count, url) for name, (count, url) in turn.bounds.items()],
             )
+
+    def _insert(self, turn: Turn) -> None:
+        """Write what was added; each of a million takes its time here."""
+        hosts, seeded, known = turn.hosts, self._seeded, self._filter
+        origins: dict[str, int] = {}
+        for row in turn.adds.values():
+            key, url, _, _, priority, _, seed, redirects = row[:8]
+            origin = url[: url.index("/", 8)]
+            host = origins.get(origin)
+            if host is None:
+                host = origins[origin] = self.host_id(host_of(url))
+                hosts[host] = max(priority, hosts.get(host, priority))
+            elif priority > hosts[host]:
+                hosts[host] = priority
+            row[3] = host
+            if seed and origin not in seeded:
+                self._db.execute(_START, (origin, not redirects))
+                seeded.add(origin)
+            if known is not None:
+                known[key >> 3 & 0xFFFFFF] |= 1 << (key & 7)
+        self._db.executemany(_INSERT, list(turn.adds.values()))
+        self.totals.queued += len(turn.adds)
 
     def _queue_again(
         self, turn: Turn, url: str, kind: int, rest: tuple[Any, ...], end: End | None

@@ -14,8 +14,8 @@ class Turn:
 
     Attributes:
         page: the page; None outside of the loop.
-        adds: by URL and kind: fingerprint, priority, depth, seed, redirects, context, found_on,
-            and when.
+        adds: by URL and kind: fingerprint, URL, kind, the host's number (None before it is
+            written), priority, depth, seed, redirects, context, found_on, and when.
         again: known URLs that are to be asked for once more: URL, kind, priority, depth, context,
             redirects.
         items: what was kept, as JSON.
@@ -27,7 +27,7 @@ class Turn:
 
     def __init__(self, page: Page | None) -> None:
         self.page = page
-        self.adds: dict[tuple[str, int], tuple[Any, ...]] = {}
+        self.adds: dict[tuple[str, int], list[Any]] = {}
         self.again: list[tuple[str, int, Any, int, str | None, int]] = []
         self.items: list[str] = []
         self.bounds: dict[str, tuple[int, str]] = {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -223,9 +224,13 @@ def test_urls_with_one_fingerprint_are_told_apart(
 def test_a_turn_is_written_whole_or_not_at_all(store: Path) -> None:
     opened = Store(store)
     turn = Turn(None)
-    turn.adds[("http://a.example/", 0)] = (1, 0, 0, False, 0, None, None, 0.0)
+    turn.adds[("http://a.example/", 0)] = [
+        1, "http://a.example/", 0, None, 0, 0, False, 0, None, None, 0.0,
+    ]  # fmt: skip
     turn.items.append("1")
-    turn.adds[("http://b.example/", 0)] = (2, 0, 0, False, 0, None, None, None)  # no moment
+    turn.adds[("http://b.example/", 0)] = [
+        2, "http://b.example/", 0, None, 0, 0, False, 0, None, None, None,  # no moment
+    ]  # fmt: skip
     with pytest.raises(reqkit_async.StoreError):
         opened.commit(turn, None)
     assert opened.known == 0
@@ -324,3 +329,48 @@ def test_the_schema_has_a_version(store: Path) -> None:
     with contextlib.closing(sqlite3.connect(store)) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
         assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 12 MB, where the system lets this process have one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this process may not mount a disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full(small_disk: Path, site: Callable[..., Site]) -> None:
+    pages = site(tree(60))
+    path, archive = small_disk / "site.crawl", small_disk / "site.warc"
+    runs = 0
+    while True:
+        runs += 1
+        filler = small_disk / "filler"
+        try:
+            with reqkit_async.Crawl(path, archive=archive, **FAST) as crawl:
+                if runs == 1:
+                    space = os.statvfs(small_disk)
+                    room = space.f_bavail * space.f_frsize - 150_000
+                    filler.write_bytes(b"x" * max(room, 0))
+                crawl.add(pages("/page/0"))
+                for response in crawl:
+                    crawl.keep({"url": response.url, "text": "x" * 500})
+                    crawl.follow(response)
+            break
+        except reqkit_async.StoreError as error:
+            assert runs == 1, error
+            assert "make room" in str(error)
+            filler.unlink()
+    assert runs == 2
+    with reqkit_async.Crawl(path, archive=archive, **FAST) as crawl:
+        assert sorted(item["url"] for item in crawl.items(every=True)) == sorted(
+            pages(f"/page/{n}") for n in range(60)
+        )
+    check = [sys.executable, "-m", "warcio.cli", "check", str(archive)]
+    assert subprocess.run(check, capture_output=True).returncode == 0
