@@ -10,6 +10,7 @@ error (NUL, a bare CR, a first line that continues nothing).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from ...exceptions import ProtocolError
@@ -26,7 +27,14 @@ from .answer import (
 from .errors import TOKEN, control_fault, excerpt, line_fault, name_fault
 from .usual import STATUS_LINE
 
-__all__ = ["MOST_EMPTY", "leading", "read_odd", "read_odd_trailers"]
+__all__ = [
+    "MOST_EMPTY",
+    "check_location",
+    "leading",
+    "merged",
+    "read_odd",
+    "read_odd_trailers",
+]
 
 #: Bytes of empty lines before a status line that are passed over (RFC 9112 section 2.2 asks it of
 #: servers; some clients do it, too).
@@ -122,21 +130,42 @@ class _Section:
 
     def merge(self) -> None:
         """Take a field that may stand once, and stands several times with one value, for one."""
-        names = [name.lower() for name, _ in self.fields]
-        repeated = {
-            name
-            for name in ONCE.intersection(names)
-            if names.count(name) > 1 and len(_values(self.fields, name)) == 1
-        }
-        if repeated:
-            shown = excerpt(min(repeated), secret=False)
-            self.minds(f"the field {shown} stands more than once")
-            firsts = {name: names.index(name) for name in repeated}
-            self.fields = [
-                field
-                for at, (name, field) in enumerate(zip(names, self.fields, strict=True))
-                if firsts.get(name, at) == at
-            ]
+        self.fields, oddity = merged(self.fields)
+        if oddity:
+            self.minds(oddity)
+
+
+def merged(fields: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], str]:
+    """Take fields that may stand once, and stand several times with one value, for one.
+
+    Returns:
+        the fields that are left, and what is odd about them.
+    """
+    names = [name.lower() for name, _ in fields]
+    repeated = {
+        name
+        for name in ONCE.intersection(names)
+        if names.count(name) > 1 and len(_values(fields, name)) == 1
+    }
+    if not repeated:
+        return list(fields), ""
+    firsts = {name: names.index(name) for name in repeated}
+    left = [
+        field
+        for at, (name, field) in enumerate(zip(names, fields, strict=True))
+        if firsts.get(name, at) == at
+    ]
+    return left, f"the field {excerpt(min(repeated), secret=False)} stands more than once"
+
+
+def check_location(status: int, fields: Sequence[tuple[str, str]]) -> None:
+    """Refuse a redirect to several places: which one is followed, nobody agrees on.
+
+    Raises:
+        ProtocolError: it is one.
+    """
+    if status in _REDIRECTS and len(_values(fields, "location")) > 1:
+        raise ProtocolError("the answer redirects to several places: its Locations differ")
 
 
 def leading(buffer: bytes | bytearray) -> int:
@@ -198,8 +227,7 @@ def read_odd(block: bytes, strict: bool) -> AnswerHead:
     section.merge()
     status = int(match[2])
     fields = section.fields
-    if status in _REDIRECTS and len(_values(fields, "location")) > 1:
-        raise ProtocolError("the answer redirects to several places: its Locations differ")
+    check_location(status, fields)
     if section.oddity:
         lines = [first, *(f"{name}: {value}" for name, value in fields), "\r\n"]
         text = "\r\n".join(lines)
@@ -243,5 +271,5 @@ def _count(lines: list[str]) -> int:
     return sum(line[:1] not in (" ", "\t") for line in lines)
 
 
-def _values(fields: list[tuple[str, str]], lower_name: str) -> set[str]:
+def _values(fields: Sequence[tuple[str, str]], lower_name: str) -> set[str]:
     return {value for name, value in fields if name.lower() == lower_name}

@@ -17,6 +17,7 @@ from ...exceptions import ProtocolError
 from ...status_codes import reason_phrase
 from ..h1.errors import TOKEN, character, excerpt
 from ..h1.head import LOOKED_FOR, AnswerHead, FieldBlock, check_method, check_target
+from ..h1.odd import check_location, merged
 from .hpack import Pair, encode_fields, encode_integer
 
 __all__ = [
@@ -113,25 +114,33 @@ def head_of_fields(fields: Sequence[Pair]) -> AnswerHead:
     code = int(status)
     # A phrase as HTTP/1.1 has it: HTTP/2 sends none (RFC 9113 section 8.3.2).
     reason = reason_phrase(code)
+    oddity = ""
+    rest: Sequence[Pair] = fields[1:]
+    if len({name for name, _ in rest}) != len(rest):
+        rest, oddity = merged(rest)
+        check_location(code, rest)
     lines = [f"HTTP/2 {status} {reason}\r\n"]
     joined: dict[str, str] = {}
     known = _LINES
-    for pair in fields[1:]:
+    for pair in rest:
         line, looked_for = known[pair]
         lines.append(line)
         if looked_for is not None:
             name, value = looked_for
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
     lines.append("\r\n")
-    return AnswerHead(HTTP2, code, reason, "".join(lines), joined)
+    return AnswerHead(HTTP2, code, reason, "".join(lines), joined, oddity)
 
 
 def check_strictly(head: AnswerHead) -> None:
     """Refuse what is passed on otherwise (RFC 9113 section 8.2.1).
 
     Raises:
-        ProtocolError: a value begins or ends with white space, or has a control character.
+        ProtocolError: a value begins or ends with white space, or has a control character, or a
+            field that may stand once is repeated.
     """
+    if head.oddity:
+        raise ProtocolError(head.oddity)
     for line in head.text[:-4].split("\r\n")[1:]:
         name, _, value = line.partition(": ")
         if value != value.strip(" \t") or _CONTROL.search(value):
