@@ -21,7 +21,6 @@ class Target:
         at_least: the ratio that has to be reached.
         aim: the ratio that would be better still.
         other: another case, where it is its figure that counts.
-        processor: compare the processor's time, whatever the case's figure is.
     """
 
     case: str
@@ -29,7 +28,6 @@ class Target:
     at_least: float
     aim: float | None = None
     other: str | None = None
-    processor: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ TARGETS = (
     Target("real", "aiohttp", 2.2),
     Target("real", "geventhttpclient", 2.5),
     Target("real-seq", "requests", 10),
-    Target("small", "reqkit-pure", 0.95, processor=True),
-    Target("tls", "reqkit-pure", 0.95, processor=True),
+    Target("small", "reqkit-pure", 0.95),
+    Target("tls", "reqkit-pure", 0.95),
     Target("seq", "reqkit-pure", 0.95),
     Target("small", "bare", 0.45, aim=0.6),
     Target("small", "grequests", 12),
@@ -95,8 +93,6 @@ def measure(target: Target, results: Results) -> list[float]:
     case, other = results.cases.get(target.case), results.cases.get(target.other or target.case)
     if case is None or other is None:
         return []
-    if target.processor:
-        return ratios(case.processor(REQKIT), other.processor(target.peer), False)
     return ratios(case.values(REQKIT), other.values(target.peer), case.unit.more_is_better)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import servers
+from ..results import Unit
 from .case import Case
 
 __all__ = ["JSON", "POST"]
@@ -24,6 +25,7 @@ JSON = (
         count=5_000,
         path="/rows.json",
         expect=servers.ROWS,
+        unit=Unit.PROCESSOR,
         peers=_PEERS,
     ),
 )
@@ -36,6 +38,7 @@ POST = (
         count=8_000,
         path="/post",
         expect=servers.POSTED_ROWS,
+        unit=Unit.PROCESSOR,
         peers=_PEERS,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import servers
+from ..results import Unit
 from .case import Case
 
 __all__ = ["SMALL", "TLS"]
@@ -25,6 +26,7 @@ SMALL = (
         "fetch",
         count=15_000,
         expect=servers.SMALL,
+        unit=Unit.PROCESSOR,
         peers={"bare": 1.0, **_PEERS},
     ),
 )
@@ -36,6 +38,7 @@ TLS = (
         "fetch",
         count=10_000,
         expect=servers.SMALL,
+        unit=Unit.PROCESSOR,
         site="https",
         peers={key: share for key, share in _PEERS.items() if key != "grequests-plain"},
     ),

@@ -7,6 +7,7 @@ used twice but what the client itself shares among hosts.
 from __future__ import annotations
 
 from .. import servers
+from ..results import Unit
 from .case import Case
 
 __all__ = ["CASES"]
@@ -18,6 +19,7 @@ CASES = (
         "fetch",
         count=servers.HOSTS,
         expect=servers.SMALL,
+        unit=Unit.PROCESSOR,
         site="hosts",
         cold=True,
         warm=0,
