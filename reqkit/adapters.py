@@ -12,6 +12,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .base.locks import IMPORTING
+from .base.logs import DEBUG, logger
 from .exceptions import ConnectTimeout, InvalidSchema, RequestException
 from .message.environment import select_proxy
 from .message.prepare import Policy
@@ -33,6 +34,7 @@ from .transport.pools import ONLY_11, PoolManager
 from .transport.retrying import send_again
 from .transport.routes import Proxy, Route, parse_proxy
 from .transport.tls.contexts import TlsSettings, check_cert, check_verify
+from .transport.tracing import log_exchange, log_failure, trace_received, trace_sent
 from .wire.h1.connection import Connection, ConnectionGone
 from .wire.h1.head import check_field
 
@@ -344,6 +346,7 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         proxy = forwarded = None
         policy = request._policy
         strict = policy is not None and policy.strict
+        trace = None if policy is None else policy.trace
         network = current()
         if seam.stand_in is not None:
             network = seam.stand_in.network(network)
@@ -391,6 +394,8 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
                         deadline, times,
                     ).open(offer)  # fmt: skip
                 try:
+                    if trace is not None:
+                        trace_sent(trace, request, target, b"" if offer else head)
                     if type(connection) is Exchange:
                         answer = exchange(
                             connection, request, connection.head_of(request, target), False,
@@ -427,6 +432,8 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
             if slot is not None:
                 slot.release()
             ours = failure(error, phase, request, proxy, deadline, limits.read)
+            if logger.isEnabledFor(DEBUG):
+                log_failure(request, ours, started)
             if connection is None and isinstance(ours, RequestException):
                 ours.before_sending = lost is None or lost.unsent
             if isinstance(ours, RequestException):
@@ -437,6 +444,8 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
                 raise
             raise ours from error
         answer_head, whole = answer
+        if trace is not None:
+            trace_received(trace, answer_head)
         if whole is not None:
             response = answer_of(request, answer_head, whole, connection, started, times)
             pool.release(connection)
@@ -447,6 +456,10 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
             body = Body(connection, pool, slot, request, limits.read, deadline, times)
             response = answer_with(request, answer_head, body, times)
         response.connection = self
+        if logger.isEnabledFor(DEBUG):
+            log_exchange(
+                request, response, started, times is not None and times.connect is not None
+            )
         return response
 
     def _route_to(self, route: Route | None, request: PreparedRequest) -> Route:

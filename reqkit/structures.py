@@ -27,6 +27,11 @@ SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cook
 _PASSWORD: Final = re.compile(r"(?<=//)[^/\s@]{0,1000}(?=@)")
 
 
+def without_passwords(text: str) -> str:
+    """Return a text in which what may be a password of a URL is hidden."""
+    return _PASSWORD.sub("***", text)
+
+
 class _Items(ItemsView[str, str]):
     """The pairs, straight from the store: its values are these pairs."""
 

@@ -35,11 +35,12 @@ class Policy:
         http2: what ``config['http2']`` says.
         allow_address: the session's `reqkit.transport.addresses.AddressFilter`, or None.
         strict: whether an answer is refused for whatever HTTP's rules forbid.
+        trace: a stream for heads as they go over the wire, or None.
     """
 
     __slots__ = (
         "allow_address", "deadline", "http2", "kept", "max_content_size", "retries", "strict",
-        "timeouts",
+        "timeouts", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -52,7 +53,9 @@ class Policy:
         allow_address: Any = None,
         strict: bool = False,
         http2: Any = "auto",
+        trace: Any = None,
     ) -> None:
+        self.trace = trace
         self.http2 = http2
         self.deadline = deadline
         self.kept = kept
@@ -142,6 +145,7 @@ class PreparedRequest:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_attempt",
         "_body_position",
         "_credentials",
         "_encode",
@@ -183,6 +187,8 @@ class PreparedRequest:
         self._target: Target | None = None
         self._encode = True
         self._policy: Policy | None = None
+        #: The number of the try that it is sent for.
+        self._attempt = 1
 
     @property
     def headers(self) -> CaseInsensitiveDict:

@@ -244,6 +244,19 @@ class Response(ReadableBody):
             self._hook_errors = []
         return self._hook_errors
 
+    def _announced_size(self) -> int | None:
+        """Return the bytes of the body that came, or that are announced; None where neither is."""
+        if self._whole is not None:
+            return len(self._whole)
+        length = self._field("content-length")
+        return int(length) if length is not None and length.isdecimal() else None
+
+    @property
+    def attempts(self) -> int:
+        """How often the message was sent, or tried to be, until this came of it."""
+        number: int = self.__dict__.get("_attempts", 1)
+        return number
+
     @property
     def context(self) -> Any:
         """The object that the request was given as its ``context``, or None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -48,6 +49,26 @@ class _Unset:
 
 
 UNSET: Final[Any] = _Unset()
+
+
+class _Stderr:
+    """Standard error, whatever it is when something is written."""
+
+    __slots__ = ()
+    __module__ = "reqkit.models"
+
+    def write(self, text: str) -> None:
+        if sys.stderr is not None:
+            sys.stderr.write(text)
+
+    def __repr__(self) -> str:
+        return "True"
+
+    def __reduce__(self) -> str:
+        return "STDERR"
+
+
+STDERR: Final[Any] = _Stderr()
 
 #: The keywords of every call.
 KEYWORDS: Final = (
@@ -113,6 +134,7 @@ _FLAGS: Final = (
 _DEFAULTS: Final[dict[str, Any]] = {
     "base_headers": None,
     "verbose": None,
+    "trace": None,
     "max_redirects": 30,
     "keep_alive": True,
     "max_retries": 0,
@@ -154,11 +176,13 @@ def _check(name: Any, value: Any) -> Any:
         if value is not None and not isinstance(value, Mapping):
             raise ConfigError(f"config['base_headers'] is {redacted(value)}: expected a dictionary")
         return merge_headers(base_headers(), value)
-    if name == "verbose":
-        if value is not None and not hasattr(value, "write"):
+    if name in ("verbose", "trace"):
+        if value is True or value is False or value is None:
+            return STDERR if value else None
+        if not hasattr(value, "write"):
             raise ConfigError(
-                f"config['verbose'] is {redacted(value)}: expected a stream with a write method, or"
-                " None"
+                f"config[{name!r}] is {redacted(value)}: expected a stream with a write method,"
+                " True (standard error), or None"
             )
         return value
     if name == "max_retries":
@@ -190,6 +214,7 @@ class Settings:
 
     base_headers: CaseInsensitiveDict
     verbose: Any
+    trace: Any
     max_redirects: int
     keep_alive: bool
     max_retries: Any

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from .. import cookies as jars
 from ..adapters import HTTPAdapter
+from ..base.logs import INFO, logger
 from ..base.redact import redacted
 from ..exceptions import ConnectionError, Timeout, TooManyRedirects
 from ..hooks import Hooks, dispatch_hook, takes_keywords
@@ -186,6 +187,15 @@ class Chain:
                 )
             response.history = list(history)
             history.append(response)
+            if logger.isEnabledFor(INFO):
+                logger.log(
+                    INFO,
+                    "%s %s redirects (%s) to %s",
+                    response.request.method,
+                    without_password(response.url or ""),
+                    response.status_code,
+                    without_password(message.url or ""),
+                )
             response = self._answered(message)
 
     def follow_stepwise(

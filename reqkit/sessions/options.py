@@ -76,6 +76,7 @@ class CallOptions:
             or self.allow_address is not None
             or config.strict
             or config.http2 != "auto"
+            or config.trace is not None
         )
         #: Whether auth was given, so that credentials found elsewhere do not count.
         self.asked = arguments.auth is not None or defaults.auth is not None
@@ -86,7 +87,7 @@ class CallOptions:
         config = self.config
         return Policy(
             deadline, config.max_retries, config.max_content_size, None, self.kept,
-            self.allow_address, config.strict, config.http2,
+            self.allow_address, config.strict, config.http2, config.trace,
         )  # fmt: skip
 
     def keywords(self, prefetch: bool) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def timeouts_for_adapter(prepared: PreparedRequest, timeouts: Any, policy: Polic
     policy = policy or Policy()
     prepared._policy = Policy(
         policy.deadline, policy.retries, policy.max_content_size, timeouts, policy.kept,
-        policy.allow_address, policy.strict, policy.http2,
+        policy.allow_address, policy.strict, policy.http2, policy.trace,
     )  # fmt: skip
     if timeouts is DEFAULT_TIMEOUTS:
         return None

@@ -224,9 +224,9 @@ class Session(OverridableSession, Verbs["Request"]):
         state = self.__dict__.copy()
         state["_merged"] = state["_connection"] = None
         config = state.get("_config")
-        if config is not None and config["verbose"] is not None:
+        if config is not None and not (config["verbose"] is config["trace"] is None):
             config = state["_config"] = config.copy()
-            config["verbose"] = None  # a stream belongs to its process
+            config["verbose"] = config["trace"] = None  # a stream belongs to its process
         return state
 
 

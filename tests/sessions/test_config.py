@@ -65,6 +65,7 @@ def test_the_defaults() -> None:
     base = dict(config.pop("base_headers"))
     assert config == {
         "verbose": None,
+        "trace": None,
         "max_redirects": 30,
         "keep_alive": True,
         "max_retries": 0,
@@ -77,6 +78,7 @@ def test_the_defaults() -> None:
         "trust_env": True,
         "strict": False,
         "max_content_size": None,
+        "http2": "auto",
     }
     assert list(base) == ["User-Agent", "Accept-Encoding", "Accept"]
     assert base["User-Agent"] == f"reqkit/{reqkit.__version__}"
@@ -89,7 +91,7 @@ def test_the_defaults() -> None:
     [
         ({"keepalive": False}, r"no config key 'keepalive': did you mean 'keep_alive'\?"),
         ({"max_redirect": 1}, r"did you mean 'max_redirects'\?"),
-        ({"zzz": 1}, "the keys are base_headers, verbose, "),
+        ({"zzz": 1}, "the keys are base_headers, verbose, trace, "),
         ({1: 1}, "no config key 1"),
         ({"keep_alive": "no"}, "'keep_alive'.*'no'.*True or False"),
         ({"max_redirects": -1}, "'max_redirects'.*-1.*0 or more"),
@@ -98,7 +100,8 @@ def test_the_defaults() -> None:
         ({"pool_maxsize": 0}, "'pool_maxsize'.*1 or more"),
         ({"max_retries": "often"}, "'max_retries'.*'often'"),
         ({"max_content_size": 1.5}, "'max_content_size'.*1.5.*None"),
-        ({"verbose": True}, "'verbose'.*True.*write"),
+        ({"verbose": 5}, "'verbose'.*5.*write"),
+        ({"trace": "text"}, "'trace'.*text.*write"),
         ({"base_headers": "Accept"}, "'base_headers'.*'Accept'.*dictionary"),
         ("keep_alive", "config is 'keep_alive': expected a dictionary"),
     ],

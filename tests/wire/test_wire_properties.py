@@ -233,7 +233,9 @@ def test_agrees_with_the_stdlib(raw: bytes) -> None:
     # It takes an odd name (such as "!") for the end of the head, so only usual ones compare.
     if all(re.fullmatch("[A-Za-z-]+", name) for name, _ in head.fields):
         assert [(n, v.strip()) for n, v in head.fields] == [(n, v.strip()) for n, v in headers]
-        assert body == their_body
+        # Of a status that has no body, it reads one where chunks are announced.
+        if head.status not in (204, 304):
+            assert body == their_body
 
 
 @steady
