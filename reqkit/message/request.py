@@ -138,6 +138,54 @@ class _Setting:
         setattr(request._own_arguments(), self.name, value)
 
 
+class _NoJson:
+    """Stands for the JSON that no request was given: as good as None, but for being called.
+
+    Who forgot to send the request asks it, in place of its response, for ``json()``.
+    """
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, _NoJson)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __repr__(self) -> str:
+        return "None"
+
+    def __reduce__(self) -> str:
+        return "_NO_JSON"
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        raise TypeError(
+            "json() of an unsent request: send it, with send() or reqkit_async.map(), and ask the"
+            " response"
+        )
+
+
+_NO_JSON: Final = _NoJson()
+
+
+class _Json(_Setting):
+    """A request's JSON."""
+
+    __slots__ = ()
+
+    def __get__(self, request: UnsentRequest | None, kind: type[UnsentRequest]) -> Any:
+        if request is None:
+            return self
+        value = request._arguments.json
+        return _NO_JSON if value is None else value
+
+    def __set__(self, request: UnsentRequest, value: Any) -> None:
+        request._own_arguments().json = None if value is _NO_JSON else value
+
+
 class UnsentRequest:
     """What a request asks for, still to be changed; it knows nothing of how it is sent."""
 
@@ -162,7 +210,7 @@ class UnsentRequest:
     data = _Setting()
     exception_handler = _Setting()
     files = _Setting()
-    json = _Setting()
+    json = _Json()
     prefetch = _Setting()
     proxies = _Setting()
     timeout = _Setting()
@@ -197,6 +245,8 @@ class UnsentRequest:
     ) -> None:
         if others:
             raise unknown("Request", others)
+        if json is _NO_JSON:  # another request's
+            json = None
         self.method = method
         self.url = url
         self.session = session

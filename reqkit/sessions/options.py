@@ -36,8 +36,8 @@ class CallOptions:
     """
 
     __slots__ = (
-        "allow_address", "asked", "cert", "config", "has_policy", "kept", "network", "proxies",
-        "session", "timeouts", "verify",
+        "allow_address", "asked", "cert", "config", "given_timeout", "has_policy", "kept",
+        "network", "proxies", "session", "timeouts", "verify",
     )  # fmt: skip
 
     def __init__(self, defaults: Defaults, request: UnsentRequest, config: Settings) -> None:
@@ -46,6 +46,8 @@ class CallOptions:
         arguments = request._arguments
         timeout = arguments.timeout
         self.timeouts = defaults._timeouts if timeout is UNSET else Timeouts.of(timeout)
+        #: The time limits as they were given, which hooks are told.
+        self.given_timeout = defaults._timeout if timeout is UNSET else timeout
         verify = arguments.verify
         if verify is None:
             verify = defaults._verify
@@ -94,7 +96,7 @@ class CallOptions:
         """Return what hooks that take keywords, and auth handlers, are told."""
         proxies = self.proxies or {}
         return {
-            "timeout": self.timeouts,
+            "timeout": self.timeouts if self.given_timeout is UNSET else self.given_timeout,
             "verify": True if self.verify is None else self.verify,
             "cert": self.cert,
             "proxies": {key: value for key, value in proxies.items() if value is not None},
