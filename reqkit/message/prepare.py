@@ -33,14 +33,15 @@ class Policy:
         kept: how many hosts' connections, and how many of each, are kept when this one's comes
             back; None leaves it to the session.
         http2: what ``config['http2']`` says.
+        retry_after_max: seconds that a Retry-After may hold a retry back.
         allow_address: the session's `reqkit.transport.addresses.AddressFilter`, or None.
         strict: whether an answer is refused for whatever HTTP's rules forbid.
         trace: a stream for heads as they go over the wire, or None.
     """
 
     __slots__ = (
-        "allow_address", "deadline", "http2", "kept", "max_content_size", "retries", "strict",
-        "timeouts", "trace",
+        "allow_address", "deadline", "http2", "kept", "max_content_size", "retries",
+        "retry_after_max", "strict", "timeouts", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -54,8 +55,10 @@ class Policy:
         strict: bool = False,
         http2: Any = "auto",
         trace: Any = None,
+        retry_after_max: float = 300.0,
     ) -> None:
         self.trace = trace
+        self.retry_after_max = retry_after_max
         self.http2 = http2
         self.deadline = deadline
         self.kept = kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +18,13 @@ from ..wire.h1.head import AnswerHead, field_of, fields_of
 from .body import ReadableBody
 from .links import links_by_rel
 from .prepare import PreparedRequest, rebuild_prepared
+from .retryafter import retry_after, too_long
 from .urls import without_password
 
 __all__ = ["Response", "restored"]
 
+#: Statuses whose Retry-After says that the host wants to be left alone.
+_HOLDING = frozenset((429, 503))
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
@@ -371,6 +375,13 @@ class Response(ReadableBody):
 
         return download(self, path, resume=resume, progress=progress, decode=decode)
 
+    def _too_long_a_wait(self) -> str:
+        """Say for how long the server wants to be left alone, where that is not waited for."""
+        asked = retry_after(self._field("retry-after"), time.time())
+        config = getattr(self.connection, "config", None)
+        most = getattr(config, "retry_after_max", None)
+        return f"; {too_long(asked, most)}" if asked and most is not None and asked > most else ""
+
     def raise_for_status(self) -> None:
         """Raise where the request failed or the status is an error.
 
@@ -390,7 +401,8 @@ class Response(ReadableBody):
                 except UnicodeDecodeError:
                     reason = reason.decode("latin-1")
             raise HTTPError(
-                f"{status} {side} Error: {reason} for url: {without_password(self.url or '')}",
+                f"{status} {side} Error: {reason} for url: {without_password(self.url or '')}"
+                + (self._too_long_a_wait() if status in _HOLDING else ""),
                 response=self,
             )
 

@@ -147,6 +147,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "trust_env": True,
     "strict": False,
     "max_content_size": None,
+    "retry_after_max": 300.0,
     "http2": "auto",
 }
 
@@ -200,6 +201,13 @@ def _check(name: Any, value: Any) -> Any:
                 " (without TLS, by a server that is known to speak it)"
             )
         return value if isinstance(value, str) else bool(value)
+    if name == "retry_after_max":
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+            raise ConfigError(
+                f"config['retry_after_max'] is {redacted(value)}: expected seconds, a number of 0"
+                " or more"
+            )
+        return value
     if name == "max_content_size":
         return _whole(name, value, 0, or_none=True)
     near = difflib.get_close_matches(str(name), list(_DEFAULTS), 1)
@@ -227,6 +235,7 @@ class Settings:
     trust_env: bool
     strict: bool
     max_content_size: int | None
+    retry_after_max: float
     http2: bool | str
 
     def __init__(self, values: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ Begin with `network.Network`.
 
 from __future__ import annotations
 
+from .lookups import no_such_name
 from .network import (
     ATTEMPT_DELAY,
     Address,
@@ -39,6 +40,7 @@ __all__ = [
     "current",
     "forks",
     "interleave",
+    "no_such_name",
     "numeric_address",
     "use",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from .. import cookies as jars
 from ..adapters import HTTPAdapter
@@ -31,6 +31,13 @@ from .options import CallOptions, timeouts_for_adapter
 from .redirects import drain, may_keep_auth, next_message
 
 __all__ = ["CallConnection", "Chain", "ChainedSession"]
+
+
+class Gate(Protocol):
+    """Lets messages through."""
+
+    def pass_to(self, host: str, deadline: Deadline | None) -> None:
+        """Wait until a message may go to a host."""
 
 
 class Chain:
@@ -56,6 +63,7 @@ class Chain:
         "allow_redirects",
         "cookies",
         "errors",
+        "gate",
         "options",
         "policy",
         "prefetch",
@@ -79,6 +87,8 @@ class Chain:
         self.removed: frozenset[str] = frozenset()
         #: What hooks raised before there was a response to keep it.
         self.errors: list[Exception] | None = None
+        #: Has each message wait for its turn at its host, in a batch that has limits.
+        self.gate: Gate | None = None
         if deadline is None and options.timeouts.total is not None:
             deadline = Deadline(options.timeouts.total, options.network.clock)
         arguments = request._arguments
@@ -344,6 +354,8 @@ class Chain:
             verify = True
             if config.trust_env and (target.scheme == "https" or proxies):
                 verify = environment.ca_bundle() or True
+        if self.gate is not None:
+            self.gate.pass_to(target.host, None if self.policy is None else self.policy.deadline)
         try:
             response = adapter.send(
                 prepared, stream=True, timeout=timeouts, verify=verify, cert=cert, proxies=proxies

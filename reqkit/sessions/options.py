@@ -90,6 +90,7 @@ class CallOptions:
         return Policy(
             deadline, config.max_retries, config.max_content_size, None, self.kept,
             self.allow_address, config.strict, config.http2, config.trace,
+            config.retry_after_max,
         )  # fmt: skip
 
     def keywords(self, prefetch: bool) -> dict[str, Any]:
@@ -141,6 +142,7 @@ def timeouts_for_adapter(prepared: PreparedRequest, timeouts: Any, policy: Polic
     prepared._policy = Policy(
         policy.deadline, policy.retries, policy.max_content_size, timeouts, policy.kept,
         policy.allow_address, policy.strict, policy.http2, policy.trace,
+        policy.retry_after_max,
     )  # fmt: skip
     if timeouts is DEFAULT_TIMEOUTS:
         return None

@@ -10,6 +10,7 @@ from ..message.response import Response
 
 if TYPE_CHECKING:
     from ..message.request import UnsentRequest
+    from ..timeouts import Deadline
     from .chain import Chain
 
 __all__ = ["Outcome", "failed_response"]
@@ -43,6 +44,14 @@ class Outcome:
         self.safe = False
         self.as_failure = False
         self.pending: list[Any] | None = None
+
+    @property
+    def tries_again(self) -> bool:
+        """Whether what it is sent through tries again, as ``config['max_retries']`` says."""
+        return True
+
+    def pass_to(self, host: str, deadline: Deadline | None) -> None:
+        """Wait until its next message may go to a host: a batch's have limits."""
 
 
 def failed_response(

@@ -75,6 +75,10 @@ class Sending(ChainedSession):
             connection = self._connection_for(request, config)
             chain = outcome.chain = self._chain_class(connection, request, prefetch, deadline)
             chain.errors = outcome.errors
+            if not outcome.tries_again:
+                chain.gate = outcome
+                if chain.policy is not None:
+                    chain.policy.retries = None
             response = outcome.response = self._exchange(outcome, chain)
             if config.danger_mode:
                 response.raise_for_status()
@@ -87,6 +91,9 @@ class Sending(ChainedSession):
             outcome.error = error
         except Exception as error:
             outcome.error = error
+        finally:
+            if chain is not None:
+                chain.gate = None  # the outcome has the chain
 
     def _exchange(self, outcome: Outcome, chain: Chain) -> Response:
         """Make the message of a request, and send it and what follows. Blocks."""

@@ -17,8 +17,9 @@ from ..exceptions import (
     SSLError,
     TotalTimeout,
 )
+from ..message.retryafter import too_long
 from ..message.urls import without_password
-from ..network import current
+from ..network import current, no_such_name
 from ..timeouts import Deadline
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 else:
     urllib3_errors = DeferredModule("urllib3.exceptions")
 
-__all__ = ["policy_of", "send_again", "stand_in"]
+__all__ = [
+    "add_tries", "ending_of", "is_lasting", "policy_of", "retries_used_up", "send_again",
+    "stand_in", "waits_too_long",
+]  # fmt: skip
 
 
 def policy_of(retries: Any) -> Retry:
@@ -57,6 +61,51 @@ def stand_in(error: RequestException, url: str) -> Exception:
     if getattr(error, "before_sending", False):
         return urllib3_errors.NewConnectionError(pool, str(error))
     return urllib3_errors.ProtocolError(str(error))
+
+
+def is_lasting(error: BaseException) -> bool:
+    """Tell whether trying again is of no use: there is no such name."""
+    return no_such_name(error.__cause__)
+
+
+def ending_of(response: Response | None, error: BaseException | None) -> str:
+    """Say how a try has ended, in a few words."""
+    if response is not None:
+        return f"the answer {response.status_code}"
+    text = str(error).partition(" (tried ")[0]
+    return f"{type(error).__name__}: {text.removeprefix(text.partition(': ')[0] + ': ')}"
+
+
+def add_tries(error: BaseException, tries: int, before: str | None) -> None:
+    """Have an error say how often it was tried, and how the try before has ended.
+
+    Args:
+        error: the last try's, or what ended the waiting for the next.
+        tries: how many there were.
+        before: what `ending_of` has said of the one before.
+    """
+    if tries > 1 and before is not None and len(error.args) == 1 and " (tried " not in str(error):
+        error.args = (f"{error.args[0]} (tried {tries} times; the try before: {before})",)
+
+
+def retries_used_up(url: str, request: Any, response: Response) -> RetryError:
+    """Return the error for a status that calls for a retry, and was the last try's."""
+    return RetryError(
+        f"{url} answered {response.status_code} every time and the retries are used up",
+        request=request,
+        response=response,
+    )
+
+
+def waits_too_long(
+    url: str, asked: float, most: float, request: Any, response: Response
+) -> RetryError:
+    """Return the error for a retry that the server wants to come later than is waited for."""
+    return RetryError(
+        f"{url} answered {response.status_code}, and {too_long(asked, most)}",
+        request=request,
+        response=response,
+    )
 
 
 class _Answer:
@@ -87,19 +136,27 @@ def send_again(
     policy = policy_of(retries)
     method = request.method or "GET"
     url = without_password(request.url or "")
+    most = 300.0 if request._policy is None else request._policy.retry_after_max
+    tries, before = 0, None
     while True:
+        tries += 1
         try:
             response = send()
-        except TotalTimeout:
+        except TotalTimeout as error:
+            add_tries(error, tries, before)
             raise
         except (ReqkitConnectionError, ReadTimeout) as error:
+            add_tries(error, tries, before)
+            if is_lasting(error):
+                raise
             try:
                 policy = policy.increment(method, url, error=stand_in(error, url))
             except Exception:
                 raise error from error.__cause__
             wait = policy.get_backoff_time()
+            before = ending_of(None, error)
             request.rewind()
-            _sleep(wait, deadline)
+            _sleep(wait, deadline, tries, before)
             continue
         status = response.status_code
         asked = "retry-after" in response.headers
@@ -111,16 +168,19 @@ def send_again(
         except urllib3_errors.MaxRetryError as used_up:
             if policy.raise_on_status:
                 response.close()
-                raise RetryError(
-                    f"{url} answered {status} every time and the retries are used up",
-                    request=request,
-                    response=response,
-                ) from used_up
+                raise retries_used_up(url, request, response) from used_up
             return response
         later = _asked_for(policy, answer) if policy.respect_retry_after_header else None
+        in_time = deadline is None or later is None or later < deadline.at - deadline.now()
+        if later is not None and later > most and in_time:
+            if policy.raise_on_status:
+                response.close()
+                raise waits_too_long(url, later, most, request, response)
+            return response
+        before = ending_of(response, None)
         response.close()
         request.rewind()
-        _sleep(policy.get_backoff_time() if later is None else later, deadline)
+        _sleep(policy.get_backoff_time() if later is None else later, deadline, tries, before)
 
 
 def _asked_for(policy: Retry, answer: Any) -> float | None:
@@ -131,10 +191,12 @@ def _asked_for(policy: Retry, answer: Any) -> float | None:
         return None
 
 
-def _sleep(seconds: float, deadline: Deadline | None) -> None:
+def _sleep(seconds: float, deadline: Deadline | None, tries: int, before: str) -> None:
     if seconds <= 0:
         return
-    if deadline is not None and seconds >= deadline.left(None, "wait"):
+    if deadline is not None and seconds >= deadline.at - deadline.now():
         # Waiting could only end in this error.
-        raise deadline.expired("wait")
+        error = deadline.expired("wait")
+        add_tries(error, tries + 1, before)
+        raise error
     current().sleep(seconds)

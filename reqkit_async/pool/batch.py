@@ -34,7 +34,11 @@ class Job(Outcome):
         request: what is sent; whatever was given, until it is known to be a request.
         index: its place in its batch.
         batch: where it came from.
-        host: its host's name, where hosts have limits.
+        host: the name of the host that its message goes to, where hosts have limits.
+        scheduler: the pool's, while it is in flight.
+        sent: whether a message of this attempt has had its turn.
+        turn: set when its next message may go, while it waits for that.
+        last: how the attempt before has ended.
         has_slot: whether it holds a slot of its host's.
         policy: what is left of its retries.
         retries: how often it was sent again.
@@ -58,11 +62,15 @@ class Job(Outcome):
         "has_slot",
         "host",
         "index",
+        "last",
         "policy",
         "prefetch",
         "retries",
+        "scheduler",
+        "sent",
         "started",
         "stop",
+        "turn",
     )  # fmt: skip
 
     #: Shadows the slot: always so in a batch.
@@ -84,7 +92,25 @@ class Job(Outcome):
         self.stop: BaseException | None = None
         self.handle: AsyncResult | None = None
         self.retries = 0
-        self.has_slot = self.started = self.done = self.handled = False
+        self.has_slot = self.sent = self.started = self.done = self.handled = False
+        self.scheduler: Any = None
+        self.turn: Event | None = None
+        self.last: str | None = None
+
+    @property
+    def tries_again(self) -> bool:
+        """Whether what it is sent through does: a pool does so itself, without holding a slot."""
+        return self.scheduler is None
+
+    def pass_to(self, host: str, deadline: Deadline | None) -> None:
+        """Wait until its next message may go to a host. Blocks; first ones have had their turn.
+
+        Raises:
+            TotalTimeout: that would be after the deadline.
+        """
+        scheduler = self.scheduler
+        if scheduler is not None:
+            scheduler.pass_to(self, host, deadline)
 
 
 class Batch:

@@ -8,22 +8,19 @@ A host is its name, whatever the port and scheme.
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import math
 import re
 from collections import deque
 from collections.abc import Hashable, Iterator
-from email.utils import parsedate_to_datetime
 from heapq import heappop, heappush
 from typing import Any, Final, Generic, TypeVar
+
+from reqkit.message.retryafter import LONGEST_RETRY_AFTER, retry_after
 
 __all__ = ["LONGEST_RETRY_AFTER", "HostLimits", "HostQueue", "parse_rate", "retry_after"]
 
 T = TypeVar("T")
-
-#: A Retry-After of more than this many seconds (a year) counts as this many.
-LONGEST_RETRY_AFTER: Final = 366 * 86400.0
 
 _UNITS: Final = {
     **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
@@ -34,7 +31,6 @@ _UNITS: Final = {
 _RATE: Final = re.compile(
     r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*/\s*([0-9]+(?:\.[0-9]*)?)?\s*([a-z]+)\s*", re.ASCII | re.I
 )
-_SECONDS: Final = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 
 # A start that comes late by no more than this does not move the ones after it, so that a rate is
 # kept on average although timers are late. No gap gets shorter by more.
@@ -163,6 +159,16 @@ class HostLimits:
             if state.held_until > now
         }
 
+    def next_message_at(self, host: Hashable, now: float) -> float:
+        """Return when one that is under way may send its next message to a host."""
+        state = self._hosts.get(host)
+        return now if state is None else max(now, state.next_start, state.held_until)
+
+    def next_message(self, host: Hashable, now: float) -> None:
+        """Count the next message of one that is under way."""
+        self._hosts[host].active -= 1
+        self.started(host, now)
+
     def _state(self, host: Hashable, now: float) -> _Host:
         state = self._hosts.get(host)
         if state is None:
@@ -229,6 +235,23 @@ class HostQueue(Generic[T]):
         line.items.append(item)
         self._size += 1
 
+    def push_front(self, host: Hashable, item: T) -> None:
+        """Add an item before all that wait for its host: it is under way already."""
+        self.push(host, item)
+        items = self._lines[host].items
+        items.rotate(1)
+
+    def remove(self, host: Hashable, item: T) -> bool:
+        """Take an item out; tell whether it was there."""
+        line = self._lines.get(host)
+        if line is None or item not in line.items:
+            return False
+        line.items.remove(item)
+        self._size -= 1
+        if not line.items:
+            del self._lines[host]  # where it stands, it is passed over
+        return True
+
     def pop_ready(self, now: float) -> tuple[Hashable, T] | None:
         """Take the next item that may start now, and count it as started.
 
@@ -239,6 +262,8 @@ class HostQueue(Generic[T]):
             self._make_ready(heappop(self._timed)[2])
         while self._ready:
             line = self._ready.popleft()
+            if not line.items:
+                continue
             when = self.limits.ready_at(line.host, now)
             if when > now:
                 self._put_off(line, when)
@@ -296,32 +321,3 @@ class HostQueue(Generic[T]):
         else:
             line.state = _TIMED
             heappush(self._timed, (when, next(self._numbers), line))
-
-
-def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds that a Retry-After asks to wait.
-
-    Args:
-        value: the header's value: seconds, or a date.
-        now: the time as of ``time.time()``, that a date is compared with.
-
-    Returns:
-        seconds, 0 for what lies in the past, at most `LONGEST_RETRY_AFTER`; None where the value
-        is missing or neither of the two.
-
-    Source:
-        RFC 9110 section 10.2.3
-    """
-    if value is None:
-        return None
-    value = value.strip()
-    if _SECONDS.fullmatch(value):
-        return min(max(float(value), 0.0), LONGEST_RETRY_AFTER)
-    try:
-        date = parsedate_to_datetime(value)
-        if date.tzinfo is None:  # RFC 9110 section 5.6.7: a date is in UTC
-            date = date.replace(tzinfo=datetime.timezone.utc)
-        seconds = date.timestamp() - now
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

@@ -10,11 +10,12 @@ from urllib3.util import Retry
 
 from reqkit.exceptions import ConnectionError, ProtocolError, RequestException, SSLError
 from reqkit.message.urls import without_password
-from reqkit.transport.retrying import stand_in
+from reqkit.transport.retrying import is_lasting, retries_used_up, stand_in, waits_too_long
+from reqkit.transport.retrying import policy_of as retry_of
 
 from .limits import retry_after
 
-__all__ = ["BackOff", "Policy", "policy_of"]
+__all__ = ["BackOff", "Policy", "policy_of", "policy_of_config"]
 
 #: RFC 9110 section 9.2.2.
 _IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
@@ -23,13 +24,21 @@ _STATUSES: Final = frozenset((429, 502, 503, 504))
 #: Seconds before the first retry, and at most.
 _FIRST: Final = 0.5
 _LONGEST: Final = 60.0
+#: Seconds that a Retry-After may hold it back, unless the config says otherwise.
+_LONGEST_HOLD: Final = 300.0
 
 
 class Policy(Protocol):
     """What is left of the retries of one request."""
 
     def after(
-        self, method: str, url: str, response: Any, error: BaseException | None, wall: float
+        self,
+        method: str,
+        url: str,
+        response: Any,
+        error: BaseException | None,
+        wall: float,
+        longest: float = ...,
     ) -> tuple[float, Policy] | None:
         """Return the seconds to wait and what is left then, or None: it has ended.
 
@@ -39,6 +48,10 @@ class Policy(Protocol):
             response: the answer, or None.
             error: why there is none.
             wall: the time as of ``time.time()``.
+            longest: seconds that a Retry-After may hold it back; a longer one ends it.
+
+        Raises:
+            RetryError: the retries for a status are used up, and that counts as a failure.
         """
 
 
@@ -55,7 +68,13 @@ class BackOff:
         self._used = used
 
     def after(
-        self, method: str, url: str, response: Any, error: BaseException | None, wall: float
+        self,
+        method: str,
+        url: str,
+        response: Any,
+        error: BaseException | None,
+        wall: float,
+        longest: float = _LONGEST_HOLD,
     ) -> tuple[float, Policy] | None:
         """As `Policy.after`."""
         if self.left < 1 or method not in _IDEMPOTENT:
@@ -68,6 +87,8 @@ class BackOff:
             return None
         else:
             asked = retry_after(response.headers.get("retry-after"), wall)
+            if asked is not None and asked > longest:
+                return None
         wait = min(_FIRST * 2**self._used, _LONGEST)
         # Between half and all of it, so that those who failed together do not return together.
         wait *= 0.5 + random.random() / 2
@@ -76,7 +97,7 @@ class BackOff:
 
 def _is_passing(error: BaseException) -> bool:
     """Tell whether it was a failed connection, or a reset before an answer."""
-    if not isinstance(error, ConnectionError) or isinstance(error, SSLError):
+    if not isinstance(error, ConnectionError) or isinstance(error, SSLError) or is_lasting(error):
         return False
     return error.before_sending or not isinstance(error, ProtocolError) or error.no_answer
 
@@ -90,7 +111,13 @@ class _Urllib3Policy:
         self._retry = retry
 
     def after(
-        self, method: str, url: str, response: Any, error: BaseException | None, wall: float
+        self,
+        method: str,
+        url: str,
+        response: Any,
+        error: BaseException | None,
+        wall: float,
+        longest: float = _LONGEST_HOLD,
     ) -> tuple[float, Policy] | None:
         """As `Policy.after`."""
         retry = self._retry
@@ -101,17 +128,25 @@ class _Urllib3Policy:
                     return None
                 if not isinstance(error, ConnectionError) and isinstance(error, ValueError):
                     return None  # a wrong argument, or a refused address: it would be so again
+                if is_lasting(error):
+                    return None
                 left = retry.increment(method, url, error=stand_in(error, url))
                 return left.get_backoff_time(), _Urllib3Policy(left)
             asked = "retry-after" in response.headers
             if not retry.is_retry(method, response.status_code, asked):
                 return None
             left = retry.increment(method, url, response=_Answer(response))  # type: ignore[arg-type]
-        except Urllib3Error:
+        except Urllib3Error as used_up:
+            if error is None and retry.raise_on_status:
+                raise retries_used_up(url, response.request, response) from used_up
             return None
         wait: float | None = None
         if asked and retry.respect_retry_after_header:
             wait = retry_after(response.headers.get("retry-after"), wall)
+            if wait is not None and wait > longest:
+                if retry.raise_on_status:
+                    raise waits_too_long(url, wait, longest, response.request, response)
+                return None
         return (left.get_backoff_time() if wait is None else wait), _Urllib3Policy(left)
 
 
@@ -126,6 +161,11 @@ class _Answer:
 
     def get_redirect_location(self) -> bool:
         return False
+
+
+def policy_of_config(retries: Any) -> Policy:
+    """Return the policy that ``config['max_retries']`` stands for: an int counts connections."""
+    return _Urllib3Policy(retry_of(retries))
 
 
 def policy_of(retries: Any) -> Policy | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import logging
 import time
 import weakref
 from collections.abc import Callable
@@ -13,26 +15,30 @@ from greenlet import getcurrent
 from reqkit import Request, Response, Session
 from reqkit.base.frames import forget_frames
 from reqkit.base.warn import warn
-from reqkit.exceptions import RequestException, TotalTimeout
+from reqkit.exceptions import RequestException, RetryError, TotalTimeout
 from reqkit.hooks import dispatch_hook, warn_of
 from reqkit.message.request import UnsentRequest
+from reqkit.message.retryafter import retry_after, too_long
 from reqkit.message.settings import UNSET
+from reqkit.message.urls import prepare_url
 from reqkit.network import use
 from reqkit.sessions import SingleUseSession
 from reqkit.sessions.result import failed_response
 from reqkit.timeouts import Deadline, Timeouts, clock
+from reqkit.transport.retrying import add_tries, ending_of
 
 from ..network import GEVENT
 from ..progress import SILENT
 from ..stats import Stats
 from .batch import Job, ListBatch
 from .cancellation import GRACE, Stop, TimeLimit, cancelled
-from .limits import retry_after
 from .options import BatchOptions
+from .retries import Policy, policy_of_config
 
 __all__ = ["Sender", "handler_of", "send_here"]
 
 _NOTHING: Final = object()
+_logger = logging.getLogger("reqkit")
 #: For what has no session, and is not sent.
 _NOBODYS: Final[Session] = SingleUseSession()
 #: Statuses whose Retry-After says that the host wants to be left alone.
@@ -42,8 +48,8 @@ _HOLDING: Final = frozenset((429, 503))
 class Scheduler(Protocol):
     """What a `Sender` tells of hosts and times: the workers."""
 
-    def hold(self, job: Job, wait: float) -> None:
-        """Start nothing to a job's host for so many seconds."""
+    def hold(self, host: str, wait: float) -> None:
+        """Start nothing to a host for so many seconds."""
 
     def again(self, job: Job, when: float) -> None:
         """Have a job sent once more, not before a moment."""
@@ -88,6 +94,8 @@ class Sender:
         session: Any = request.session
         if session is None:
             session = self._session_for(request)
+        if job.policy is None and not job.retries and self._scheduler_ref is not None:
+            job.policy = _policy_of(request, session)
         if job.policy is not None and job.deadline is None:
             job.deadline = _deadline_of(request, session)
         try:
@@ -103,6 +111,8 @@ class Sender:
                     return
                 if job.retries and response is not None:
                     response.retries = job.retries
+            if job.retries and job.error is not None:
+                add_tries(job.error, job.retries + 1, job.last)
             try:
                 entry: Any = session.conclude(job)
             except gevent.Timeout as own:
@@ -201,21 +211,39 @@ class Sender:
 
     def _heed(self, job: Job, response: Response) -> None:
         """Hold a host back where its answer asks for that (RFC 9110 section 10.2.3)."""
-        wait = retry_after(response.headers.get("retry-after"), time.time())
+        wait = retry_after(response._field("retry-after"), time.time())
         scheduler = self._scheduler
-        if wait and scheduler is not None:
-            scheduler.hold(job, wait)
+        if not wait or scheduler is None:
+            return
+        try:
+            # Who said so: it may have been a redirect's target.
+            host = prepare_url(response.url).host
+        except RequestException:
+            return
+        most = _longest(job)
+        if wait > most:
+            _logger.warning("%s: %s", host, too_long(wait, most))
+            wait = most
+            if not wait:
+                return
+        until = datetime.datetime.now() + datetime.timedelta(seconds=wait)
+        _logger.info("%s: held back for %.0f s, until %s", host, wait, f"{until:%H:%M:%S}")
+        scheduler.hold(host, wait)
 
     def _put_off(self, job: Job) -> bool:
         """Have a request sent again later, where its retries allow that."""
         request, response, error = job.request, job.response, job.error
         if job.batch.stopped or isinstance(error, TotalTimeout):
             return False
-        # In danger mode an answer is an error, too.
-        again = job.policy.after(
-            str(request.method).upper(), str(request.url), response,
-            error if response is None else None, time.time(),
-        )  # fmt: skip
+        try:
+            # In danger mode an answer is an error, too.
+            again = job.policy.after(
+                str(request.method).upper(), str(request.url), response,
+                error if response is None else None, time.time(), _longest(job),
+            )  # fmt: skip
+        except RetryError as used_up:
+            job.error = used_up
+            return False
         if again is None:
             return False
         wait, policy = again
@@ -232,6 +260,7 @@ class Sender:
         if response is not None:
             response.close()
         job.policy = policy
+        job.last = ending_of(response, error)
         job.retries += 1
         self._stats.retries += 1
         scheduler = self._scheduler
@@ -308,6 +337,8 @@ class Sender:
         if isinstance(error, RequestException) and error.request is None:
             prepared = chain.prepared if chain is not None else None
             error.request = prepared if prepared is not None else request
+        if job.retries:
+            add_tries(error, job.retries + 1, job.last)
         job.error, job.response = error, None
         entry: Any = _NOTHING
         try:
@@ -426,6 +457,23 @@ def _unsent(request: UnsentRequest, error: RequestException) -> Response:
 
 def _the_hook() -> None:
     """Stand for the hook that a `gevent.Timeout` came out of."""
+
+
+def _policy_of(request: Request, session: Session) -> Policy | None:
+    """Return what ``config['max_retries']`` allows: the pool tries again, and no other."""
+    given = request._arguments.config
+    try:
+        retries = session._settings(given).max_retries
+    except RequestException:
+        return None  # its entry will say so
+    return policy_of_config(retries) if retries else None
+
+
+def _longest(job: Job) -> float:
+    """Return the seconds that a Retry-After may hold a host, or a retry, back."""
+    chain = job.chain
+    most: float = 300.0 if chain is None else chain.options.config.retry_after_max
+    return most
 
 
 def _deadline_of(request: Request, session: Session) -> Deadline | None:

@@ -16,12 +16,13 @@ from functools import partial
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from greenlet import getcurrent
 
 from reqkit.base.frames import forget_frames
 from reqkit.message.urls import prepare_url, with_base
 from reqkit.network import use
-from reqkit.timeouts import clock
+from reqkit.timeouts import Deadline, clock
 
 from ..network import GEVENT, watching
 from .batch import Batch, Job
@@ -111,9 +112,8 @@ class Workers:
         """Have a job sent once more, not before a moment."""
         heapq.heappush(self._later, (when, next(self._numbers), job))
 
-    def hold(self, job: Job, wait: float) -> None:
-        """Start nothing to a job's host for so many seconds."""
-        host = _host_of(job)
+    def hold(self, host: str, wait: float) -> None:
+        """Start nothing to a host for so many seconds, because it says so."""
         self.hold_host(host, wait)
         if self.on_hold is not None:
             self.on_hold(host, wait)
@@ -139,7 +139,7 @@ class Workers:
         return held
 
     def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
-        """Remove jobs from wherever they wait, and return them."""
+        """Remove jobs from wherever they wait, and return them; those under way stay."""
         out = [job for job in self._again if wanted(job)]
         if out:
             self._again = deque(job for job in self._again if not wanted(job))
@@ -151,7 +151,7 @@ class Workers:
         queue = self._queue
         if queue is not None and len(queue):
             for job in list(queue.drain()):
-                if wanted(job):
+                if job.turn is None and wanted(job):
                     out.append(job)
                 else:
                     self._enqueue(job)
@@ -215,6 +215,7 @@ class Workers:
                 running.add(job)
                 try:
                     job.greenlet = me
+                    job.scheduler = self
                     if len(self._greenlets) < self.most:
                         self.arrange()
                     send(job)
@@ -227,11 +228,56 @@ class Workers:
                 finally:
                     self.active -= 1
                     running.discard(job)
-                    job.greenlet = None
+                    job.greenlet = job.scheduler = None
                     if job.has_slot:
                         self._leave(job)
+                    if job.sent:
+                        job.sent = False
+                        job.host = None  # another attempt begins anew
                     if job.batch.stopped:
                         job.batch.changed.set()
+
+    def pass_to(self, job: Job, host: str, deadline: Deadline | None) -> None:
+        """Have a message of a job that is under way wait for its turn at its host. Blocks.
+
+        The first one has had its turn, where it goes to where the request says. Who waits holds no
+        slot: neither at the host before, nor of the pool's.
+
+        Raises:
+            TotalTimeout: its turn would come after the deadline.
+        """
+        first, job.sent = not job.sent, True
+        queue, limits = self._queue, self._limits
+        if queue is None or (first and host == job.host):
+            job.host = host
+            return
+        now = clock()
+        if job.has_slot and host == job.host and limits.next_message_at(host, now) <= now:
+            limits.next_message(host, now)
+            return
+        self._leave(job)
+        job.host = host
+        when = limits.ready_at(host, now)
+        if when <= now:
+            limits.started(host, now)
+            job.has_slot = True
+            return
+        if deadline is not None and when >= deadline.at and when != math.inf:
+            raise deadline.expired("wait")  # waiting could only end in this
+        job.turn = turn = Event()
+        queue.push_front(host, job)
+        self.most += 1
+        self.active -= 1
+        self.arrange()
+        try:
+            if not turn.wait(None if deadline is None else deadline.left(None, "wait")):
+                assert deadline is not None
+                raise deadline.expired("wait")
+        finally:
+            job.turn = None
+            self.active += 1
+            if not turn.is_set() and queue.remove(host, job):
+                self.most -= 1
 
     def _leave(self, job: Job) -> None:
         """Give a job's slot at its host back."""
@@ -258,6 +304,11 @@ class Workers:
             if popped is not None:
                 job = popped[1]
                 job.has_slot = True
+                if job.turn is not None:
+                    # Its greenlet has waited, and goes on in the place of this one.
+                    self.most -= 1
+                    job.turn.set()
+                    return None
                 return job
             pulled = self._pull()
             if pulled is None:

@@ -78,6 +78,7 @@ def test_the_defaults() -> None:
         "trust_env": True,
         "strict": False,
         "max_content_size": None,
+        "retry_after_max": 300.0,
         "http2": "auto",
     }
     assert list(base) == ["User-Agent", "Accept-Encoding", "Accept"]
