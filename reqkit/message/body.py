@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as _json
+import time
 from collections.abc import Iterator
 from typing import Any, Final, Literal, overload
 
@@ -11,6 +12,7 @@ from ..exceptions import ContentTooLarge, JSONDecodeError, RequestException, Str
 from .content import charsets
 from .content.decoders import Decoder, decode_whole, make_decoder
 from .content.lines import LineCutter, decode_pieces, exact_pieces
+from .content.pace import Pace
 from .raw import AnswerFacts, BodySource, ForeignBody, LookedInto, RawBody, WholeBody
 from .urls import without_password
 
@@ -81,7 +83,10 @@ class ReadableBody:
         if self._raw is None and (self._fields is not None or self._source is not None):
             source = self._take_source()
             coding = self._field("content-encoding")
-            self._raw = RawBody(source, self._facts(), coding, self.url, self._received)
+            self._raw = RawBody(
+                source, self._facts(), coding, self.url, self._received,
+                self._pace() if coding else None,
+            )  # fmt: skip
             self._raw.used_up = self._content is not False
         elif self._raw is _CLOSED:
             self._raw = RawBody(WholeBody(b""), self._facts(), None, self.url)
@@ -107,6 +112,14 @@ class ReadableBody:
             request=self.request,
             response=self,
         )
+
+    def _pace(self) -> Pace:
+        """Return what is called between the steps of work on the body."""
+        policy = getattr(self.request, "_policy", None)
+        # The network of those who wait meanwhile, wherever the body is read.
+        network = getattr(getattr(self, "connection", None), "network", None)
+        pause = getattr(network, "pause", _pause)
+        return Pace(None if policy is None else policy.deadline, pause)
 
     def _refuse_larger(self, size: int) -> None:
         limit = self.max_content_size
@@ -168,7 +181,7 @@ class ReadableBody:
         ended = False
         try:
             encoding = self._field("content-encoding")
-            decoder = make_decoder(encoding) if encoding and decode else None
+            decoder = make_decoder(encoding, self._pace()) if encoding and decode else None
             if decoder is None:
                 # Up to where a piece of that size ends: the next ones need not be put together.
                 while data := source.read(most - self._received % most):
@@ -262,7 +275,7 @@ class ReadableBody:
             self._received = len(whole)
             return whole
         try:
-            content = decode_whole(encoding, whole, self.max_content_size)
+            content = decode_whole(encoding, whole, self.max_content_size, self._pace())
         except RequestException as error:
             self._name(error)
             self.close()
@@ -449,6 +462,11 @@ class ReadableBody:
                 release = getattr(raw, "release_conn", None)
                 if release is not None:
                     release()
+
+
+def _pause() -> None:
+    # Looked up now: gevent's patch may have put its own there.
+    time.sleep(0)
 
 
 def _decoded(decoder: Decoder, data: bytes, most: int, ended: bool) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..base.deferred import DeferredModule, is_imported
@@ -98,7 +98,13 @@ class RawBody(io.RawIOBase):
     """
 
     def __init__(
-        self, source: Any, head: Any, encoding: str | None, url: str | None = None, read: int = 0
+        self,
+        source: Any,
+        head: Any,
+        encoding: str | None,
+        url: str | None = None,
+        read: int = 0,
+        pace: Callable[[], Any] | None = None,
     ) -> None:
         super().__init__()
         self.used_up = False
@@ -107,6 +113,7 @@ class RawBody(io.RawIOBase):
         self._source = source
         self._head = head
         self._encoding = encoding
+        self._pace = pace
         self._decoder: Any = None
         self._rest = b""
         self.ended = False
@@ -164,7 +171,7 @@ class RawBody(io.RawIOBase):
         if not decode or self._encoding is None:
             return data
         if self._decoder is None:
-            self._decoder = make_decoder(self._encoding)
+            self._decoder = make_decoder(self._encoding, self._pace)
             if self._decoder is None:
                 self._encoding = None
                 return data

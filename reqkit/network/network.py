@@ -140,6 +140,9 @@ class Network(Protocol):
     def clock(self) -> float:
         """Return monotonic seconds."""
 
+    def pause(self) -> None:
+        """Let others run, if there are any who wait for this."""
+
     def lag(self) -> float:
         """Return for how many seconds, so far, the scope's scheduler was kept from the network.
 
@@ -335,6 +338,10 @@ class StdlibNetwork:
     def clock(self) -> float:
         """Return monotonic seconds."""
         return time.monotonic()
+
+    def pause(self) -> None:
+        """Let other threads, or greenlets where it is patched, run."""
+        time.sleep(0)
 
     def lag(self) -> float:
         """Return 0: nobody keeps the system from the network."""

@@ -92,6 +92,10 @@ class StandInNetwork:
         """Return the real network's seconds."""
         return self._real.clock()
 
+    def pause(self) -> None:
+        """Leave it to the real network."""
+        self._real.pause()
+
     def lag(self) -> float:
         """Return the real network's seconds."""
         return self._real.lag()

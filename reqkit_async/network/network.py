@@ -14,6 +14,7 @@ from time import monotonic as clock
 from typing import Any
 
 import gevent
+from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
 from gevent.lock import BoundedSemaphore
 from greenlet import getcurrent
 
@@ -94,6 +95,12 @@ class GeventNetwork:
     def clock(self) -> float:
         """Return monotonic seconds."""
         return clock()
+
+    def pause(self) -> None:
+        """Let the other greenlets of this thread run, if it has any."""
+        hub = get_hub_if_exists()
+        if hub is not None and getcurrent() is not hub:
+            gevent.sleep(0)
 
     def lag(self) -> float:
         """Return for how many seconds, so far, running code has kept the loop from the network."""

@@ -124,6 +124,9 @@ class FakeNetwork:
         self.now += 1e-6
         return self.now
 
+    def pause(self) -> None:
+        pass
+
     def lag(self) -> float:
         return 0.0
 

@@ -12,9 +12,9 @@ Source: RFC 9110 section 8.4
 from __future__ import annotations
 
 import functools
-import sys
 import zlib
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from ...exceptions import ContentDecodingError, ContentTooLarge
 from .codings import MAKERS, PORTION, Coding, brotli_module, zstd_module
@@ -26,6 +26,9 @@ MAX_CODINGS: Final = 5
 
 # The least that a library is handed at once, however little is wanted of it.
 _SMALL: Final = 1024
+
+# What is unfolded at once where it is not much.
+_AT_ONCE: Final = 262144
 
 # So many members of a coding (RFC 1952 section 2.2) may follow one another and hold nothing.
 _MOST_EMPTY: Final = 10_000
@@ -58,9 +61,14 @@ class Decoder(Protocol):
 class _Layer:
     """One coding of a body: takes its input from the layer below, or is fed."""
 
-    __slots__ = ("_at", "_below", "_coding", "_data", "_empty", "_fed", "_from", "_portion")
+    __slots__ = (
+        "_at", "_below", "_coding", "_data", "_empty", "_fed", "_from", "_pace", "_portion",
+    )  # fmt: skip
 
-    def __init__(self, coding: Coding, below: _Layer | None) -> None:
+    def __init__(
+        self, coding: Coding, below: _Layer | None, pace: Callable[[], Any] | None = None
+    ) -> None:
+        self._pace = pace
         self._coding = coding
         self._below = below
         self._data = b""
@@ -101,6 +109,8 @@ class _Layer:
                         break
                 chunk = coding.step(data, room)
                 self._used(len(data))
+                if self._pace is not None:
+                    self._pace()
                 if chunk:
                     chunks.append(chunk)
                     got += len(chunk)
@@ -165,10 +175,10 @@ class _Stack:
 
     __slots__ = ("_first", "_last")
 
-    def __init__(self, codings: list[Coding]) -> None:
-        self._first = self._last = _Layer(codings[0], None)
+    def __init__(self, codings: list[Coding], pace: Callable[[], Any] | None) -> None:
+        self._first = self._last = _Layer(codings[0], None, pace)
         for coding in codings[1:]:
-            self._last = _Layer(coding, self._last)
+            self._last = _Layer(coding, self._last, pace)
 
     @property
     def pending(self) -> bool:
@@ -189,12 +199,13 @@ def _broken(name: str, error: BaseException) -> ContentDecodingError:
     return ContentDecodingError(f"the body is not what its Content-Encoding says ({name}): {error}")
 
 
-def make_decoder(content_encoding: str) -> Decoder | None:
+def make_decoder(content_encoding: str, pace: Callable[[], Any] | None = None) -> Decoder | None:
     """Make the decoder for a Content-Encoding.
 
     Args:
         content_encoding: the header's value: one coding, or several in the order in which they
             were applied.
+        pace: called between the steps, which are short; what it raises ends the decoding.
 
     Returns:
         A decoder for one body; None where there is nothing to decode, or a coding is not known
@@ -216,44 +227,60 @@ def make_decoder(content_encoding: str) -> Decoder | None:
         if coding is None:
             return None
         codings.append(coding)
-    return _Stack(codings) if codings else None
+    return _Stack(codings, pace) if codings else None
 
 
-def decode_whole(content_encoding: str, data: bytes, limit: int | None = None) -> bytes:
+def decode_whole(
+    content_encoding: str,
+    data: bytes,
+    limit: int | None = None,
+    pace: Callable[[], Any] | None = None,
+) -> bytes:
     """Decode a body that is there as a whole.
 
     Args:
         content_encoding: the header's value.
         data: the whole body as it came.
         limit: the most bytes that it may unfold to; None is no limit.
+        pace: as for `make_decoder`.
 
     Raises:
         ContentTooLarge: it is larger than the limit; hardly more than that was decoded.
         ContentDecodingError: it broke off, or is not what the coding says.
     """
-    most = -1 if limit is None else min(limit + 1, sys.maxsize)
-    if content_encoding in ("gzip", "GZIP") and data:
-        # Nearly every encoded body is this: one member, and nothing after it.
+    if content_encoding in ("gzip", "GZIP") and 0 < len(data) <= PORTION:
+        # Nearly every encoded body is this: one member, not large, and nothing after it.
         engine = zlib.decompressobj(31)
         try:
-            content = engine.decompress(data, max(most, 0))
+            content = engine.decompress(data, _AT_ONCE)
         except zlib.error as error:
             raise _broken("gzip", error) from error
         if engine.eof and not engine.unused_data:
             return _within(content, limit)
-        _within(content, limit)
-    decoder = make_decoder(content_encoding)
+    decoder = make_decoder(content_encoding, pace)
     if decoder is None:
         return _within(data, limit)
-    content = _within(decoder.decode(data, most), limit)
+    pieces: list[bytes] = []
+    size = 0
+    while piece := decoder.decode(data, PORTION):
+        pieces.append(piece)
+        size += len(piece)
+        if limit is not None and size > limit:
+            raise _too_large(limit)
+        data = b""
     # All that was asked for did not come, so nothing is left: this only checks the end.
-    return content + decoder.finish()
+    pieces.append(decoder.finish())
+    return b"".join(pieces)
 
 
 def _within(content: bytes, limit: int | None) -> bytes:
     if limit is not None and len(content) > limit:
-        raise ContentTooLarge(f"the decoded body is larger than max_content_size ({limit} bytes)")
+        raise _too_large(limit)
     return content
+
+
+def _too_large(limit: int) -> ContentTooLarge:
+    return ContentTooLarge(f"the decoded body is larger than max_content_size ({limit} bytes)")
 
 
 @functools.cache

@@ -15,6 +15,10 @@ from .labels import JAPANESE, errors_for
 
 __all__ = ["LineCutter", "decode_pieces", "exact_pieces"]
 
+#: Charsets of runs in base 64, and what these are made of (RFC 2152).
+_SHIFTED: Final = frozenset(("utf-7", "utf7", "utf_7"))
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
 # By charset: the byte order marks without which an incremental decoder refuses a body.
 _MARKS: Final = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
@@ -153,6 +157,24 @@ def _exact_pieces(pieces: Iterable[AnyStr], size: int) -> Iterator[AnyStr]:
         yield held[0][:0].join(held)
 
 
+def _whole_runs(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut UTF-7 anew, so that no run of its base 64 is cut.
+
+    Python's decoder begins a run that is not whole from its start with each piece: one that goes
+    on for ever would take the square of its length.
+    """
+    held: list[bytes] = []
+    for piece in pieces:
+        end = len(piece.rstrip(_BASE64))
+        if end:
+            yield b"".join((*held, piece[:end]))
+            held = []
+        if end < len(piece):
+            held.append(piece[end:])
+    if held:
+        yield b"".join(held)
+
+
 def decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str]:
     """Decode pieces one by one, putting characters together that were cut.
 
@@ -175,6 +197,8 @@ def decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str
         if not first.startswith(marks):
             codec += "-le"
         pieces = itertools.chain((first,), pieces)
+    if codec in _SHIFTED:
+        pieces = _whole_runs(pieces)
     decoder = codecs.getincrementaldecoder(codec)(errors_for(codec))
     table = JAPANESE.get(codec)
     # The first character may be a byte order mark, which is no text.
