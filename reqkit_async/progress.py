@@ -96,7 +96,8 @@ def open_progress(progress: Any, total: int | None) -> Reporter:
     """
     if progress is None or progress is False:
         return SILENT
-    if progress is True or progress == "always":
+    # A bar may not let itself be compared.
+    if progress is True or (isinstance(progress, str) and progress == "always"):
         if progress is True and not _is_terminal(sys.stderr):
             return SILENT
         bar = _tqdm()(total=total, file=sys.stderr, unit="req", dynamic_ncols=True)

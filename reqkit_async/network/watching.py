@@ -83,6 +83,8 @@ class _Watch:
             watched = self._watched.get(kept)
             if watched is None:
                 watched = self._watched[kept] = _Watched(kept)
+                # An interrupt in the loop goes on to the main greenlet, and is told of there.
+                kept.hub.NOT_ERROR = (*type(kept.hub).NOT_ERROR, KeyboardInterrupt)
             watched.begun += 1
             if not self._runs:
                 try:
@@ -98,6 +100,7 @@ class _Watch:
                 watched.begun -= 1
                 if not watched.begun:
                     del self._watched[kept]
+                    vars(kept.hub).pop("NOT_ERROR", None)
 
     def _run(self) -> None:
         while True:

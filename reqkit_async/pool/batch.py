@@ -113,6 +113,26 @@ class Job(Outcome):
             scheduler.pass_to(self, host, deadline)
 
 
+def failure_of(job: Job, entry: Any) -> BaseException | None:
+    """Return why a request has failed, or what a hook of its has raised; None where all is well."""
+    error: BaseException | None = getattr(entry, "error", None)
+    if error is None:
+        for one in (entry, job.response):
+            errors = one._hook_errors if isinstance(one, Response) else None
+            if errors:
+                return errors[0]
+    return error
+
+
+class Failed:
+    """Stands for an entry that is to be raised."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
 class Batch:
     """Requests, and what becomes of them.
 
@@ -120,6 +140,10 @@ class Batch:
         options: the settings.
         error: what the caller's iterable raised.
         failure: the first failure, where it is to be raised.
+        waiter: the greenlet that waits for this, and raises what interrupts it.
+        interruption: what is to end the call: `sys.exit` or an interrupt in code of the user's.
+        interrupted: whether there was any.
+        closed: whether the call has ended.
         ends: the moment of the call's deadline, in monotonic seconds, or None.
         hub: the gevent hub that the call belongs to.
         timer: the deadline's.
@@ -137,6 +161,9 @@ class Batch:
         self.options = options
         self.error: BaseException | None = None
         self.failure: BaseException | None = None
+        self.waiter: Any = None
+        self.interruption: BaseException | None = None
+        self.interrupted = self.closed = False
         self.ends: float | None = None
         self.hub: Any = None
         self.timer: Any = None
@@ -303,7 +330,7 @@ class ListBatch(Batch):
         self.entries[job.index] = entry
         left = self._left = self._left - 1
         if self._raising and self.failure is None:
-            self.failure = getattr(entry, "error", None)
+            self.failure = failure_of(job, entry)
         if not left or self.failure is not None:
             self.changed.set()
         # Last: it is the user's code, and whatever it raises must not keep the caller waiting.

@@ -10,7 +10,7 @@ from greenlet import getcurrent
 
 from reqkit import Request
 
-from .batch import Batch, Job
+from .batch import Batch, Failed, Job, failure_of
 from .cancellation import SYSTEM_ERRORS
 from .given import as_request
 from .options import BatchOptions
@@ -35,6 +35,8 @@ class IteratedBatch(Batch):
     def __init__(self, options: BatchOptions, iterator: Iterator[Any], bound: int) -> None:
         super().__init__(options)
         self.consumer: Any = None
+        #: Whether `sys.exit` or an interrupt has come out of the iterable.
+        self.over_by_error = False
         self._iterator: Iterator[Any] | None = iterator
         self._bound = bound
         self._pulled = 0
@@ -69,13 +71,14 @@ class IteratedBatch(Batch):
             if type(request) is not Request and request is not _NOTHING:
                 request = as_request(request)
         except BaseException as error:
-            if not self.stopped:
-                self.error = error
             request = _NOTHING
             if isinstance(error, SYSTEM_ERRORS):
                 self._iterator = None
+                self.over_by_error = True
                 self.changed.set()
-                raise  # these are the main greenlet's
+                raise  # which ends the call at once
+            if not self.stopped:
+                self.error = error
         finally:
             self.puller = None
         if self.stopped or request is _NOTHING:
@@ -86,6 +89,11 @@ class IteratedBatch(Batch):
         self._pulled += 1
         self.outstanding += 1
         return job
+
+    def _raised(self, job: Job, entry: Any) -> Any:
+        """Return an entry, or what says that it is to be raised."""
+        failure = failure_of(job, entry) if self.options.raise_errors else None
+        return entry if failure is None else Failed(failure)
 
     @property
     def over(self) -> bool:
@@ -113,7 +121,7 @@ class UnorderedBatch(IteratedBatch):
         if not job.done:
             job.done = True
             self.outstanding -= 1
-            self._entries.append((job.index, entry))
+            self._entries.append((job.index, self._raised(job, entry)))
             self.changed.set()
 
     def take(self) -> tuple[int, Any] | None:
@@ -137,7 +145,7 @@ class OrderedBatch(IteratedBatch):
         self._entries: dict[int, Any] = {}
 
     def _put(self, job: Job, entry: Any) -> None:
-        self._entries[job.index] = entry
+        self._entries[job.index] = self._raised(job, entry)
         if job.index == self._handed or not self.outstanding:
             self.changed.set()
 

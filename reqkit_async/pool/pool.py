@@ -6,12 +6,14 @@ what becomes of one request, and `shutdown` how all of it is stopped. This is wh
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import partial
 from typing import Any
 
 import gevent
 from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
+from gevent.exceptions import LoopExit
 from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
@@ -20,9 +22,10 @@ from reqkit.timeouts import clock
 from ..network import GEVENT
 from ..progress import SILENT, open_progress
 from ..stats import Stats
-from .batch import Batch, ListBatch
+from .batch import Batch, Failed, ListBatch
 from .cancellation import at_the_end, cancelled, expired
 from .given import as_request, as_requests
+from .interruption import waiting
 from .iterated import IteratedBatch, OrderedBatch, UnorderedBatch
 from .limits import HostLimits
 from .options import BatchOptions
@@ -30,7 +33,7 @@ from .retries import policy_of
 from .sending import Sender
 from .shutdown import Shutdown
 from .size import slots_for
-from .spawned import SpawnedBatch
+from .spawned import SpawnedBatch, elsewhere, nothing_comes
 from .workers import Workers
 
 __all__ = ["Pool", "let_go"]
@@ -93,6 +96,7 @@ class Pool:
         if session is not None and not isinstance(session, Session):
             raise ValueError(f"session is {session!r}: expected a reqkit.Session")
         self.size = size
+        self._hub: weakref.ref[Any] | None = None
         self.stats = Stats()
         self._options = BatchOptions(policy=policy_of(retries)).with_settings(
             {
@@ -155,12 +159,13 @@ class Pool:
         lent = self._workers.lend()
         try:
             self._begin(batch, ends)
-            while not batch.over and batch.failure is None:
-                if batch.stopped:
-                    self._shutdown.wait(batch)
-                    break
-                batch.changed.clear()
-                batch.changed.wait()
+            with waiting(batch):
+                while not batch.over and batch.failure is None and batch.interruption is None:
+                    if batch.stopped:
+                        self._shutdown.wait(batch)
+                        break
+                    _wait_for(batch)
+            _raise_interruption(batch)
             if batch.failure is not None:
                 raise batch.failure
             return batch.entries
@@ -199,6 +204,7 @@ class Pool:
     def _iterate(
         self, name: str, kind: Any, requests: Iterable[Any], settings: dict[str, Any]
     ) -> Iterator[Any]:
+        self._own_hub()
         options = self._options.with_settings(settings, name)
         numbered = name == "imap_enumerated"
         total = len(requests) if isinstance(requests, Sized) else None
@@ -218,19 +224,21 @@ class Pool:
                 if taken is None:
                     if batch.over:
                         break
-                    if batch.stopped:
-                        self._shutdown.wait(batch)
-                    else:
-                        batch.changed.clear()
-                        batch.changed.wait()
+                    with waiting(batch):
+                        if batch.stopped:
+                            self._shutdown.wait(batch)
+                        else:
+                            _wait_for(batch)
+                    _raise_interruption(batch)
                     continue
                 self._workers.arrange()  # there is room for one more
                 if reporter is not SILENT:
                     reporter.step()
                 entry = taken[1]
-                if options.raise_errors and getattr(entry, "error", None) is not None:
+                if isinstance(entry, Failed):
                     raise entry.error
                 yield taken if numbered else entry
+                _raise_interruption(batch)
             if batch.error is not None:
                 raise batch.error
         finally:
@@ -257,6 +265,7 @@ class Pool:
         Raises:
             TypeError: it is no request.
         """
+        self._own_hub()
         request = as_request(request)
         spawned = self._spawned
         job = spawned.add(request, prefetch)
@@ -265,7 +274,7 @@ class Pool:
         elif spawned in self._workers.batches:
             self._workers.arrange()
         else:
-            if spawned.reporter is SILENT and self._options.progress:
+            if spawned.reporter is SILENT and self._options.progress is not None:
                 spawned.reporter = open_progress(self._options.progress, None)
             timeout = self._options.timeout
             self._begin(spawned, None if timeout is None else clock() + timeout)
@@ -273,6 +282,7 @@ class Pool:
 
     def stop(self, handle: Any) -> None:
         """Stop a request that was spawned; ``handle`` is what `spawn` returned. Never blocks."""
+        self._own_hub()
         self._shutdown.stop(self._spawned, handle)
 
     def join(self, timeout: float | None = None) -> bool:
@@ -288,18 +298,20 @@ class Pool:
             RequestException: the first failure, with ``raise_errors``; the rest is stopped.
             RuntimeError: it is called from one of the pool's own greenlets, which it waits for.
         """
+        self._own_hub()
         if getcurrent() in self._workers:
             raise RuntimeError(
                 "join() is called from one of the pool's own hooks: it would wait for itself"
             )
         ends = None if timeout is None else clock() + timeout
         spawned = self._spawned
-        while not spawned.over and spawned.failure is None:
-            left = None if ends is None else ends - clock()
-            if left is not None and left <= 0:
-                return False
-            spawned.changed.clear()
-            spawned.changed.wait(left)
+        with waiting(spawned):
+            while not spawned.over and spawned.failure is None and spawned.interruption is None:
+                left = None if ends is None else ends - clock()
+                if left is not None and left <= 0:
+                    return False
+                _wait_for(spawned, left)
+        _raise_interruption(spawned)
         if spawned.failure is not None:
             error = spawned.failure
             self.kill()
@@ -313,6 +325,7 @@ class Pool:
         What was started gets its response hooks and its entry, with a `RequestCancelled`; what
         was not is not sent, and its hooks run only where it has an entry in a `map`'s list.
         """
+        self._own_hub()
         batches = list(self._workers.batches)
         for batch in batches:
             self._shutdown.begin(batch, cancelled, everything=isinstance(batch, ListBatch))
@@ -351,11 +364,25 @@ class Pool:
             f" done={self.stats.requests} failed={failed}>"
         )
 
+    def _own_hub(self) -> Any:
+        """Return the hub of the pool's thread: that of who uses it first.
+
+        Raises:
+            RuntimeError: this is another thread's.
+        """
+        hub = gevent.get_hub()
+        own = None if self._hub is None else self._hub()
+        if own is None:
+            self._hub = weakref.ref(hub)
+        elif own is not hub:
+            raise elsewhere()
+        return hub
+
     # -- the beginning and the end of a call ------------------------------------------------
 
     def _begin(self, batch: Batch, ends: float | None) -> None:
         """Have a batch's requests sent, until its deadline."""
-        batch.hub = gevent.get_hub()
+        batch.hub = self._own_hub()
         batch.ends = ends
         if self.size is not None and self.size > (GEVENT.most_idle or 0):
             GEVENT.most_idle = self.size
@@ -370,11 +397,12 @@ class Pool:
         iterated = isinstance(batch, IteratedBatch)
         self._shutdown.begin(batch, expired, everything=not iterated)
         # Whoever takes its entries may be busy elsewhere.
-        gevent.spawn(self._shutdown.wait, batch)
+        gevent.spawn(self._shutdown.wait_alone, batch)
 
     def _end(self, batch: Batch) -> None:
         """Let go of a call's batch: whatever is left of it is stopped, and waited for."""
         hub = batch.hub
+        batch.closed = True
         if hub is None:
             return  # it never began
         try:
@@ -397,10 +425,27 @@ class Pool:
                             entry.close()
 
 
+def _wait_for(batch: Batch, timeout: float | None = None) -> None:
+    """Wait until there is something new to see of a batch."""
+    if batch.hub is not None and get_hub_if_exists() is not batch.hub:
+        raise elsewhere()
+    batch.changed.clear()
+    try:
+        batch.changed.wait(timeout)
+    except LoopExit:
+        raise nothing_comes() from None
+
+
+def _raise_interruption(batch: Batch) -> None:
+    error, batch.interruption = batch.interruption, None
+    if error is not None:
+        raise error
+
+
 def rest(workers: Workers, stats: Stats, spawned: SpawnedBatch) -> None:
     """See that nothing that was spawned is left."""
     let_go(workers, stats, spawned)
-    spawned.stopped = False
+    spawned.stopped = spawned.interrupted = False
     spawned.reason = None
 
 

@@ -17,7 +17,8 @@ from reqkit.timeouts import clock
 
 from ..network import GEVENT
 from .batch import Batch, Job, ListBatch, Reason
-from .cancellation import GRACE, Stop, TimeLimit, cancelled
+from .cancellation import GRACE, SYSTEM_ERRORS, Stop, TimeLimit, cancelled
+from .interruption import interrupt
 from .sending import Sender
 from .spawned import SpawnedBatch
 from .workers import Workers
@@ -88,6 +89,13 @@ class Shutdown:
         while self._conclude_some(batch, ends):
             pass  # not letting others run, who may take any time
 
+    def wait_alone(self, batch: Batch) -> None:
+        """As `wait`, in a greenlet of its own."""
+        try:
+            self.wait(batch)
+        except SYSTEM_ERRORS as error:
+            interrupt(batch, error)
+
     def stop(self, batch: SpawnedBatch, handle: object) -> None:
         """Stop one request. Never blocks."""
 
@@ -121,6 +129,8 @@ class Shutdown:
             with use(GEVENT):
                 while self._conclude_some(batch, ends):
                     gevent.sleep(0)
+        except SYSTEM_ERRORS as error:
+            interrupt(batch, error)
         finally:
             batch.changed.set()
 

@@ -7,16 +7,58 @@ from collections.abc import Callable
 from typing import Any
 
 from gevent.event import AsyncResult
+from gevent.exceptions import LoopExit
+from gevent.hub import get_hub
 
 from reqkit import Request
 from reqkit.sessions.result import failed_response
 
 from ..progress import SILENT, Reporter
-from .batch import Batch, Job
+from .batch import Batch, Job, failure_of
 from .cancellation import cancelled
 from .options import BatchOptions
 
-__all__ = ["SpawnedBatch"]
+__all__ = ["Handle", "SpawnedBatch", "elsewhere", "nothing_comes"]
+
+
+class Handle(AsyncResult):  # type: ignore[misc]
+    """What `Pool.spawn` returns; to be waited for in the pool's own thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pools_hub = get_hub()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Wait for the entry, and return it."""
+        return self._waited(block, super().get, block, timeout)
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Wait for the entry; return it, or None where it took longer."""
+        return self._waited(True, super().wait, timeout)
+
+    def _waited(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
+        if blocks and not self.ready() and get_hub() is not self._pools_hub:
+            raise elsewhere()
+        try:
+            return wait(*arguments)
+        except LoopExit:
+            raise nothing_comes() from None
+
+
+def elsewhere() -> RuntimeError:
+    """Return the error for a pool that is used in another thread than its own."""
+    return RuntimeError(
+        "this pool is another thread's: a Pool belongs to the thread that uses it first. Make one"
+        " for each thread; a Session may be shared by all"
+    )
+
+
+def nothing_comes() -> RuntimeError:
+    """Return the error for waiting where nothing can end it."""
+    return RuntimeError(
+        "this would wait for ever: nothing is in flight, and what is left waits for what never"
+        " comes (a hook, or the iterable, that waits for something that nobody does)"
+    )
 
 
 class SpawnedBatch(Batch):
@@ -49,7 +91,7 @@ class SpawnedBatch(Batch):
         job = Job(request, self._pulled, self)
         if prefetch is not None:
             job.prefetch = prefetch
-        job.handle = AsyncResult()
+        job.handle = Handle()
         self._pulled += 1
         self.outstanding += 1
         self._queue.append(job)
@@ -86,7 +128,7 @@ class SpawnedBatch(Batch):
         assert job.handle is not None
         job.handle.set(entry)
         if self.options.raise_errors and self.failure is None:
-            self.failure = getattr(entry, "error", None)
+            self.failure = failure_of(job, entry)
         reporter = self.reporter
         if not self.outstanding:
             self._idle(self)

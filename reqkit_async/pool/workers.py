@@ -27,6 +27,8 @@ from reqkit.timeouts import Deadline, clock
 from ..network import GEVENT, watching
 from .batch import Batch, Job
 from .cancellation import SYSTEM_ERRORS
+from .interruption import interrupt
+from .iterated import IteratedBatch
 from .limits import HostLimits, HostQueue
 
 __all__ = ["Workers"]
@@ -207,7 +209,11 @@ class Workers:
             self.arrange()  # the iterable of one may keep this one waiting
         with use(GEVENT):
             while len(self._greenlets) <= self.most:
-                job = self._take()
+                try:
+                    job = self._take()
+                except SYSTEM_ERRORS as error:  # of an iterable
+                    interrupt(self._puller_batch(), error)
+                    break
                 if job is None:
                     break
                 running = job.batch.running
@@ -219,8 +225,8 @@ class Workers:
                     if len(self._greenlets) < self.most:
                         self.arrange()
                     send(job)
-                except SYSTEM_ERRORS:
-                    raise
+                except SYSTEM_ERRORS as error:
+                    interrupt(job.batch, error)
                 except BaseException as hit:
                     # Somebody's timer or kill that hit a worker: the job is settled, and the
                     # others need the slot.
@@ -314,6 +320,13 @@ class Workers:
             if pulled is None:
                 return None
             self._enqueue(pulled)
+
+    def _puller_batch(self) -> Batch:
+        """Return the batch whose iterable has just ended by an interruption."""
+        for batch in self.batches:
+            if isinstance(batch, IteratedBatch) and batch.over_by_error:
+                return batch
+        return self.batches[0]
 
     def _pull(self) -> Job | None:
         """Return the next job of the batches, in turn."""

@@ -1,0 +1,266 @@
+"""`sys.exit` and interrupts in the user's code end one call; threads keep to pools of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+import reqkit
+import reqkit_async
+from servers.messages import answer
+from servers.scripted import Connection, ScriptedServer
+from servers.waiting import SOON
+
+Start = Callable[..., ScriptedServer]
+OK = answer(200, b"ok")
+
+
+def at_once(connection: Connection) -> None:
+    while connection.recv_request() is not None:
+        connection.send(OK)
+
+
+# -- sys.exit, and interrupts
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("way", ["map", "imap", "imap_unordered", "join", "iterable"])
+def test_the_first_of_several_ends_one_call_alone(
+    scripted: Start, way: str, kind: type[BaseException], capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = scripted(at_once)
+
+    def leave(response: Any) -> None:
+        raise kind("from a hook")
+
+    def asked() -> Iterator[reqkit.Request]:
+        yield reqkit_async.get(server())
+        raise kind("from an iterable")
+
+    for _ in range(3):
+        requests = [reqkit_async.get(server(), callback=leave) for _ in range(6)]
+        with pytest.raises(kind):
+            if way == "map":
+                reqkit_async.map(requests)
+            elif way == "iterable":
+                list(reqkit_async.imap(asked()))
+            elif way == "join":
+                with reqkit_async.Pool(3) as pool:
+                    for request in requests:
+                        pool.spawn(request)
+            else:
+                list(getattr(reqkit_async, way)(requests))
+        found = reqkit_async.map([reqkit_async.get(server()) for _ in range(5)])
+        assert [one.status_code for one in found] == [200] * 5
+        gevent.sleep(0.02)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_one_in_the_body_of_its_loop_is_reached(scripted: Start) -> None:
+    server = scripted(at_once)
+    count = 0
+
+    def leave(response: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            raise SystemExit(3)
+
+    began = time.monotonic()
+    with pytest.raises(SystemExit):
+        for _ in reqkit_async.imap([reqkit_async.get(server(), callback=leave)] * 4, size=1):
+            gevent.sleep(60)
+    assert time.monotonic() - began < SOON
+    assert reqkit_async.map([reqkit_async.get(server())])[0].ok
+
+
+PROGRAM = """
+import os, signal, sys, time
+import gevent, reqkit_async
+url = sys.argv[1]
+def asked():
+    while True:
+        yield reqkit_async.get(url)
+def begin():
+    print("begun", flush=True)
+try:
+    gevent.spawn_later(0.3, begin)
+    {way}
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "[None for one in reqkit_async.imap(asked())]",
+        "reqkit_async.map([reqkit_async.get(url + 'stuck')] * 3)",
+        "[gevent.sleep(1) for one in reqkit_async.imap(asked())]",
+    ],
+    ids=["busy", "waiting", "elsewhere"],
+)
+def test_an_interrupt_prints_no_traceback_of_greenlets(scripted: Start, way: str) -> None:
+    def handler(connection: Connection) -> None:
+        while (request := connection.recv_request()) is not None:
+            if request.target == "/stuck":
+                connection.server.stopping.wait()
+                return
+            connection.send(OK)
+
+    server = scripted(handler)
+    program = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM.format(way=way)), server()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "begun\n"
+    os.kill(program.pid, signal.SIGINT)
+    out, err = program.communicate(timeout=60)
+    assert (out, err) == ("interrupted\n", "")
+
+
+# -- threads
+
+
+def test_a_pool_is_the_threads_that_uses_it_first(scripted: Start) -> None:
+    server = scripted(at_once)
+    pool = reqkit_async.Pool(2)
+    endings: list[Any] = []
+    begun = threading.Barrier(3)
+
+    def fetch() -> None:
+        begun.wait()
+        for _ in range(3):
+            try:
+                found = pool.map([reqkit_async.get(server()) for _ in range(5)])
+                endings.append([one.status_code for one in found])
+            except RuntimeError as error:
+                endings.append("another thread's" in str(error))
+
+    threads = [threading.Thread(target=fetch) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(map(str, endings)) == ["True"] * 6 + ["[200, 200, 200, 200, 200]"] * 3
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda pool, handle, url: pool.map([reqkit_async.get(url)]),
+        lambda pool, handle, url: list(pool.imap([reqkit_async.get(url)])),
+        lambda pool, handle, url: pool.spawn(reqkit_async.get(url)),
+        lambda pool, handle, url: pool.join(),
+        lambda pool, handle, url: pool.kill(),
+        lambda pool, handle, url: pool.stop(handle),
+        lambda pool, handle, url: handle.get(),
+        lambda pool, handle, url: handle.wait(),
+    ],
+    ids=["map", "imap", "spawn", "join", "kill", "stop", "get", "wait"],
+)
+def test_each_use_in_another_thread_is_an_error(scripted: Start, use: Any) -> None:
+    def slow(connection: Connection) -> None:
+        if connection.recv_request() is not None:
+            opened.wait(30)
+            connection.send(OK)
+
+    opened = threading.Event()
+    server = scripted(slow)
+    pool = reqkit_async.Pool(2)
+    handle = pool.spawn(reqkit_async.get(server()))
+    errors: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            use(pool, handle, server())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(30)
+    opened.set()
+    assert [type(error) for error in errors] == [RuntimeError]
+    assert "belongs to the thread that uses it first" in str(errors[0])
+    assert handle.get().status_code == 200
+
+
+@pytest.mark.parametrize("way", ["map", "imap", "join", "get"])
+def test_waiting_for_what_never_comes_says_so(scripted: Start, way: str) -> None:
+    server = scripted(at_once)
+    never = Event()
+    request = reqkit_async.get(server(), callback=lambda response: never.wait())
+    pool = reqkit_async.Pool(2)
+    with pytest.raises(RuntimeError, match="this would wait for ever") as caught:
+        if way == "map":
+            pool.map([request])
+        elif way == "imap":
+            list(pool.imap([request]))
+        else:
+            handle = pool.spawn(request)
+            pool.join() if way == "join" else handle.get()
+    assert caught.value.__suppress_context__
+    never.set()
+    pool.kill()
+
+
+# -- hooks that raise, and bars
+
+
+@pytest.mark.filterwarnings("ignore::reqkit.exceptions.HookWarning")
+@pytest.mark.parametrize("way", ["map", "imap", "imap_unordered", "imap_enumerated", "spawn"])
+def test_raise_errors_counts_a_hook_that_raises(scripted: Start, way: str) -> None:
+    server = scripted(at_once)
+    calls = 0
+
+    def broken(response: Any) -> None:
+        nonlocal calls
+        calls += 1
+        raise ZeroDivisionError("a hook of the user's")
+
+    asked = [reqkit_async.get(server(), callback=broken) for _ in range(300)]
+    with pytest.raises(ZeroDivisionError, match="a hook of the user's"):
+        if way == "spawn":
+            with reqkit_async.Pool(2, raise_errors=True) as pool:
+                for request in asked:
+                    pool.spawn(request)
+        else:
+            list(getattr(reqkit_async, way)(asked, size=2, raise_errors=True))
+    assert calls < 20
+
+
+@pytest.mark.parametrize("way", ["map", "imap", "spawn"])
+@pytest.mark.parametrize("total", [None, 5])
+def test_tqdms_own_bar(scripted: Start, way: str, total: int | None) -> None:
+    tqdm = pytest.importorskip("tqdm")
+    server = scripted(at_once)
+
+    class Bar(tqdm.tqdm):  # type: ignore[misc]
+        monitor_interval = 0
+
+    with open(os.devnull, "w") as nowhere:
+        bar = Bar(total=total, file=nowhere)
+        asked = [reqkit_async.get(server()) for _ in range(5)]
+        if way == "spawn":
+            with reqkit_async.Pool(2, progress=bar) as pool:
+                for request in asked:
+                    pool.spawn(request)
+        else:
+            assert len(list(getattr(reqkit_async, way)(asked, progress=bar))) == 5
+        assert bar.n == 5
