@@ -13,7 +13,7 @@ import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ..base.locks import native_lock
+from ..base.locks import native_rlock
 from ..exceptions import (
     ChunkedEncodingError,
     ConnectionError,
@@ -126,7 +126,7 @@ class HTTPDigestAuth(Credentials):
 
     def _start(self) -> None:
         # Held for look-ups and counting alone, never while anything waits.
-        self._lock = native_lock()
+        self._lock = native_rlock()
         self._current = {}
         self._counts = {}
 

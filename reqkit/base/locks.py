@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import os
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -28,13 +29,31 @@ _allocate_lock: Final[Any] = _native("allocate_lock")
 
 
 def native_lock() -> Any:
-    """Return a lock of the interpreter's own."""
+    """Return a lock of the interpreter's own: for waiting, not for guarding."""
     return _allocate_lock()
 
 
+#: The locks that guard something, by their identity.
+_guards: dict[int, weakref.ref[Any]] = {}
+
+
 def native_rlock() -> Any:
-    """Return a lock that its holder may take again."""
-    return _native("RLock")()
+    """Return a lock that its holder may take again: for guarding.
+
+    A signal's handler may send a request while it interrupts who holds this. In a forked process it
+    is free, whoever held it in the parent at that moment.
+    """
+    lock = _native("RLock")()
+    number = id(lock)
+    _guards[number] = weakref.ref(lock, lambda _: _guards.pop(number, None))
+    return lock
+
+
+def _free_all() -> None:
+    for kept in list(_guards.values()):
+        lock = kept()
+        if lock is not None:
+            lock._at_fork_reinit()
 
 
 def start_native_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -57,5 +76,5 @@ def native_local() -> Any:
 IMPORTING: Final[Any] = native_rlock()
 
 if hasattr(os, "register_at_fork"):
-    # Another thread's import does not go on in a forked process.
-    os.register_at_fork(after_in_child=IMPORTING._at_fork_reinit)
+    # What another thread was about does not go on in a forked process: an import, say.
+    os.register_at_fork(after_in_child=_free_all)

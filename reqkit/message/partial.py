@@ -17,7 +17,7 @@ import stat
 from pathlib import Path
 from typing import IO, Any, Final
 
-from ..base.locks import native_lock
+from ..base.locks import native_rlock
 
 _fcntl: Any = None
 with contextlib.suppress(ImportError):  # Windows has none
@@ -32,7 +32,7 @@ _LARGEST_NOTE: Final = 16384
 
 #: The parts that this process writes now.
 _under_way: Final[set[str]] = set()
-_guard: Final[Any] = native_lock()
+_guard: Final[Any] = native_rlock()
 
 
 class Partial:

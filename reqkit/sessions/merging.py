@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .. import cookies as jars
-from ..base.locks import native_lock
+from ..base.locks import native_rlock
 from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks, merge_hooks
 from ..message import environment
@@ -34,7 +34,7 @@ def _untouched() -> Settings:
 _merged: dict[Any, Pairs] = {}
 #: Bodies that are no files.
 _PLAIN: Final = frozenset((bytes, str, dict, list, tuple, type(None)))
-_first_time: Final[Any] = native_lock()
+_first_time: Final[Any] = native_rlock()
 #: How many are remembered, and up to how many characters.
 _MOST_MERGED: Final = 256
 _LONGEST_MERGED: Final = 1024

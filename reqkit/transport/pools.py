@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final
 
-from ..base.locks import native_lock
+from ..base.locks import native_rlock
 from ..network import Network, Semaphore, Waiter
 from ..timeouts import clock
 from ..wire.h1.connection import Connection
@@ -63,13 +63,19 @@ class ConnectionPool:
         self._idle: dict[Hashable, list[Connection | Multiplexed]] = {}
         self._count = 0
         self._swept = 0.0
-        self._lock = native_lock()
+        self._lock = native_rlock()
+        #: Whether its holder is in the middle of something: a signal's handler, which interrupts
+        #: that in the same thread, does without what is kept.
+        self._busy = False
         self._network = network
         self.blocks = block
         #: Whether somebody sweeps it for as long as it keeps anything.
         self._tended = False
         self._forget = forget
-        self._slots: dict[Hashable, Semaphore] = {}
+        #: Those in use: of what nobody holds, all slots are free.
+        self._slots: weakref.WeakValueDictionary[Hashable, Semaphore] = (
+            weakref.WeakValueDictionary()
+        )
         #: Connections of HTTP/2 that are lent, by what they may serve.
         self._lent: dict[Hashable, list[Multiplexed]] = {}
         #: Origins that are being connected to, and what is known of others: see `opening`.
@@ -102,12 +108,16 @@ class ConnectionPool:
         while True:
             with self._lock:
                 kept = self._idle.get(key)
-                if not kept:
+                if not kept or self._busy:
                     return None
-                connection = kept.pop()
-                self._count -= 1
-                if not kept and len(self._idle) > 1:
-                    del self._idle[key]
+                try:
+                    self._busy = True
+                    connection = kept.pop()
+                    self._count -= 1
+                    if not kept and len(self._idle) > 1:
+                        del self._idle[key]
+                finally:
+                    self._busy = False
             # Bytes on an idle connection are nobody's answer, and an end is an end.
             if type(connection) is Multiplexed:
                 if now - connection.idle_since < IDLE_SECONDS and connection.is_live():
@@ -166,24 +176,31 @@ class ConnectionPool:
         surplus: list[Connection | Multiplexed] | None = None
         key = connection.key
         with self._lock:
-            idle = self._idle
-            kept = idle.get(key)
-            if kept is None:
-                kept = idle[key] = []
-            elif len(idle) > 1:
-                # Put back at the end: the first key is the one that was idle for longest.
-                idle[key] = idle.pop(key)
-            kept.append(connection)
-            self._count += 1
-            most = self._network.most_idle
-            if most is None:
-                if connection.beside is not None:  # a call's own limits
-                    surplus = self._surplus(kept, *connection.beside)
-                    connection.beside = None
-                elif len(kept) > self.most_each or len(idle) > self.most_keys:
-                    surplus = self._surplus(kept, self.most_keys, self.most_each)
-            elif self._count > most:
-                surplus = [self._oldest()]
+            if self._busy:
+                connection.close()
+                return
+            try:
+                self._busy = True
+                idle = self._idle
+                kept = idle.get(key)
+                if kept is None:
+                    kept = idle[key] = []
+                elif len(idle) > 1:
+                    # Put back at the end: the first key is the one that was idle for longest.
+                    idle[key] = idle.pop(key)
+                kept.append(connection)
+                self._count += 1
+                most = self._network.most_idle
+                if most is None:
+                    if connection.beside is not None:  # a call's own limits
+                        surplus = self._surplus(kept, *connection.beside)
+                        connection.beside = None
+                    elif len(kept) > self.most_each or len(idle) > self.most_keys:
+                        surplus = self._surplus(kept, self.most_keys, self.most_each)
+                elif self._count > most:
+                    surplus = [self._oldest()]
+            finally:
+                self._busy = False
         if surplus is not None:
             for extra in surplus:
                 extra.close()
@@ -202,12 +219,19 @@ class ConnectionPool:
             del self._idle[key]
         return connection
 
+    def _take_oldest(self) -> Connection | Multiplexed:
+        try:
+            self._busy = True
+            return self._oldest()
+        finally:
+            self._busy = False
+
     def give_way(self) -> bool:
         """Close the connection that was idle for longest; tell whether there was one."""
         with self._lock:
-            if not self._count:
+            if not self._count or self._busy:
                 return False
-            connection = self._oldest()
+            connection = self._take_oldest()
         connection.close()
         return True
 
@@ -231,13 +255,15 @@ class ConnectionPool:
         limit = now - IDLE_SECONDS
         while True:
             with self._lock:
+                if self._busy:
+                    return self._count
                 if not self._count:
                     self._tended = False
                     return 0
                 kept = next(kept for kept in self._idle.values() if kept)
                 if kept[0].idle_since > limit:
                     return self._count
-                connection = self._oldest()
+                connection = self._take_oldest()
             connection.close()
 
     def slot(self, key: Hashable) -> Semaphore:

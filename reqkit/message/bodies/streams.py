@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
-from ...base.locks import native_lock, native_rlock
+from ...base.locks import native_rlock
 from ...exceptions import RequestException, UnrewindableBodyError
 
 __all__ = [
@@ -428,7 +428,7 @@ def _read_at(body: Any, size: int, at: int) -> tuple[Any, int]:
 #: Files that are read just now, with a lock for each and how many want it: one message's position
 #: must not become another's between a seek and a read. Its holder's greenlets may pass.
 _being_read: Final[dict[int, list[Any]]] = {}
-_guard: Final[Any] = native_lock()
+_guard: Final[Any] = native_rlock()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...base.deferred import DeferredModule
 from ...base.descriptors import SHORTAGES
-from ...base.locks import native_lock
+from ...base.locks import native_rlock
 from ...exceptions import SSLError
 from ...network import Stream
 from .settings import TlsSettings, blamed, check_cert, check_verify
@@ -194,16 +194,16 @@ def _set_modes(context: ssl.SSLContext, mode: ssl.VerifyMode, checks_name: bool)
         context.check_hostname = True
 
 
-_lock = native_lock()
-_yielding = native_lock()
+_lock = native_rlock()
+_yielding = native_rlock()
 _clients: dict[Hashable, TlsClient] = {}
 
 
 def _forked() -> None:
     # Another thread of the parent may have held them.
     global _lock, _yielding
-    _lock = native_lock()
-    _yielding = native_lock()
+    _lock = native_rlock()
+    _yielding = native_rlock()
 
 
 if hasattr(os, "register_at_fork"):
