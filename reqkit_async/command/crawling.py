@@ -137,7 +137,10 @@ def _loop(crawl: Crawl, screen: Screen) -> None:
 
 def _left(crawl: Crawl) -> str:
     stats = crawl.stats
-    text = f"{stats.known:,} known, {stats.done:,} done in all, {stats.queued:,} still to do"
+    text = f"of {stats.known:,} known {stats.done:,} are done"
+    if stats.failed:
+        text += f", {stats.failed:,} failed"
+    text += f", {stats.queued:,} are still to do"
     for name, (count, _) in stats.bounds.items():
         text += f"; kept out by {name}: {count:,}"
     return text

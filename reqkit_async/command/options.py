@@ -36,6 +36,10 @@ def check_report(path: Path | None) -> None:
         raise click.UsageError(str(error)) from error
 
 
+#: Bytes of a body that is only counted, unless said otherwise: it is in memory until it is.
+_LARGEST: Final = 1 << 30
+
+
 def data_of(text: str | None) -> bytes | None:
     """Return the body that ``--data`` gives: text, or a file's content."""
     if text is None:
@@ -87,6 +91,9 @@ def session_of(options: dict[str, Any], saving: bool) -> Session:
         headers.append(("Accept-Encoding", "identity"))
     # Each request by itself: no cookie of one answer goes out with another request.
     config: Any = {"store_cookies": False}
+    most = options["max_size"] or (None if saving else _LARGEST)
+    if most is not None:
+        config["max_content_size"] = most
     if options["http2_prior"]:
         config["http2"] = "prior"
     elif options["http2"] is not None:

@@ -112,6 +112,8 @@ def completion(shell: str) -> None:
 @click.option("--http2-prior", is_flag=True, help="HTTP/2 without TLS, without asking.")
 @click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Save bodies in a folder; what broke off is gone on with.")  # fmt: skip
+@click.option("--max-size", type=click.IntRange(1), metavar="BYTES",
+              help="Of one body, decoded [with --to any, else 1 GiB].")  # fmt: skip
 @click.option("--checksum", metavar="NAME",
               help="The input's column with each file's SHA-256.")  # fmt: skip
 @click.option("--jsonl", metavar="FILE", help="Write results to a file [- : standard output].")

@@ -20,7 +20,7 @@ from servers.processes import environment
 from servers.scripted import Connection, ScriptedServer
 
 #: Seconds after which a command that should have ended is a failure.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 Answer = bytes | Callable[[Connection, Received], "bytes | None"]
 

@@ -403,3 +403,13 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     )
     assert ended.returncode == 2
     assert ended.stderr == ("reqkit: the command needs click and rich: pip install 'reqkit[cli]'\n")
+
+
+def test_a_body_that_is_too_large(reqkit_command: Command, site: Site, tmp_path: Path) -> None:
+    site.answers["/big"] = answer(200, b"x" * 2000)
+    [record] = reqkit_command.run("fetch", site("/big"), "--max-size", "1000", status=1).records
+    assert record["error"]["type"] == "ContentTooLarge"
+    where = ("--to", "d", "--max-size", "1000")
+    [record] = reqkit_command.run("fetch", site("/big"), *where, status=1).records
+    assert record["error"]["type"] == "ContentTooLarge"
+    assert not (tmp_path / "d/big").exists()
