@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.deferred import DeferredModule
 from ..base.locks import IMPORTING
+from ..base.logs import INFO, logger
 from ..exceptions import ConnectionError as ReqkitConnectionError
 from ..exceptions import (
     ConnectTimeout,
@@ -156,7 +157,7 @@ def send_again(
             wait = policy.get_backoff_time()
             before = ending_of(None, error)
             request.rewind()
-            _sleep(wait, deadline, tries, before)
+            _sleep(wait, deadline, tries, before, request)
             continue
         status = response.status_code
         asked = "retry-after" in response.headers
@@ -180,7 +181,8 @@ def send_again(
         before = ending_of(response, None)
         response.close()
         request.rewind()
-        _sleep(policy.get_backoff_time() if later is None else later, deadline, tries, before)
+        wait = policy.get_backoff_time() if later is None else later
+        _sleep(wait, deadline, tries, before, request)
 
 
 def _asked_for(policy: Retry, answer: Any) -> float | None:
@@ -191,7 +193,18 @@ def _asked_for(policy: Retry, answer: Any) -> float | None:
         return None
 
 
-def _sleep(seconds: float, deadline: Deadline | None, tries: int, before: str) -> None:
+def _sleep(
+    seconds: float,
+    deadline: Deadline | None,
+    tries: int,
+    before: str,
+    request: PreparedRequest,
+) -> None:
+    if logger.isEnabledFor(INFO):
+        url = without_password(request.url or "")
+        logger.log(
+            INFO, "%s %s: retry %d in %.1f s, after %s", request.method, url, tries, seconds, before
+        )
     if seconds <= 0:
         return
     if deadline is not None and seconds >= deadline.at - deadline.now():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
 import time
 import weakref
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
 from reqkit.base.frames import forget_frames
+from reqkit.base.logs import INFO, WARNING, logger
 from reqkit.base.warn import warn
 from reqkit.exceptions import RequestException, RetryError, TotalTimeout
 from reqkit.hooks import dispatch_hook, warn_of
@@ -38,7 +38,6 @@ from .retries import Policy, policy_of_config
 __all__ = ["Sender", "handler_of", "send_here"]
 
 _NOTHING: Final = object()
-_logger = logging.getLogger("reqkit")
 #: For what has no session, and is not sent.
 _NOBODYS: Final[Session] = SingleUseSession()
 #: Statuses whose Retry-After says that the host wants to be left alone.
@@ -222,12 +221,12 @@ class Sender:
             return
         most = _longest(job)
         if wait > most:
-            _logger.warning("%s: %s", host, too_long(wait, most))
+            logger.log(WARNING, "%s: %s", host, too_long(wait, most))
             wait = most
             if not wait:
                 return
         until = datetime.datetime.now() + datetime.timedelta(seconds=wait)
-        _logger.info("%s: held back for %.0f s, until %s", host, wait, f"{until:%H:%M:%S}")
+        logger.log(INFO, "%s: held back for %.0f s, until %s", host, wait, f"{until:%H:%M:%S}")
         scheduler.hold(host, wait)
 
     def _put_off(self, job: Job) -> bool:
@@ -263,6 +262,11 @@ class Sender:
         job.last = ending_of(response, error)
         job.retries += 1
         self._stats.retries += 1
+        if logger.isEnabledFor(INFO):
+            logger.log(
+                INFO, "%s: retry %d in %.1f s, after %s", request.describe(), job.retries, wait,
+                job.last,
+            )  # fmt: skip
         scheduler = self._scheduler
         assert scheduler is not None
         scheduler.again(job, when)
