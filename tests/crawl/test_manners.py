@@ -30,6 +30,11 @@ def run(crawl: reqkit_async.Crawl, url: str) -> list[Any]:
     return found
 
 
+def starts(crawl: reqkit_async.Crawl) -> list[float]:
+    """Return when pages were asked for, as the store has it: servers see some of that late."""
+    return [when for (when,) in crawl._store.rows("SELECT started FROM page ORDER BY started")]
+
+
 class Together:
     """Pages that are answered when so many are asked for at a time, or none more will be."""
 
@@ -68,8 +73,7 @@ def test_a_delay_between_two_starts(crawling: Crawling, site: Callable[..., Site
     pages = site(tree(5))
     with crawling(delay=0.15) as crawl:
         assert len(run(crawl, pages("/page/0"))) == 5
-    moments = [moment for moment, _, _ in pages.asked]
-    assert min(b - a for a, b in pairwise(moments)) > 0.1
+        assert min(b - a for a, b in pairwise(starts(crawl))) > 0.14
 
 
 def test_the_delay_follows_how_fast_a_host_answers(
@@ -84,9 +88,8 @@ def test_the_delay_follows_how_fast_a_host_answers(
     with crawling(delay="auto", per_host=10, robots=False) as crawl:
         assert len(run(crawl, pages("/"))) == 5
         [line] = crawl._frontier.lines()
-        assert 0.2 <= line.gap < 2
-    moments = [moment for moment, _, _ in pages.asked]
-    assert min(b - a for a, b in pairwise(moments)) > 0.15
+        assert line.gap >= 0.2
+        assert min(b - a for a, b in pairwise(starts(crawl))) > 0.19
 
 
 def test_a_first_page_is_asked_for_alone(crawling: Crawling, site: Callable[..., Site]) -> None:
@@ -107,7 +110,7 @@ def test_a_first_page_is_asked_for_alone(crawling: Crawling, site: Callable[...,
 
 
 def test_retry_after_holds_its_host(crawling: Crawling, site: Callable[..., Site]) -> None:
-    answers = [Answer("later", status=503, Retry_After="1")]
+    answers = [Answer("later", status=503, Retry_After="2")]
 
     def answer(path: str, fields: dict[str, str]) -> Answer | None:
         if path == "/page/1" and answers:
@@ -128,9 +131,10 @@ def test_retry_after_holds_its_host(crawling: Crawling, site: Callable[..., Site
     counts = pages.pages()
     assert counts["/page/1"] == 2
     moments = [moment for moment, path, _ in pages.asked if path == "/page/1"]
-    assert moments[1] - moments[0] > 0.9
-    later = [moment for moment, path, _ in pages.asked if moment > moments[0] + 0.3]
-    assert all(moment > moments[0] + 0.9 for moment in later)
+    assert moments[1] - moments[0] > 1
+    # What lies behind it on that host has waited, too.
+    assert min(moment for moment, path, _ in pages.asked if path == "/page/3") > moments[0] + 1
+    assert any("127.0.0.1" in hosts for hosts in held)
 
 
 @pytest.mark.parametrize(
