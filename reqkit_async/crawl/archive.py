@@ -210,8 +210,11 @@ def _records(
 ) -> bytes:  # fmt: skip
     """Make the records of a page: its answer and its request, which name each other."""
     warcio, exact = _warcio()
-    if not answered.startswith("HTTP/1"):  # by HTTP/2: a head has no text of its own there
-        answered = f"HTTP/1.1 {status} {reason or ''}\r\n{answered}"
+    fields: dict[str, str] = {}
+    if not answered.startswith("HTTP/1"):
+        # By HTTP/2: a head is no text there, and is written as other archives do.
+        answered = f"HTTP/1.1 {status} {reason or ''}\r\n" + answered.partition("\r\n")[2]
+        fields["WARC-Protocol"] = "h2"
     answered = answered.rstrip("\r\n") + "\r\n\r\n"
     if "\ntransfer-encoding: chunked\r" in answered.lower():
         size = b"%x\r\n" % len(body)
@@ -219,7 +222,7 @@ def _records(
     out = io.BytesIO()
     writer = warcio.WARCWriter(out, gzip=compressed, warc_version="1.1")
     date = datetime.datetime.fromtimestamp(page.started, datetime.timezone.utc)
-    fields = {"WARC-Date": date.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    fields["WARC-Date"] = date.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     kind = "revisit" if status == 304 else "response"
     more = dict(fields)
     if kind == "revisit":

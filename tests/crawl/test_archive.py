@@ -15,6 +15,8 @@ from crawl.site import Answer, Site, linked, tree
 from warcio.archiveiterator import ArchiveIterator
 
 import reqkit_async
+from reqkit_async.crawl.archive import _records
+from reqkit_async.crawl.schema import Page
 from servers.scripted import ScriptedServer
 
 Crawling = Callable[..., reqkit_async.Crawl]
@@ -82,6 +84,20 @@ def test_bodies_stay_encoded(
             if record.rec_type == "response"
         ]
     assert body == b"<title>tea</title>" * 50
+
+
+def test_an_answer_by_http2(tmp_path: Path) -> None:
+    page = Page(1, "https://a.example/", 0, 1, 0, 0, 0, 0, 1, 0, None, None, None, None, None)
+    text = "HTTP/2 200 OK\r\ncontent-type: text/html\r\n\r\n"
+    path = tmp_path / "x.warc"
+    path.write_bytes(_records(False, page, b"GET / HTTP/1.1\r\n\r\n", text, 200, "OK", b"tea"))
+    check(path)
+    with path.open("rb") as file:
+        answer = next(iter(ArchiveIterator(file)))
+        assert answer.rec_headers.get_header("WARC-Protocol") == "h2"
+        assert answer.http_headers.get_statuscode() == "200"
+        assert answer.http_headers.get_header("content-type") == "text/html"
+        assert answer.content_stream().read() == b"tea"
 
 
 def test_redirects_failures_and_large_bodies(
