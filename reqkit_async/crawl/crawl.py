@@ -41,6 +41,8 @@ __all__ = ["Crawl"]
 
 #: URLs that are gathered outside of the loop before they are written.
 _GATHERED: Final = 20_000
+#: Links of a page that are looked at before others run.
+_LINKS: Final = 1000
 #: Seconds that the loop's bodies may take together before others run.
 _TURN: Final = 0.01
 #: Seconds after which they are written in any case, as soon as another one comes.
@@ -274,7 +276,10 @@ class Crawl:
         admit = self._admission.admit
         knows = self._store.knows
         count = 0
-        for url in self._document_of(response).links(self._admission.joiner, css, nofollow):
+        links = self._document_of(response).links(self._admission.joiner, css, nofollow)
+        for number, url in enumerate(links, 1):
+            if not number % _LINKS:
+                gevent.sleep(1e-6)  # a page may have very many
             if not knows(url):
                 count += admit(turn, url, PAGE, priority, depth, False, 0, told, found_on, True)
         return count

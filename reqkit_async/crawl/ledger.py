@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+import gevent
+from gevent.event import Event
 
 from .frontier import Frontier
 from .keeping import Keeper
@@ -10,6 +13,15 @@ from .store import Store
 from .turns import End, Turn
 
 __all__ = ["Ledger"]
+
+
+#: URLs in one turn that take so long that others have to run meanwhile.
+_MUCH: Final = 2000
+
+
+def _let_others_run() -> None:
+    """Have the loop look at its sockets and timers."""
+    gevent.sleep(1e-6)
 
 
 class Ledger:
@@ -25,6 +37,7 @@ class Ledger:
         self.store = store
         self._frontier = frontier
         self.archive = archive
+        self._writing: Any = None
         self._keeper = None if store.path is None else Keeper(store.path, self._sync_archive)
 
     def start(self) -> None:
@@ -34,18 +47,41 @@ class Ledger:
 
     def wait(self) -> None:
         """Wait until the store can be written; others run meanwhile."""
-        if self._keeper is not None and not self._keeper.writable.is_set():
-            self._keeper.writable.wait()
+        keeper = self._keeper
+        while True:
+            if self._writing is not None:
+                self._writing.wait()
+            elif keeper is not None and not keeper.writable.is_set():
+                keeper.writable.wait()
+            else:
+                return
 
     def commit(self, turn: Turn, end: End | None) -> None:
         """Have all of a turn take effect, or, where this raises, nothing of it.
 
-        Others may run before it begins to write; none while it does.
+        Others may run before it begins to write, and while it writes very much; none of them
+        writes meanwhile.
 
         Raises:
             StoreError: the store or the archive cannot be written.
         """
         self.wait()
+        if len(turn.adds) <= _MUCH:
+            self._commit(turn, end)
+        else:
+            self._writing = writing = Event()
+            self.store.breathe = _let_others_run
+            try:
+                self._commit(turn, end)
+            finally:
+                self.store.breathe = self._writing = None
+                writing.set()
+        if self._keeper is not None:
+            self._keeper.changes += 1
+        if turn.hosts:
+            self._frontier.added(turn.hosts)
+
+    def _commit(self, turn: Turn, end: End | None) -> None:
         archive = self.archive
         if end is None or archive is None or end.page.record is None:
             self.store.commit(turn, end)
@@ -58,10 +94,6 @@ class Ledger:
                 end.archived = None
                 archive.cut(before)
                 raise
-        if self._keeper is not None:
-            self._keeper.changes += 1
-        if turn.hosts:
-            self._frontier.added(turn.hosts)
 
     def _sync_archive(self) -> None:
         if self.archive is not None:

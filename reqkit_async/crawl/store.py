@@ -15,7 +15,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +46,8 @@ _RECENT: Final = 20_000
 _FILTER_BITS: Final = 1 << 27
 #: A store with more URLs does without: reading all of their keys takes too long.
 _MOST_FILTERED: Final = 2_000_000
+#: URLs that are written before others may run.
+_AT_ONCE: Final = 1000
 #: Names of hosts that are remembered with their numbers.
 _MOST_HOSTS: Final = 50_000
 
@@ -99,6 +101,7 @@ class Store:
         path: the file, or None.
         totals: what is in it; what waits to be written is counted already.
         changes: counts what was committed, so that others see whether there is something new.
+        breathe: called now and then while much is written; None for nothing.
 
     Raises:
         NotAStore, StoreTooNew, StoreInUse, StoreError: it cannot be opened; it was not changed.
@@ -107,6 +110,7 @@ class Store:
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self.path = None if path is None else Path(os.path.abspath(os.fspath(path)))
         self.changes = 0
+        self.breathe: Callable[[], None] | None = None
         self._lock: Lock | None = None
         self._marks: dict[int, tuple[int, float]] = {}
         self._refusals: list[tuple[Any, ...]] = []
@@ -311,6 +315,7 @@ class Store:
         """
         db = self._db
         before = self.totals.values()
+        robots = len(self._robots)  # while much is written, others come
         try:
             db.execute("BEGIN IMMEDIATE")
             if end is not None:
@@ -330,6 +335,7 @@ class Store:
             self.totals = Totals(before)
             self._hosts.clear()  # those that were new are not there
             self._seeded.clear()
+            self._recent.clear()  # it may have been looked at meanwhile
             with contextlib.suppress(sqlite3.Error):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
@@ -338,7 +344,7 @@ class Store:
             raise
         self._marks.clear()
         self._refusals.clear()
-        self._robots.clear()
+        del self._robots[:robots]
         self.changes += 1
         if turn is not None and turn.page is not None:
             for url, kind in turn.adds:
@@ -385,23 +391,28 @@ class Store:
         """Write what was added; each of a million takes its time here."""
         hosts, seeded, known = turn.hosts, self._seeded, self._filter
         origins: dict[str, int] = {}
-        for row in turn.adds.values():
-            key, url, _, _, priority, _, seed, redirects = row[:8]
-            origin = url[: url.index("/", 8)]
-            host = origins.get(origin)
-            if host is None:
-                host = origins[origin] = self.host_id(host_of(url))
-                hosts[host] = max(priority, hosts.get(host, priority))
-            elif priority > hosts[host]:
-                hosts[host] = priority
-            row[3] = host
-            if seed and origin not in seeded:
-                self._db.execute(_START, (origin, not redirects))
-                seeded.add(origin)
-            if known is not None:
-                known[key >> 3 & 0xFFFFFF] |= 1 << (key & 7)
-        self._db.executemany(_INSERT, list(turn.adds.values()))
-        self.totals.queued += len(turn.adds)
+        rows = list(turn.adds.values())
+        for start in range(0, len(rows), _AT_ONCE):
+            some = rows[start : start + _AT_ONCE]
+            for row in some:
+                key, url, _, _, priority, _, seed, redirects = row[:8]
+                origin = url[: url.index("/", 8)]
+                host = origins.get(origin)
+                if host is None:
+                    host = origins[origin] = self.host_id(host_of(url))
+                    hosts[host] = max(priority, hosts.get(host, priority))
+                elif priority > hosts[host]:
+                    hosts[host] = priority
+                row[3] = host
+                if seed and origin not in seeded:
+                    self._db.execute(_START, (origin, not redirects))
+                    seeded.add(origin)
+                if known is not None:
+                    known[key >> 3 & 0xFFFFFF] |= 1 << (key & 7)
+            self._db.executemany(_INSERT, some)
+            if self.breathe is not None:
+                self.breathe()
+        self.totals.queued += len(rows)
 
     def _queue_again(
         self, turn: Turn, url: str, kind: int, rest: tuple[Any, ...], end: End | None
