@@ -22,7 +22,7 @@ from servers.scripted import Connection, ScriptedServer
 from servers.wsgi import WSGIServer
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 _EXPECTED = re.compile(r"# -> (.+)$")
