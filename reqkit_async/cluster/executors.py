@@ -118,11 +118,14 @@ class _LocalTasks(Tasks):
 
 
 class _DaskTasks(Tasks):
-    """Those of a Dask client: each on a worker process of its own, as far as there are enough."""
+    """Those of a Dask client: its scheduler spreads them, and begins one anew whose worker died.
 
-    def __init__(self, client: Any, count: int, places: list[str]) -> None:
+    They say nothing of where they want to run: one that is bound to a worker, however loosely,
+    waits for that very worker once no other is there.
+    """
+
+    def __init__(self, client: Any, count: int) -> None:
         super().__init__(client, count)
-        self._places = places
         scheduler = urlsplit(str(getattr(client.scheduler, "address", "")))
         if scheduler.scheme == "inproc":
             self.toward = None
@@ -132,13 +135,8 @@ class _DaskTasks(Tasks):
             self.toward = None if host in _HERE else host
 
     def _submit(self, number: int, function: Any, ticket: Any) -> Any:
-        wishes: dict[str, Any] = {}
-        if self._places:
-            wishes = {
-                "workers": [self._places[number % len(self._places)]], "allow_other_workers": True,
-            }  # fmt: skip
         # Impure: else one task would do for all of them.
-        return self.executor.submit(function, ticket, pure=False, **wishes)
+        return self.executor.submit(function, ticket, pure=False)
 
     def _let_go(self, future: Any) -> None:
         # To cancel waits for the scheduler; what nobody holds any more is let go of anyway.
@@ -189,8 +187,7 @@ def open_executor(executor: Any, workers: int | None) -> Tasks:
             raise TypeError(
                 "executor is an asynchronous Dask Client: expected one made with asynchronous=False"
             )
-        places = list(executor.nthreads())
-        return _DaskTasks(executor, workers or max(len(places), 1), places)
+        return _DaskTasks(executor, workers or max(len(executor.nthreads()), 1))
     if workers is None:
         # The standard library's, and those made in its image.
         workers = getattr(executor, "_max_workers", None)

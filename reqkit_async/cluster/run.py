@@ -699,7 +699,7 @@ class Run:
 
     def _lost(self, job: Job, remote: Remote | None) -> WorkerLost:
         where = "its workers" if remote is None else f"its worker ({remote.place})"
-        again = "; it was sent twice" if job in self._lost_once else ""
+        again = "; it was sent twice" if remote is not None and job in self._lost_once else ""
         error = WorkerLost(
             f"{job.request.describe()}: {where} died before it was answered{again}; it may have"
             " reached the server"

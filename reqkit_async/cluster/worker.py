@@ -31,6 +31,7 @@ from reqkit.network import forks, use
 from reqkit.sessions.result import failed_response
 
 from ..network import GEVENT
+from ..network.hubs import current_hub
 from ..pool.batch import Batch, Job
 from ..pool.cancellation import GRACE, TimeLimit, cancelled, expired
 from ..pool.options import BatchOptions
@@ -126,6 +127,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _serve(ticket: Ticket) -> None:
+    current_hub()  # which goes with its thread, from now on
     try:
         channel = connect(ticket.addresses, ticket.key)
         if channel is not None:

@@ -160,6 +160,7 @@ def test_messages_go_both_ways(toward: str | None) -> None:
                                ("end",)]  # fmt: skip
             channel.close()
             assert list(met[0].receive()) == []  # the other side is gone
+            met[0].close()
 
 
 def test_who_comes_too_late_is_done_at_once() -> None:
