@@ -29,7 +29,7 @@ from servers.in_workers import (
     pid_and_status,
 )
 
-from .conftest import Site, forkserver, processes
+from .conftest import Site, dask_cluster, forkserver, processes
 
 get = reqkit_async.get
 post = reqkit_async.post
@@ -344,6 +344,23 @@ def _is_lost(handle: Any) -> bool:
     except gevent.Timeout:
         return False
     return True
+
+
+@pytest.mark.slow
+def test_workers_of_dask_that_were_started_again_get_work(site: Site) -> None:
+    """Both are killed; what was with them is sent by those that come in their place."""
+    with dask_cluster() as client:
+        victims = pids_of(client, site)
+        requests = [get(site(f"/slow{number}"), callback=pid_and_status) for number in range(40)]
+        with reqkit_async.Pool(3, executor=client) as pool:
+            handles = [pool.spawn(request) for request in requests]
+            wait(lambda: len(site.requests) >= 200 + 6)
+            for pid in victims:
+                os.kill(pid, signal.SIGKILL)
+            site.gate.set()
+            entries = [handle.get(timeout=90) for handle in handles]
+    assert [status for _, status in entries] == [200] * 40
+    assert {pid for pid, _ in entries}.isdisjoint(victims)
 
 
 # -- executors that do not do their part
