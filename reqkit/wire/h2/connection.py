@@ -23,7 +23,7 @@ from ...exceptions import ChunkedEncodingError, ProtocolError
 from ..h1.framing import Framing, framing_of
 from ..h1.head import AnswerHead
 from . import frames
-from .fields import check_trailers, head_of_fields
+from .fields import HeadReader, check_trailers, head_of_fields
 from .floods import Balance, Flood
 from .frames import HEAD, PREFACE, ErrorCode, Flag, Kind, Setting, code_name, frame, kind_name
 from .hpack import MAX_TABLE, NO_TABLE, Decoder, HpackError, ListTooLarge, Pair
@@ -87,9 +87,10 @@ class Connection:
 
     __slots__ = (
         "_balance", "_block", "_block_flags", "_block_frames", "_block_id", "_decoder", "_first",
-        "_frame_size", "_heads", "_last_id", "_next_id", "_out", "_rest", "_room", "_since",
-        "_stirred", "_stray_frames", "_strays", "_stream_window", "_taken_id", "_unacked", "error",
-        "leaves", "leaving", "most_streams", "pending", "ready", "served", "streams", "window",
+        "_frame_size", "_heads", "_last_id", "_next_id", "_out", "_reader", "_rest", "_room",
+        "_since", "_stirred", "_stray_frames", "_strays", "_stream_window", "_taken_id", "_unacked",
+        "error", "leaves", "leaving", "most_streams", "pending", "ready", "served", "streams",
+        "window",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -109,6 +110,7 @@ class Connection:
         self._since = 0
         self._decoder = Decoder(MAX_TABLE, MAX_BLOCK, MAX_FIELDS)
         self._heads: dict[bytes, AnswerHead] = {}
+        self._reader = HeadReader(MAX_BLOCK)
         self._balance = Balance()
         #: Bytes and frames that may still come for streams that we have ended: they were under way.
         self._strays = self._stray_frames = 0
@@ -489,10 +491,11 @@ class Connection:
             return
         head = self._heads.get(block)
         if head is None:
-            # The table is decoded to its end, whatever the fields are.
-            fields = self._decoded(block)
             try:
-                head = head_of_fields(fields)
+                head = None if self._decoder.has_table else self._reader.read(block)
+                if head is None:
+                    # The table is decoded to its end, whatever the fields are.
+                    head = head_of_fields(self._decoded(block))
             except ProtocolError as error:
                 self._end(stream, str(error))
                 return

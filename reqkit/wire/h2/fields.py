@@ -18,7 +18,7 @@ from ...status_codes import reason_phrase
 from ..h1.errors import TOKEN, character, excerpt
 from ..h1.head import LOOKED_FOR, AnswerHead, FieldBlock, check_method, check_target
 from ..h1.odd import check_location, merged
-from .hpack import Pair, encode_fields, encode_integer
+from .hpack import Decoder, HpackError, Pair, encode_fields, encode_integer
 
 __all__ = [
     "HTTP2",
@@ -130,6 +130,102 @@ def head_of_fields(fields: Sequence[Pair]) -> AnswerHead:
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
     lines.append("\r\n")
     return AnswerHead(HTTP2, code, reason, "".join(lines), joined, oddity)
+
+
+class HeadReader:
+    """Reads heads whose encoder uses no dynamic table, field by field, by what is remembered.
+
+    An answer is mostly the same as the one before, but for a date or an identifier: what the bytes
+    of a field say is then found by them. Whatever is not usual is left to the `Decoder`, and so is
+    all that is wrong.
+    """
+
+    __slots__ = ("_known", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._known: dict[bytes, _Line] = {}
+        self._most = most
+
+    def read(self, block: bytes) -> AnswerHead | None:
+        """Return the head, or None where the `Decoder` is to have a look.
+
+        Raises:
+            ProtocolError: a rule for fields is broken.
+        """
+        status = _STATUSES.get(block[:1])
+        if status is None:
+            return None
+        code, reason, first = status
+        known = self._known
+        lines = [first]
+        add = lines.append
+        said: dict[str, str] = {}
+        at, end = 1, len(block)
+        try:
+            while at < end:
+                start = at
+                byte = block[at]
+                at += 1
+                if byte & 0x80:
+                    if byte == 0xFF:
+                        return None
+                else:
+                    mask = 0x3F if byte & 0x40 else 0x0F
+                    if byte & 0x60 == 0x20:
+                        return None
+                    index = byte & mask
+                    if index == mask:
+                        at += 1
+                        if block[at - 1] & 0x80:
+                            return None
+                    elif not index:
+                        size = block[at] & 0x7F
+                        if size == 0x7F:
+                            return None
+                        at += 1 + size
+                    size = block[at] & 0x7F
+                    if size == 0x7F:
+                        return None
+                    at += 1 + size
+                    if at > end:
+                        return None
+                key = block[start:at]
+                found = known.get(key)
+                if found is None:
+                    found = self._learn(key)
+                add(found[0])
+                looked_for = found[1]
+                if looked_for is not None:
+                    name, value = looked_for
+                    said[name] = f"{said[name]}, {value}" if name in said else value
+        except (IndexError, HpackError):
+            return None
+        add("\r\n")
+        text = "".join(lines)
+        if len(text) + 32 * len(lines) > self._most:
+            return None
+        return AnswerHead(HTTP2, code, reason, text, said)
+
+    def _learn(self, key: bytes) -> _Line:
+        [pair] = _ONE.decode(key)
+        line = _LINES[pair]
+        if len(key) <= _REMEMBERED_LENGTH and pair[0] not in _NOT_REMEMBERED:
+            known = self._known
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known[key] = line
+        return line
+
+
+#: Decodes a field at a time; it has no table, so it may be shared.
+_ONE: Final = Decoder(0)
+#: Fields that a connection remembers the bytes of.
+_MOST_KNOWN: Final = 256
+#: The statuses that one byte says (RFC 7541 appendix A), and the line that each begins a head with.
+_STATUSES: Final = {
+    bytes((0x80 | index,)): (code, reason_phrase(code), f"HTTP/2 {code} {reason_phrase(code)}\r\n")
+    for index, code in zip(range(8, 15), (200, 204, 206, 304, 400, 404, 500), strict=True)
+}
 
 
 def check_strictly(head: AnswerHead) -> None:

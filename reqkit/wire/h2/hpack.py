@@ -128,6 +128,11 @@ class Decoder:
         return list(self._entries)
 
     @property
+    def has_table(self) -> bool:
+        """Whether the encoder may use the dynamic table: else a field says all by itself."""
+        return self._most > 0 or self._size > 0
+
+    @property
     def table_size(self) -> int:
         """Bytes that the dynamic table's entries take (RFC 7541 section 4.1)."""
         return self._size

@@ -7,7 +7,7 @@ real fields are few of all that there could be.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 __all__ = ["HuffmanError", "decode", "encode", "encoded_length"]
 
@@ -29,8 +29,6 @@ _EOS: Final = 256
 
 #: Steps that are remembered. An attacker can have no more of them than these.
 _MOST_STEPS: Final = 20_000
-#: A step that meets the code of EOS.
-_BROKEN: Final = (-1, "")
 
 
 class HuffmanError(ValueError):
@@ -79,31 +77,36 @@ def _endings() -> frozenset[int]:
 _ENDINGS: Final = _endings()
 
 
-class _Steps(dict[int, tuple[int, str]]):
-    """A node and a byte (``node << 8 | byte``) to the next node and what was decoded."""
+class _Node(dict[int, "tuple[_Node, str]"]):
+    """What a byte leads to from a node of the tree: another node, and what was decoded."""
 
-    __slots__ = ()
+    __slots__ = ("number",)
 
-    def __missing__(self, key: int) -> tuple[int, str]:
-        node, byte = key >> 8, key & 255
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def __missing__(self, byte: int) -> tuple[_Node, str]:
+        node = self.number
         found = ""
-        step = None
         for shift in range(7, -1, -1):
             node = _NODES[node][byte >> shift & 1]
             if node < 0:
                 if ~node == _EOS:
-                    step = _BROKEN
-                    break
+                    raise HuffmanError("the code of EOS is in it")
                 found += chr(~node)
                 node = 0
-        if step is None:
-            step = (node, found)
-        if len(self) < _MOST_STEPS:
-            self[key] = step
+        step = (_STEPS[node], found)
+        if _Node.steps < _MOST_STEPS:
+            _Node.steps += 1
+            self[byte] = step
         return step
 
+    #: How many are remembered, of all nodes.
+    steps: ClassVar[int] = 0
 
-_STEPS: Final = _Steps()
+
+_STEPS: Final = [_Node(number) for number in range(len(_NODES))]
 
 
 def decode(data: bytes) -> str:
@@ -112,15 +115,12 @@ def decode(data: bytes) -> str:
     Raises:
         HuffmanError: it has the code of EOS, or its padding is not up to 7 bits of that.
     """
-    steps = _STEPS
-    node = 0
+    node = _STEPS[0]
     found = []
     for byte in data:
-        node, text = steps[node << 8 | byte]
-        if node < 0:
-            raise HuffmanError("the code of EOS is in it")
+        node, text = node[byte]
         found.append(text)
-    if node not in _ENDINGS:
+    if node.number not in _ENDINGS:
         raise HuffmanError("its last bits are no padding")
     return "".join(found)
 
