@@ -19,6 +19,7 @@ from ..h1.errors import TOKEN, character, excerpt
 from ..h1.head import LOOKED_FOR, AnswerHead, FieldBlock, check_method, check_target
 from ..h1.odd import check_location, merged
 from .hpack import Decoder, HpackError, Pair, encode_fields, encode_integer
+from .huffman import HuffmanError, decode
 
 __all__ = [
     "HTTP2",
@@ -140,10 +141,13 @@ class HeadReader:
     all that is wrong.
     """
 
-    __slots__ = ("_known", "_most")
+    __slots__ = ("_before", "_known", "_most")
 
     def __init__(self, most: int) -> None:
         self._known: dict[bytes, _Line] = {}
+        #: The fields of the answers before, in their order: the bytes, how many, what they say, the
+        #: bytes before the value, and the name.
+        self._before: list[tuple[bytes, int, _Line, bytes, str]] = []
         self._most = most
 
     def read(self, block: bytes) -> AnswerHead | None:
@@ -157,18 +161,32 @@ class HeadReader:
             return None
         code, reason, first = status
         known = self._known
+        before = self._before
+        count, expected = 0, len(before)
         lines = [first]
         add = lines.append
         said: dict[str, str] = {}
         at, end = 1, len(block)
         try:
             while at < end:
-                start = at
+                if count < expected:
+                    key, size, found, _, _ = before[count]
+                    if block.startswith(key, at):  # as in the answer before
+                        count += 1
+                        at += size
+                        add(found[0])
+                        looked_for = found[1]
+                        if looked_for is not None:
+                            name, value = looked_for
+                            said[name] = f"{said[name]}, {value}" if name in said else value
+                        continue
+                start = value_at = at
                 byte = block[at]
                 at += 1
                 if byte & 0x80:
                     if byte == 0xFF:
                         return None
+                    value_at = at
                 else:
                     mask = 0x3F if byte & 0x40 else 0x0F
                     if byte & 0x60 == 0x20:
@@ -183,22 +201,39 @@ class HeadReader:
                         if size == 0x7F:
                             return None
                         at += 1 + size
+                    value_at = at
                     size = block[at] & 0x7F
                     if size == 0x7F:
                         return None
                     at += 1 + size
                     if at > end:
                         return None
+                    if count < expected and block.startswith(before[count][3], start):
+                        # The same field with another value, which may never come again.
+                        name = before[count][4]
+                        data = block[value_at + 1 : at]
+                        value = decode(data) if block[value_at] & 0x80 else str(data, "latin-1")
+                        if value.isprintable() and name not in LOOKED_FOR:
+                            count += 1
+                            add(f"{name}: {value}\r\n")
+                            continue
                 key = block[start:at]
-                found = known.get(key)
-                if found is None:
-                    found = self._learn(key)
+                line = known.get(key)
+                if line is None:
+                    line = self._learn(key)
+                found = line
+                here = (key, at - start, found, block[start:value_at], found[0].partition(":")[0])
+                if count < expected:
+                    before[count] = here
+                elif count < _MOST_EXPECTED:
+                    before.append(here)
+                count += 1
                 add(found[0])
                 looked_for = found[1]
                 if looked_for is not None:
                     name, value = looked_for
                     said[name] = f"{said[name]}, {value}" if name in said else value
-        except (IndexError, HpackError):
+        except (IndexError, HpackError, HuffmanError):
             return None
         add("\r\n")
         text = "".join(lines)
@@ -219,6 +254,8 @@ class HeadReader:
 
 #: Decodes a field at a time; it has no table, so it may be shared.
 _ONE: Final = Decoder(0)
+#: Fields of one answer that are expected in the next one.
+_MOST_EXPECTED: Final = 64
 #: Fields that a connection remembers the bytes of.
 _MOST_KNOWN: Final = 256
 #: The statuses that one byte says (RFC 7541 appendix A), and the line that each begins a head with.

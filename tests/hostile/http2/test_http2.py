@@ -64,6 +64,8 @@ class Server:
                     for _ in range(count):
                         connection.send(octets)
                 if self.case.closes:
+                    connection.end()
+                    connection.wait_closed()
                     return
             else:
                 connection.send(frame(1, 4, number, b"\x88") + frame(0, 1, number, b"plain"))
