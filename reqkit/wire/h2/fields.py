@@ -165,13 +165,15 @@ class HeadReader:
         count, expected = 0, len(before)
         lines = [first]
         add = lines.append
+        names: list[str] = []
         said: dict[str, str] = {}
         at, end = 1, len(block)
         try:
             while at < end:
                 if count < expected:
-                    key, size, found, _, _ = before[count]
+                    key, size, found, _, name = before[count]
                     if block.startswith(key, at):  # as in the answer before
+                        names.append(name)
                         count += 1
                         at += size
                         add(found[0])
@@ -214,6 +216,7 @@ class HeadReader:
                         data = block[value_at + 1 : at]
                         value = decode(data) if block[value_at] & 0x80 else str(data, "latin-1")
                         if value.isprintable() and name not in LOOKED_FOR:
+                            names.append(name)
                             count += 1
                             add(f"{name}: {value}\r\n")
                             continue
@@ -227,6 +230,7 @@ class HeadReader:
                     before[count] = here
                 elif count < _MOST_EXPECTED:
                     before.append(here)
+                names.append(here[4])
                 count += 1
                 add(found[0])
                 looked_for = found[1]
@@ -235,6 +239,8 @@ class HeadReader:
                     said[name] = f"{said[name]}, {value}" if name in said else value
         except (IndexError, HpackError, HuffmanError):
             return None
+        if len(set(names)) != len(names):
+            return None  # which may be one field, or an error
         add("\r\n")
         text = "".join(lines)
         if len(text) + 32 * len(lines) > self._most:

@@ -15,7 +15,7 @@ from reqkit.exceptions import ChunkedEncodingError, ProtocolError
 from reqkit.wire.h1.head import block_of
 from reqkit.wire.h2 import frames
 from reqkit.wire.h2.connection import MAX_INTERIM, Connection
-from reqkit.wire.h2.fields import request_block
+from reqkit.wire.h2.fields import head_of_fields, request_block
 from reqkit.wire.h2.frames import ErrorCode, Flag, Kind, Setting, frame
 from reqkit.wire.h2.hpack import encode_fields
 from reqkit.wire.h2.streams import NARROW, WIDE, Stream
@@ -96,6 +96,30 @@ def test_equal_heads_are_read_once_and_differing_ones_each() -> None:
     assert first.head is second.head
     assert third.head is not None
     assert third.head.get("date") == "b"
+
+
+def test_heads_that_differ_in_some_fields() -> None:
+    """Those that a connection knows by their bytes say what any other decoder would."""
+    connection = Connection()
+    connection.receive(frames.settings([(Setting.MAX_CONCURRENT_STREAMS, 1000)]))
+    # A server that does without the table says so first.
+    connection.receive(frame(Kind.HEADERS, 5, get(connection).id, b"\x20\x88"))
+    rows = [
+        [("server", "x"), ("date", f"d{number // 7}"), ("content-length", "0"),
+         ("x-id", f"{number * 7919:08x}"), ("etag", "\x80"), ("vary", "a" * (number % 200)),
+         *([("x-odd", str(number))] if number % 3 else []), ("set-cookie", f"a={number}"),
+         *([("via", "one")] * (number % 5))]
+        for number in range(300)
+    ]  # fmt: skip
+    for fields in rows:
+        stream = get(connection)
+        connection.receive(head(stream.id, *fields, ends=True))
+        assert stream.head is not None
+        alone = head_of_fields([(":status", "200"), *fields])
+        assert (stream.head.text, stream.head.reason) == (alone.text, "OK")
+        assert [stream.head.get(name) for name, _ in fields] == [
+            alone.get(name) for name, _ in fields
+        ]
 
 
 def test_a_head_is_read_anew_where_the_table_has_changed() -> None:
