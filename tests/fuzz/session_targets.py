@@ -84,6 +84,7 @@ class FakeNetwork:
     """A network of one server that answers for every host."""
 
     most_idle: int | None = None
+    multiplexes = False
 
     def __init__(self, parts: list[bytes], data: bytes) -> None:
         self.parts = parts

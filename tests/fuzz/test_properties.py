@@ -98,6 +98,18 @@ encoded = st.builds(
 INPUTS: dict[str, st.SearchStrategy[bytes]] = {
     "head": fields,
     "readers": fields,
+    "http2": st.lists(
+        st.builds(
+            lambda kind, flags, stream, payload: (
+                len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream + payload
+            ),
+            st.integers(0, 11), st.integers(0, 255),
+            st.sampled_from([b"\0\0\0\0", b"\0\0\0\1", b"\0\0\0\2", b"\0\0\0\3"]),
+            st.binary(max_size=40),
+        ),
+        max_size=6,
+    ).map(b"".join) | st.binary(max_size=80),
+    "hpack": st.binary(max_size=80),
     "chunks": st.one_of(chunks, spoilt(chunks)),
     "answer": st.one_of(answers, spoilt(answers)),
     "session": st.lists(st.one_of(answers, spoilt(answers)), max_size=4).map(NEXT.join),
