@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 from ..exceptions import InvalidHeader
 from ..structures import CaseInsensitiveDict
+from ..wire.h1.head import FieldBlock, block_of
 from . import bodies
 
-__all__ = ["frame", "outgoing"]
+__all__ = ["frame", "framed_block", "outgoing"]
 
 
 class Message(Protocol):
@@ -26,6 +27,8 @@ class Message(Protocol):
     _body_position: Any
     _length: int | None
     _measured: tuple[Any, int | None] | None
+    _headers: CaseInsensitiveDict | None
+    _pairs: tuple[tuple[str, str], ...]
 
     @property
     def headers(self) -> CaseInsensitiveDict:
@@ -80,6 +83,31 @@ def frame(request: Message) -> None:
     if given != str(length):
         headers["Content-Length"] = str(length)
     request._length = length
+
+
+def framed_block(request: Message) -> FieldBlock:
+    """Return a message's fields, which fit its body: the last thing before it is sent.
+
+    Raises:
+        InvalidHeader: a field cannot be sent, or cannot be made to fit.
+        UnrewindableBodyError: the body was sent before, and can be read only once.
+    """
+    headers = request._headers
+    block = block_of(request._pairs if headers is None else headers.pairs())
+    body = request.body
+    # Most messages say nothing of a body and have none; of the others, most are right.
+    if (
+        block.coding is not None or block.length not in (None, "0")
+        if body is None
+        else (
+            block.coding is not None
+            or not (type(body) is bytes or (type(body) is str and body.isascii()))
+            or block.length != str(len(body))
+        )
+    ):
+        frame(request)
+        block = block_of(request.headers.pairs())
+    return block
 
 
 def outgoing(request: Message) -> tuple[Any, bool]:

@@ -6,12 +6,12 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from ..exceptions import ConnectionError, RequestException
-from ..message.framing import frame, outgoing
+from ..message.framing import framed_block, outgoing
 from ..message.response import Response, Times
 from ..message.urls import without_password
 from ..timeouts import Deadline, Timeouts, clock
 from ..wire.h1.connection import Connection, ConnectionGone
-from ..wire.h1.head import AnswerHead, FieldBlock, block_of, write_head, write_request
+from ..wire.h1.head import AnswerHead, FieldBlock, write_head, write_request
 from . import failures
 from .multiplex import Exchange
 from .pools import ConnectionPool
@@ -44,21 +44,7 @@ def head_of(
     Raises:
         InvalidHeader, InvalidURL: it cannot be written.
     """
-    headers = request._headers
-    block = block_of(request._pairs if headers is None else headers.pairs())
-    body = request.body
-    # Most messages say nothing of a body and have none; of the others, most are right.
-    if (
-        block.coding is not None or block.length not in (None, "0")
-        if body is None
-        else (
-            block.coding is not None
-            or not (type(body) is bytes or (type(body) is str and body.isascii()))
-            or block.length != str(len(body))
-        )
-    ):
-        frame(request)
-        block = block_of(request.headers.pairs())
+    block = framed_block(request)
     if forwarded is None and block.plain:
         return (
             write_request(request.method or "GET", target.path, target.authority, block),

@@ -21,10 +21,11 @@ import weakref
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
+from ..message.framing import framed_block
 from ..network import Network, Waiter
 from ..timeouts import Deadline, clock
 from ..wire.h1.connection import ConnectionGone
-from ..wire.h1.head import AnswerHead, block_of
+from ..wire.h1.head import AnswerHead
 from ..wire.h2.connection import Connection as Wire
 from ..wire.h2.fields import check_strictly, request_block
 from ..wire.h2.frames import ErrorCode
@@ -454,9 +455,11 @@ class Exchange:
         Raises:
             InvalidHeader, InvalidURL: it cannot be sent.
         """
-        headers = request._headers
-        block = block_of(request._pairs if headers is None else headers.pairs())
-        self._method = method = request.method or "GET"
+        block = framed_block(request)
+        method = request.method or "GET"
+        if type(method) is not str and isinstance(method, str):
+            method = str.__str__(method)
+        self._method = method
         return request_block(method, target.scheme, target.authority, target.path, block)
 
     def send(

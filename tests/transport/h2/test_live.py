@@ -207,6 +207,40 @@ def test_uploads(start: Start, ca_bundle: str, kind: str, blocks: bool) -> None:
     assert request.get("content-length") == (None if kind == "stream" else str(len(body)))
 
 
+@pytest.mark.parametrize("blocks", [True, False])
+@pytest.mark.parametrize(
+    ("change", "sent"),
+    [
+        ({"headers": {"Content-Length": "1"}}, b"abc"),
+        ({"headers": {"Content-Length": "99"}}, b"abc"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, b"abc"),
+        ({"body": b"other"}, b"other"),
+        ({"body": None}, b""),
+        ({"body": None, "headers": {"Content-Length": "5"}}, b""),
+    ],
+)
+def test_a_message_changed_by_a_hook(
+    start: Start, ca_bundle: str, change: Any, sent: bytes, blocks: bool
+) -> None:
+    """A length that does not fit is smuggled on where somebody passes it on as HTTP/1.1."""
+
+    def hook(prepared: reqkit.PreparedRequest) -> None:
+        prepared.headers.update(change.get("headers", {}))
+        prepared.body = change.get("body", prepared.body)
+
+    server = start()
+    keywords: Any = {"data": b"abc", "verify": ca_bundle, "hooks": {"pre_request": hook}}
+    if blocks:
+        response = reqkit.post(server(), config={"http2": True}, **keywords)
+    else:
+        [response] = reqkit_async.map([reqkit_async.post(server(), **keywords)])
+    assert response.error is None
+    [request] = server.requests
+    assert bytes(request.body) == sent
+    assert request.get("content-length") in (str(len(sent)), None)
+    assert request.get("transfer-encoding") is None
+
+
 def test_uploads_share_a_connection(start: Start, session: reqkit.Session) -> None:
     server = start()
     bodies = [bytes([number]) * 200_000 for number in range(10)]
