@@ -77,7 +77,7 @@ class Screen:
             self._reasons[reason] += 1
             if reason not in self._examples:
                 url = record["url"] or str(record["input"])
-                self._examples[reason] = url, error.get("message", "")
+                self._examples[reason] = url, _without(url, error.get("message", ""))
         if self.shows_results:
             self._show(record)
 
@@ -182,9 +182,10 @@ class Screen:
         text = Text()
         text.append(f"{what:<16}", style)
         text.append(f"{spent:>10}  {size_text(record['bytes']):>9}  ")
-        text.append(plain(str(record["url"] or record["input"])))
+        url = str(record["url"] or record["input"])
+        text.append(plain(url))
         if error:
-            text.append(f"  {plain(error['message'])}", "dim")
+            text.append(f"  {plain(_without(url, error['message']))}", "dim")
         console = self._progress.console if self._progress is not None else self._out()
         console.print(text, no_wrap=True, overflow="ignore", crop=False)
 
@@ -237,6 +238,11 @@ class Screen:
                 example.append(f"\n{plain(message)}", "dim")
             table.add_row(Text(plain(reason)), f"{times:,}", example)
         Console(file=self._err, highlight=False).print(table)
+
+
+def _without(url: str, message: str) -> str:
+    """Return what an error says without the URL that it begins with, and that stands beside it."""
+    return message.removeprefix(f"{url}: ")
 
 
 def plain(text: str) -> str:
