@@ -29,6 +29,7 @@ from reqkit.timeouts import clock
 from ..network import GEVENT
 from ..pool.batch import Batch, Job
 from ..pool.cancellation import GRACE, TimeLimit, cancelled
+from ..pool.interruption import interrupt
 from ..pool.iterated import IteratedBatch
 from ..pool.limits import HostLimits
 from ..pool.sending import Sender, handler_of
@@ -497,15 +498,11 @@ class Run:
         now = clock()
         return {name: until - now for name, until in self._holds.items() if until > now}
 
-    def _take_exited(self, remote: Remote, code: Any) -> None:
+    def _take_exited(self, remote: Remote, code: Any, interrupted: bool) -> None:
         """Have what a hook wanted to end end: the calls."""
-        for batch in self._batches:
-            if batch.failure is None:
-                batch.failure = SystemExit(code)
-                if isinstance(batch, IteratedBatch):
-                    batch.error = batch.failure
-                    batch._iterator = None
-                batch.changed.set()
+        error = KeyboardInterrupt() if interrupted else SystemExit(code)
+        for batch in list(self._batches):
+            interrupt(batch, error)
         for job in remote.out.values():
             job.batch.running.discard(job)
             if not job.done:

@@ -33,7 +33,7 @@ from reqkit.sessions.result import failed_response
 from ..network import GEVENT
 from ..network.hubs import current_hub
 from ..pool.batch import Batch, Job
-from ..pool.cancellation import GRACE, TimeLimit, cancelled, expired
+from ..pool.cancellation import GRACE, SYSTEM_ERRORS, TimeLimit, cancelled, expired
 from ..pool.options import BatchOptions
 from ..pool.pool import Pool, let_go
 from .channel import Address, Channel, connect
@@ -216,11 +216,17 @@ class _Worker:
         )  # fmt: skip
         try:
             self._take_all()
-        except SystemExit as error:
+        except SYSTEM_ERRORS as error:
             # A hook's: it is the caller's to hear, as where the hook runs there.
-            code = error.code if isinstance(error.code, (int, str)) else None
+            code = getattr(error, "code", None)
             self._add_entries()
-            self._channel.post(("exited", code))
+            self._channel.post(
+                (
+                    "exited",
+                    code if isinstance(code, (int, str)) else None,
+                    isinstance(error, KeyboardInterrupt),
+                )
+            )
         finally:
             _whatever_exits(self._channel.wait_sent)
             _whatever_exits(self._stop_all)
@@ -414,7 +420,7 @@ def _whatever_exits(step: Callable[[], None]) -> None:
     while True:
         try:
             return step()
-        except SystemExit:
+        except SYSTEM_ERRORS:
             continue
 
 

@@ -24,6 +24,7 @@ from servers.in_workers import (
     die,
     die_of,
     hang,
+    interrupt,
     leave,
     note,
     pid_and_status,
@@ -156,6 +157,8 @@ def test_a_hook_that_exits_ends_the_call(executor: Any, site: Site) -> None:
         with pytest.raises(SystemExit) as caught:
             call([get(site("/x"), callback=leave) for _ in range(5)], executor=executor)
         assert caught.value.code == 3
+        with pytest.raises(KeyboardInterrupt):
+            call([get(site("/x"), callback=interrupt) for _ in range(5)], executor=executor)
         assert reqkit_async.map([get(site("/y"))], executor=executor)[0].ok
 
 

@@ -59,6 +59,11 @@ def leave(response: reqkit.Response) -> None:
     raise SystemExit(3)
 
 
+def interrupt(response: reqkit.Response) -> None:
+    """Raise `KeyboardInterrupt`."""
+    raise KeyboardInterrupt
+
+
 def die(response: reqkit.Response) -> None:
     """End the process, without a word."""
     os._exit(7)
