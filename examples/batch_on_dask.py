@@ -68,7 +68,7 @@ def main() -> int:
     arguments = read_arguments()
     with ExitStack() as stack:
         scheduler = arguments.address or stack.enter_context(
-            LocalCluster(n_workers=arguments.workers, threads_per_worker=1, dashboard_address=None)
+            LocalCluster(n_workers=arguments.workers, threads_per_worker=1, dashboard_address=":0")
         )
         client = stack.enter_context(Client(scheduler))
         urls = urls_of(arguments, stack)

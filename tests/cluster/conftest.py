@@ -113,7 +113,7 @@ def dask_cluster(workers: int = 2, **settings: Any) -> Iterator[Any]:
                 del copyreg.dispatch_table[kind]
         with (
             LocalCluster(
-                n_workers=workers, dashboard_address=None, silence_logs=50,
+                n_workers=workers, dashboard_address=":0", silence_logs=50,
                 **{"threads_per_worker": 1, **settings},
             ) as cluster,
             Client(cluster) as client,
