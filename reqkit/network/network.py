@@ -20,7 +20,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from .._types import SharedStream, Stream
 from ..base.descriptors import shortage
@@ -236,9 +236,9 @@ class StdlibNetwork:
     most_idle: int | None = None
     multiplexes: bool = False
 
-    def __init__(self) -> None:
-        self._threads = native_local()
-        self._no_names = Remembered()
+    #: Of all networks of this class: a subclass need not call `__init__`.
+    _threads: ClassVar[Any] = native_local()
+    _no_names: ClassVar[Remembered] = Remembered()
 
     def scope(self) -> Hashable:
         """Return the fork generation: threads of one process share connections.
