@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
 import reqkit
@@ -97,6 +98,29 @@ def test_streams_that_are_stopped(name: str, server: Daemon, session: reqkit.Ses
             response.close()
     [response] = reqkit_async.map([reqkit_async.get(server.secure("/small.txt"), session=session)])
     assert response.content == DOCUMENTS["small.txt"]
+
+
+def test_a_thousand_of_two_thousand_streams_are_stopped(
+    running: dict[str, Daemon], public_folder: Path, authority: Authority, session: reqkit.Session
+) -> None:
+    """Their places and windows come back: the others, and more, go on over the one connection."""
+    url = started("nghttpd", running, public_folder, authority).secure("/big.bin")
+
+    def fetch(count: int, prefetch: bool) -> list[Any]:
+        requests = [reqkit_async.get(url, session=session) for _ in range(count)]
+        found = list(reqkit_async.map(requests, size=count, prefetch=prefetch))
+        assert [response.error for response in found if response.error is not None] == []
+        return found
+
+    assert len(fetch(1, True)[0].content) == len(DOCUMENTS["big.bin"])
+    lazy = fetch(2000, False)
+    for response in lazy[::2]:
+        response.close()
+    jobs = [gevent.spawn(lambda one=response: len(one.content)) for response in lazy[1:101:2]]
+    gevent.joinall(jobs)
+    assert {job.value for job in jobs} == {len(DOCUMENTS["big.bin"])}
+    more = fetch(20, True)
+    assert all(response.timings["connect"] is None for response in [*lazy, *more])
 
 
 @pytest.mark.parametrize("name", UPLOADS)

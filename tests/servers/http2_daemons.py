@@ -85,7 +85,7 @@ def _nghttpd(folder: Path, ca: trustme.CA) -> Daemon:
         pem, root = _files(own, ca)
         return [
             program, "--address=127.0.0.1", f"--htdocs={root}", "--echo-upload",
-            "--trailer=x-sum: 1", str(port), pem, pem,
+            "--trailer=x-sum: 1", "--max-concurrent-streams=2500", str(port), pem, pem,
         ]  # fmt: skip
 
     running, port = start_on_free_port(build, folder)
