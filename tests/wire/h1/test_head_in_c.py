@@ -65,7 +65,7 @@ def test_it_is_there_where_it_should_be() -> None:
 @pytest.mark.parametrize(
     ("value", "wanted"), [(None, True), ("0", True), ("", True), ("1", False), ("yes", False)]
 )
-def test_it_can_be_switched_off(value: str | None, wanted: bool) -> None:
+def test_it_can_be_switched_off(value: str | None, wanted: bool, tmp_path: Path) -> None:
     code = (
         "import reqkit\n"
         "from reqkit.wire.h1 import connection, head, usual\n"
@@ -76,7 +76,11 @@ def test_it_can_be_switched_off(value: str | None, wanted: bool) -> None:
     if value is not None:
         environment["REQKIT_NO_EXTENSIONS"] = value
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,  # where the package is the one that is installed
     )
     expected = "('head',) False" if BUILT and wanted else "() True"
     assert (ended.stderr, ended.stdout.strip()) == ("", expected)
