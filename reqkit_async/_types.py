@@ -3,14 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar
 
-from reqkit import Request, Response
+from reqkit import Request, Response, Session
 
-__all__ = ["Handler", "Sending"]
+if TYPE_CHECKING:
+    from urllib3.util import Retry
+
+__all__ = ["BatchKeywords", "CallKeywords", "Handler", "Progress", "Sending", "Submitter"]
 
 T = TypeVar("T")
 Handler = Callable[[Request, Exception], T]
+
+
+class Bar(Protocol):
+    """What shows how far a batch is: tqdm's bars, and what is like them."""
+
+    def update(self, n: int = 1, /) -> Any:
+        """Go on by so many."""
+
+    def close(self) -> Any:
+        """Show that it has ended."""
+
+
+class Submitter(Protocol):
+    """What runs functions elsewhere: a ``concurrent.futures.Executor``, a Dask ``Client``."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
+        """Have a function run, and return its future."""
+
+
+Progress = bool | Literal["always"] | Callable[[int, "int | None"], Any] | Bar | None
+
+
+class BatchKeywords(TypedDict, total=False):
+    """What `map` and the others take beside what they name themselves."""
+
+    raise_errors: bool
+    per_host: int | None
+    rate: float | str | None
+    delay: float | None
+    retries: int | Retry | None
+    progress: Progress
+    session: Session | None
+    executor: Submitter | None
+    workers: int | None
+
+
+class CallKeywords(TypedDict, total=False):
+    """What one call of a pool's methods may say by itself."""
+
+    prefetch: bool
+    stream: bool | None
+    exception_handler: Callable[[Any, Any], Any] | None
+    timeout: float | None
+    gtimeout: float | None
+    raise_errors: bool
+    progress: Progress
 
 
 class Sending(Protocol):

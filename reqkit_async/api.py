@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import AsyncResult
 
-from reqkit import Request, Session
+from reqkit import Request
+from reqkit._types import Keywords
+from reqkit.base.signatures import spelled_out
 from reqkit.hooks import Hook
+from reqkit.message.settings import UNSET
 from reqkit.sessions.unsent import request_of
 
 from ._types import Sending
@@ -17,82 +20,158 @@ from .pool.given import as_request
 from .pool.pool import Pool
 from .pool.sending import send_here
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from reqkit._types import Data, Params, Url
+
 __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request", "send"]
 
 
+class UnsentKeywords(Keywords, total=False):
+    """What an unsent request of a batch takes, beside its URL, ``params``, ``data``, ``json``."""
+
+    #: One more response hook, after the request's and the session's.
+    callback: Hook | None
+    #: Called with the request and its error where it fails: what it returns is the entry.
+    exception_handler: Callable[[Any, Exception], Any] | None
+
+
+_spelled = spelled_out(UnsentKeywords, defaults={"timeout": UNSET})
+
+
+def _made(
+    method: str, url: Any, keywords: Any, params: Any, data: Any = None, json: Any = None
+) -> Request:
+    if params is not None:
+        keywords["params"] = params
+    if data is not None:
+        keywords["data"] = data
+    if json is not None:
+        keywords["json"] = json
+    return request_of(method, url, keywords)
+
+
+@_spelled
 def request(
     method: str,
-    url: Any,
+    url: Url,
     *,
-    session: Session | None = None,
-    callback: Hook | None = None,
-    **keywords: Any,
+    params: Params = None,
+    data: Data = None,
+    json: Any = None,
+    **keywords: Unpack[UnsentKeywords],
 ) -> Request:
     """Make an unsent request. Costs next to nothing; nothing is looked at before it is sent.
 
     Args:
         method: ``GET``, ``POST``, ….
         url: where to, with its scheme.
-        session: whose defaults, cookies and connections count; requests without one share
-            connections with each other, never cookies.
-        callback: one more ``response`` hook, after the request's and the session's.
-        **keywords: as for `reqkit.request`.
+        params: as for `reqkit.request`.
+        data: as for `reqkit.request`.
+        json: as for `reqkit.request`.
+        **keywords: as for `reqkit.request`; ``session`` (whose defaults, cookies and connections
+            count; requests without one share connections with each other, never cookies),
+            ``callback`` (one more ``response`` hook, after the request's and the session's),
+            ``exception_handler`` (in place of the batch's).
 
     Raises:
         TypeError: an argument that does not exist, with the nearest one named; a session or a
             callback that is none.
         ValueError: a hook that does not exist.
     """
-    if session is not None:
-        keywords["session"] = session
-    if callback is not None:
-        keywords["callback"] = callback
-    return request_of(method, url, keywords)
+    return _made(method, url, keywords, params, data, json)
 
 
-def get(url: Any, params: Any = None, **keywords: Any) -> Request:
+@_spelled
+def get(
+    url: Url,
+    params: Params = None,
+    *,
+    data: Data = None,
+    json: Any = None,
+    **keywords: Unpack[UnsentKeywords],
+) -> Request:
     """Make an unsent GET; see `request`."""
-    if params is not None:
-        keywords["params"] = params
-    return request_of("GET", url, keywords)
+    return _made("GET", url, keywords, params, data, json)
 
 
-def options(url: Any, **keywords: Any) -> Request:
+@_spelled
+def options(
+    url: Url,
+    *,
+    params: Params = None,
+    data: Data = None,
+    json: Any = None,
+    **keywords: Unpack[UnsentKeywords],
+) -> Request:
     """Make an unsent OPTIONS; see `request`."""
-    return request_of("OPTIONS", url, keywords)
+    return _made("OPTIONS", url, keywords, params, data, json)
 
 
-def head(url: Any, **keywords: Any) -> Request:
+@_spelled
+def head(
+    url: Url,
+    *,
+    params: Params = None,
+    data: Data = None,
+    json: Any = None,
+    **keywords: Unpack[UnsentKeywords],
+) -> Request:
     """Make an unsent HEAD, which follows no redirects unless told to; see `request`."""
-    return request_of("HEAD", url, keywords)
+    return _made("HEAD", url, keywords, params, data, json)
 
 
-def post(url: Any, data: Any = None, json: Any = None, **keywords: Any) -> Request:
+@_spelled
+def post(
+    url: Url,
+    data: Data = None,
+    json: Any = None,
+    *,
+    params: Params = None,
+    **keywords: Unpack[UnsentKeywords],
+) -> Request:
     """Make an unsent POST; see `request`."""
-    if data is not None:
-        keywords["data"] = data
-    if json is not None:
-        keywords["json"] = json
-    return request_of("POST", url, keywords)
+    return _made("POST", url, keywords, params, data, json)
 
 
-def put(url: Any, data: Any = None, **keywords: Any) -> Request:
+@_spelled
+def put(
+    url: Url,
+    data: Data = None,
+    *,
+    params: Params = None,
+    json: Any = None,
+    **keywords: Unpack[UnsentKeywords],
+) -> Request:
     """Make an unsent PUT; see `request`."""
-    if data is not None:
-        keywords["data"] = data
-    return request_of("PUT", url, keywords)
+    return _made("PUT", url, keywords, params, data, json)
 
 
-def patch(url: Any, data: Any = None, **keywords: Any) -> Request:
+@_spelled
+def patch(
+    url: Url,
+    data: Data = None,
+    *,
+    params: Params = None,
+    json: Any = None,
+    **keywords: Unpack[UnsentKeywords],
+) -> Request:
     """Make an unsent PATCH; see `request`."""
-    if data is not None:
-        keywords["data"] = data
-    return request_of("PATCH", url, keywords)
+    return _made("PATCH", url, keywords, params, data, json)
 
 
-def delete(url: Any, **keywords: Any) -> Request:
+@_spelled
+def delete(
+    url: Url,
+    *,
+    params: Params = None,
+    data: Data = None,
+    json: Any = None,
+    **keywords: Unpack[UnsentKeywords],
+) -> Request:
     """Make an unsent DELETE; see `request`."""
-    return request_of("DELETE", url, keywords)
+    return _made("DELETE", url, keywords, params, data, json)
 
 
 def send(

@@ -9,11 +9,14 @@ from reqkit import Request, Response, Session
 from reqkit.base.locks import IMPORTING
 from reqkit.message.settings import unknown
 
-from ._types import Handler
+from ._types import BatchKeywords, Handler, Progress, Submitter
 from .pool import pool as local
 from .pool.options import BATCH_OPTIONS
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+    from urllib3.util import Retry
+
     from .cluster.spread import Spread
 
 __all__ = ["Pool", "imap", "imap_enumerated", "imap_unordered", "map"]
@@ -69,15 +72,15 @@ class Pool(local.Pool):
         rate: float | str | None = None,
         delay: float | None = None,
         session: Session | None = None,
-        retries: Any = None,
+        retries: int | Retry | None = None,
         prefetch: bool = True,
         exception_handler: Callable[[Any, Any], Any] | None = None,
         timeout: float | None = None,
         raise_errors: bool = False,
-        progress: Any = None,
+        progress: Progress = None,
         gtimeout: float | None = None,
         stream: bool | None = None,
-        executor: Any = None,
+        executor: Submitter | None = None,
         workers: int | None = None,
     ) -> None:
         super().__init__(
@@ -117,7 +120,7 @@ def map(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> list[Response]: ...
 
 
@@ -131,7 +134,7 @@ def map(
     timeout: float | None = None,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> list[Response | T]: ...
 
 
@@ -145,7 +148,7 @@ def map(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> list[Response | T]: ...
 
 
@@ -158,7 +161,7 @@ def map(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> list[Any]:
     """Send all requests, at most ``size`` at a time; return one entry for each, in their order.
 
@@ -200,7 +203,7 @@ def imap(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[Response]: ...
 
 
@@ -214,7 +217,7 @@ def imap(
     timeout: float | None = None,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[Response | T]: ...
 
 
@@ -228,7 +231,7 @@ def imap(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[Response | T]: ...
 
 
@@ -241,7 +244,7 @@ def imap(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[Any]:
     """Yield entries in the order of the requests, while others are on their way.
 
@@ -279,7 +282,7 @@ def imap_unordered(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[Response]: ...
 
 
@@ -293,7 +296,7 @@ def imap_unordered(
     timeout: float | None = None,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[Response | T]: ...
 
 
@@ -307,7 +310,7 @@ def imap_unordered(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[Response | T]: ...
 
 
@@ -320,7 +323,7 @@ def imap_unordered(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[Any]:
     """Yield entries as they end; else as `imap`."""
     pool = _pool(
@@ -340,7 +343,7 @@ def imap_enumerated(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[tuple[int, Response]]: ...
 
 
@@ -354,7 +357,7 @@ def imap_enumerated(
     timeout: float | None = None,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[tuple[int, Response | T]]: ...
 
 
@@ -368,7 +371,7 @@ def imap_enumerated(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[tuple[int, Response | T]]: ...
 
 
@@ -381,7 +384,7 @@ def imap_enumerated(
     *,
     gtimeout: float | None = None,
     stream: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchKeywords],
 ) -> Iterator[tuple[int, Any]]:
     """Yield pairs of a request's index and its entry, as they end; else as `imap`."""
     pool = _pool(
@@ -398,7 +401,7 @@ def _pool(
     timeout: Any,
     gtimeout: Any,
     prefetch: bool,
-    settings: dict[str, Any],
+    settings: Any,
 ) -> Pool:
     for name in settings:
         if name not in _SETTINGS:

@@ -11,7 +11,7 @@ from reqkit_async import Request, Response
 
 
 def handler(request: Request, error: Exception) -> str:
-    return f"{request.url}: {error}"
+    return f"{request.method}: {error}"
 
 
 def nothing(request: Request, error: Exception) -> None:

@@ -328,17 +328,20 @@ class ReadableBody:
 
     @overload
     def iter_lines(
-        self, chunk_size: int = ..., decode_unicode: Literal[False] = ..., delimiter: Any = ...
+        self,
+        chunk_size: int = ...,
+        decode_unicode: Literal[False] = ...,
+        delimiter: str | bytes | None = ...,
     ) -> Iterator[bytes]: ...
     @overload
     def iter_lines(
-        self, chunk_size: int = ..., decode_unicode: bool = ..., delimiter: Any = ...
+        self, chunk_size: int = ..., decode_unicode: bool = ..., delimiter: str | bytes | None = ...
     ) -> Iterator[Any]: ...
     def iter_lines(
         self,
         chunk_size: int = ITER_CHUNK_SIZE,
         decode_unicode: bool = False,
-        delimiter: Any = None,
+        delimiter: str | bytes | None = None,
     ) -> Iterator[Any]:
         """Yield the body line by line, each as soon as it is complete. Blocks for each.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -340,7 +341,7 @@ class Response(ReadableBody):
 
     def download(
         self,
-        path: Any,
+        path: str | os.PathLike[str],
         *,
         resume: bool = False,
         progress: Callable[[int, int | None], Any] | None = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
@@ -35,6 +35,12 @@ from .shutdown import Shutdown
 from .size import slots_for
 from .spawned import SpawnedBatch, elsewhere, nothing_comes
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+    from urllib3.util import Retry
+
+    from .._types import CallKeywords, Progress
 
 __all__ = ["Pool", "let_go"]
 
@@ -79,12 +85,12 @@ class Pool:
         rate: float | str | None = None,
         delay: float | None = None,
         session: Session | None = None,
-        retries: Any = None,
+        retries: int | Retry | None = None,
         prefetch: bool = True,
         exception_handler: Callable[[Any, Any], Any] | None = None,
         timeout: float | None = None,
         raise_errors: bool = False,
-        progress: Any = None,
+        progress: Progress = None,
         gtimeout: float | None = None,
         stream: bool | None = None,
     ) -> None:
@@ -135,7 +141,7 @@ class Pool:
 
     # -- the calls --------------------------------------------------------------------------
 
-    def map(self, requests: Iterable[Any], **settings: Any) -> list[Any]:
+    def map(self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]) -> list[Any]:
         """Send all, and return one entry for each, in their order. Blocks, others run meanwhile.
 
         Args:
@@ -175,7 +181,9 @@ class Pool:
             self._end(batch)
             reporter.close()
 
-    def imap(self, requests: Iterable[Any], **settings: Any) -> Iterator[Any]:
+    def imap(
+        self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]
+    ) -> Iterator[Any]:
         """Send all as there is room, and yield entries in the order of the requests.
 
         Pulls from ``requests`` only as entries are taken: at most ``size`` are in flight and
@@ -191,18 +199,20 @@ class Pool:
         """
         return self._iterate("imap", OrderedBatch, requests, settings)
 
-    def imap_unordered(self, requests: Iterable[Any], **settings: Any) -> Iterator[Any]:
+    def imap_unordered(
+        self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]
+    ) -> Iterator[Any]:
         """Send all as there is room, and yield entries as they end; else as `imap`."""
         return self._iterate("imap_unordered", UnorderedBatch, requests, settings)
 
     def imap_enumerated(
-        self, requests: Iterable[Any], **settings: Any
+        self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]
     ) -> Iterator[tuple[int, Any]]:
         """Yield pairs of a request's index and its entry, as they end; else as `imap`."""
         return self._iterate("imap_enumerated", UnorderedBatch, requests, settings)
 
     def _iterate(
-        self, name: str, kind: Any, requests: Iterable[Any], settings: dict[str, Any]
+        self, name: str, kind: Any, requests: Iterable[Any], settings: Any
     ) -> Iterator[Any]:
         self._own_hub()
         options = self._options.with_settings(settings, name)
@@ -250,7 +260,7 @@ class Pool:
 
     # -- what is added while it runs --------------------------------------------------------
 
-    def spawn(self, request: Any, prefetch: bool | None = None) -> Any:
+    def spawn(self, request: Request | str, prefetch: bool | None = None) -> Any:
         """Queue a request; it is sent when there is room. Never blocks.
 
         May be called while the pool runs, from a response hook too.
