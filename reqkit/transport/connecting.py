@@ -37,7 +37,7 @@ _AT_ONCE: Final = 8
 _PAUSE: Final = 0.02
 _PATIENCE: Final = 60.0
 #: How often a name that was not found is looked up again, where there were few descriptors.
-_SUSPICIONS: Final = 8
+_SUSPICIONS: Final = 50
 
 #: Timers may fire this much early, in seconds.
 _SLACK: Final = 0.02

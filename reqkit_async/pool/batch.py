@@ -245,12 +245,12 @@ class ListBatch(Batch):
     @property
     def ready(self) -> bool:
         """Whether a request can be pulled now."""
-        return self._pulled < len(self._requests) and not self.stopped
+        return self._pulled < len(self._requests) and not self.stopped and not self.interrupted
 
     def pull(self) -> Job | None:
         """Take the next request."""
         index = self._pulled
-        if self.stopped or index >= len(self._requests):
+        if self.stopped or self.interrupted or index >= len(self._requests):
             return None
         self._pulled = index + 1
         return Job(self._requests[index], index, self)

@@ -50,6 +50,7 @@ class IteratedBatch(Batch):
             and self.puller is None
             and self._pulled - self._handed < self._bound
             and not self.stopped
+            and not self.interrupted
         )
 
     def pull(self) -> Job | None:
@@ -63,6 +64,7 @@ class IteratedBatch(Batch):
             or self.puller is not None
             or self._pulled - self._handed >= self._bound
             or self.stopped
+            or self.interrupted
         ):
             return None
         self.puller = getcurrent()
