@@ -66,16 +66,22 @@ class SystemResolver:
         with IMPORTING:  # it is, with gevent's threads, when a hub is first asked for it
             resolver = get_hub().resolver
         if isinstance(resolver, GeventThreadResolver):
-            try:
-                found = _call(_getaddrinfo(), host, port, 0, socket.SOCK_STREAM)
-            except socket.gaierror as error:
-                short = shortage(error, _LOOK_UPS)  # then nothing is found
-                if short is None:
-                    raise
-                raise short from error
+            found = _call(_look_up, _getaddrinfo(), host, port)
         else:
             found = resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
+
+
+def _look_up(getaddrinfo: Callable[..., Any], host: str, port: int) -> Any:
+    """Look a name up, in a native thread; with no descriptor left, nothing is found."""
+    try:
+        return getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        # At once: a moment later there may be some again.
+        short = shortage(error, _LOOK_UPS)
+        if short is None:
+            raise
+        raise short from error
 
 
 def _getaddrinfo() -> Callable[..., Any]:
