@@ -127,8 +127,8 @@ class Deadline:
 
     def __init__(self, total: float, now: Callable[[], float] = clock) -> None:
         self.now = now
-        self.total = total
-        self.at = now() + total
+        self.total: float = total
+        self.at: float = now() + total
 
     def left(self, limit: float | None, phase: str) -> float:
         """Return the seconds that a step of this phase may wait.

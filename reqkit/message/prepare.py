@@ -57,16 +57,16 @@ class Policy:
         trace: Any = None,
         retry_after_max: float = 300.0,
     ) -> None:
-        self.trace = trace
-        self.retry_after_max = retry_after_max
-        self.http2 = http2
-        self.deadline = deadline
-        self.kept = kept
-        self.retries = retries
-        self.max_content_size = max_content_size
-        self.timeouts = timeouts
-        self.allow_address = allow_address
-        self.strict = strict
+        self.trace: Any = trace
+        self.retry_after_max: float = retry_after_max
+        self.http2: Any = http2
+        self.deadline: Any = deadline
+        self.kept: tuple[int, int] | None = kept
+        self.retries: Any = retries
+        self.max_content_size: int | None = max_content_size
+        self.timeouts: Any = timeouts
+        self.allow_address: Any = allow_address
+        self.strict: bool = strict
 
 
 def auth_of(auth: Any) -> Auth | None:
@@ -114,12 +114,12 @@ class Credentials:
     def __init__(self) -> None:
         self.auth: Auth | None = None
         self.auth_hooks: list[Hook] | None = None
-        self.in_auth = False
+        self.in_auth: bool = False
         self.bare: CaseInsensitiveDict | None = None
         self.jars: tuple[Any, jars.CookieJar | None] | None = None
         self.left_out: frozenset[str] = frozenset()
         self.own_jar: jars.CookieJar | None = None
-        self.wrote_cookies = False
+        self.wrote_cookies: bool = False
         self.bound_to: tuple[str, str, int] | None = None
 
     def copy(self) -> Credentials:

@@ -129,7 +129,7 @@ class _Setting:
     __slots__ = ("name",)
 
     def __set_name__(self, kind: type[UnsentRequest], name: str) -> None:
-        self.name = name
+        self.name: str = name
 
     def __get__(self, request: UnsentRequest | None, kind: type[UnsentRequest]) -> Any:
         return self if request is None else getattr(request._arguments, self.name)
@@ -198,23 +198,23 @@ class UnsentRequest:
     #: The `Session` that it is sent through, or None for one of its own.
     session: Any
 
-    allow_redirects = _Setting()
-    auth = _Setting()
-    callback = _Setting()
-    cert = _Setting()
-    config = _Setting()
+    allow_redirects: _Setting = _Setting()
+    auth: _Setting = _Setting()
+    callback: _Setting = _Setting()
+    cert: _Setting = _Setting()
+    config: _Setting = _Setting()
     #: Any object of the caller's: sent nowhere, and the response's `context` too.
-    context = _Setting()
+    context: _Setting = _Setting()
     #: The request's own cookies: a dictionary or a jar, or None.
-    cookies = _Setting()
-    data = _Setting()
-    exception_handler = _Setting()
-    files = _Setting()
-    json = _Json()
+    cookies: _Setting = _Setting()
+    data: _Setting = _Setting()
+    exception_handler: _Setting = _Setting()
+    files: _Setting = _Setting()
+    json: _Json = _Json()
     prefetch = _Setting()
-    proxies = _Setting()
-    timeout = _Setting()
-    verify = _Setting()
+    proxies: _Setting = _Setting()
+    timeout: _Setting = _Setting()
+    verify: _Setting = _Setting()
 
     def __init__(
         self,
@@ -247,7 +247,7 @@ class UnsentRequest:
             raise unknown("Request", others)
         if json is _NO_JSON:  # another request's
             json = None
-        self.method = method
+        self.method: str | None = method
         self.url = url
         self.session = session
         self._response = None

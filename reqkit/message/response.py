@@ -35,7 +35,7 @@ class Times:
     __slots__ = ("connect", "dns", "headed", "received", "sent", "started", "tls")
 
     def __init__(self, started: float) -> None:
-        self.started = started
+        self.started: float = started
         self.sent: float | None = None
         self.headed: float | None = None
         self.received: float | None = None

@@ -61,7 +61,7 @@ class LookUpThreads:
     start = staticmethod(start_native_thread)
 
     def __init__(self, most: int) -> None:
-        self.most = min(most, max((limit() or 1 << 20) // 8, 4))
+        self.most: int = min(most, max((limit() or 1 << 20) // 8, 4))
         # A signal's handler may look a name up, too.
         self._lock = native_rlock()
         self._jobs: deque[Job] = deque()

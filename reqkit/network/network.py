@@ -198,7 +198,7 @@ class _Forks:
     __slots__ = ("count",)
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
 
 
 #: Counted in a child process, so that no connection of its parent's is used there.

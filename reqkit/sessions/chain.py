@@ -78,7 +78,7 @@ class Chain:
         prefetch: bool | None = None,
         deadline: Deadline | None = None,
     ) -> None:
-        self.options = options
+        self.options: CallConnection = options
         #: The message that the user made, once it is prepared.
         self.prepared: PreparedRequest | None = None
         #: The cookies of this call alone.
@@ -98,13 +98,13 @@ class Chain:
                 prefetch = options.session.prefetch
         if prefetch is not False and prefetch not in (True, False):
             raise TypeError(f"prefetch (or stream) is {redacted(prefetch)}: expected True or False")
-        self.prefetch = prefetch
+        self.prefetch: bool = prefetch
         follow = arguments.allow_redirects
         if follow is None:
             follow = request.method not in ("HEAD", "head", "Head")
         elif follow not in (True, False):
             raise TypeError(f"allow_redirects is {redacted(follow)}: expected True or False")
-        self.allow_redirects = follow
+        self.allow_redirects: bool = follow
         self.policy: Policy | None = None
         if deadline is not None or options.has_policy:
             self.policy = options.policy(deadline)

@@ -41,13 +41,13 @@ class CallOptions:
     )  # fmt: skip
 
     def __init__(self, defaults: Defaults, request: UnsentRequest, config: Settings) -> None:
-        self.session = defaults
-        self.config = config
+        self.session: Defaults = defaults
+        self.config: Settings = config
         arguments = request._arguments
         timeout = arguments.timeout
-        self.timeouts = defaults._timeouts if timeout is UNSET else Timeouts.of(timeout)
+        self.timeouts: Timeouts = defaults._timeouts if timeout is UNSET else Timeouts.of(timeout)
         #: The time limits as they were given, which hooks are told.
-        self.given_timeout = defaults._timeout if timeout is UNSET else timeout
+        self.given_timeout: Any = defaults._timeout if timeout is UNSET else timeout
         verify = arguments.verify
         if verify is None:
             verify = defaults._verify
@@ -59,7 +59,7 @@ class CallOptions:
             cert = defaults._cert
         if cert is not None:
             check_cert(cert)
-        self.cert = cert
+        self.cert: Any | None = cert
         self.proxies: Mapping[str, str | None] | None = defaults.proxies or None
         if self.proxies:
             check_proxies(self.proxies)
@@ -71,7 +71,7 @@ class CallOptions:
             self.kept = (config.pool_connections, config.pool_maxsize)
         self.allow_address = defaults._allow_address
         #: Whether an exchange without a deadline needs a policy.
-        self.has_policy = bool(
+        self.has_policy: bool = bool(
             config.max_retries
             or config.max_content_size is not None
             or self.kept is not None
@@ -81,7 +81,7 @@ class CallOptions:
             or config.trace is not None
         )
         #: Whether auth was given, so that credentials found elsewhere do not count.
-        self.asked = arguments.auth is not None or defaults.auth is not None
+        self.asked: bool = arguments.auth is not None or defaults.auth is not None
         self.network: Network = current()
 
     def policy(self, deadline: Deadline | None) -> Policy:

@@ -41,8 +41,8 @@ class Outcome:
         self.chain: Chain | None = None
         errors = request._arguments.hook_errors
         self.errors: list[Exception] | None = None if errors is None else list(errors)
-        self.safe = False
-        self.as_failure = False
+        self.safe: bool = False
+        self.as_failure: bool = False
         self.pending: list[Any] | None = None
 
     @property

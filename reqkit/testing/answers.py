@@ -89,15 +89,15 @@ class Answer:
         if isinstance(delay, bool) or not isinstance(delay, (int, float)) or not delay >= 0:
             raise ValueError(f"delay is {delay!r}: expected seconds, 0 or more")
         self.status = status
-        self.reason = _phrases.get(status, "") if reason is None else reason
-        self.delay = float(delay)
+        self.reason: str = _phrases.get(status, "") if reason is None else reason
+        self.delay: float = float(delay)
         self.raw = raw
         self.error = None if error is None else _made(error)
         self.close = close
         self.chunks: list[bytes | float] | None = None
         if chunks is not None:
             self.chunks = [_chunk(one) for one in chunks]
-        self.headers = CaseInsensitiveDict()
+        self.headers: CaseInsensitiveDict = CaseInsensitiveDict()
         pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
         self.pairs: list[tuple[str, str]] = [(str(name), str(value)) for name, value in pairs]
         for name, value in self.pairs:

@@ -24,8 +24,8 @@ class Exchange:
     __slots__ = ("answer_body", "fields", "reason", "request", "status", "url", "whole")
 
     def __init__(self, request: SentRequest, url: str) -> None:
-        self.request = request
-        self.url = url
+        self.request: SentRequest = request
+        self.url: str = url
         self.status = 0
         self.reason = ""
         self.fields: list[tuple[str, str]] = []

@@ -41,7 +41,7 @@ class StandInNetwork:
         self._connect = connect
         self._address = address
         self._passes = passes
-        self.most_idle = real.most_idle
+        self.most_idle: int | None = real.most_idle
         self.multiplexes = False  # what is answered from memory is HTTP/1.1
 
     def scope(self) -> Hashable:

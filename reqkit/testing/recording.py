@@ -63,7 +63,7 @@ class Recording:
     ) -> None:
         if isinstance(hide, str):
             raise TypeError("hide is a str: expected a list of names")
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._record = record
         self._hider = Hider(hide)
         self._match_body = match_body

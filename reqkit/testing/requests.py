@@ -13,10 +13,10 @@ class SentRequest:
     __slots__ = ("body", "method", "pairs", "target")
 
     def __init__(self, method: str, target: str, pairs: list[tuple[str, str]]) -> None:
-        self.method = method
-        self.target = target
+        self.method: str = method
+        self.target: str = target
         self.pairs = pairs
-        self.body = b""
+        self.body: bytes = b""
 
     def get(self, lower_name: str) -> str | None:
         """Return the first value of a field."""

@@ -50,7 +50,7 @@ class Route:
             raise TypeError(f"match is of type {type(match).__name__}: expected a function")
         if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
             raise TypeError(f"times is {times!r}: expected a number, or None for no limit")
-        self.method = None if method is None else method.upper()
+        self.method: str | None = None if method is None else method.upper()
         self.url = url
         self._params = {str(k): str(v) for k, v in (params or {}).items()}
         self._headers = dict(headers or {})

@@ -92,11 +92,11 @@ class Multiplexed:
     )  # fmt: skip
 
     def __init__(self, stream: Any, key: Hashable, network: Network, pool: Owner) -> None:
-        self.stream = stream
-        self.key = key
-        self.shared = network.multiplexes
+        self.stream: Any = stream
+        self.key: Hashable = key
+        self.shared: bool = network.multiplexes
         self.users = 0
-        self.idle_since = 0.0
+        self.idle_since: float = 0.0
         self.beside: tuple[int, int] | None = None
         self.wire = Wire()
         self._buffer = pool.buffer() if self.shared else memoryview(b"")
@@ -423,7 +423,7 @@ class Exchange:
         #: It was given back, or given up.
         self._over = False
         self.stream: Stream | None = None
-        self.waiter = waiter
+        self.waiter: Waiter | None = waiter
         self.phase = "send"
         self.sent: float | None = None
         self.headed: float | None = None

@@ -221,7 +221,7 @@ class Marks:
 
     def __init__(self) -> None:
         self.dns = self.connect = self.tls = None
-        self.oddity = ""
+        self.oddity: str = ""
 
     def add(self, phase: str, seconds: float) -> None:
         """Count time for a phase, which may come more than once: a proxy's, the server's."""

@@ -55,7 +55,7 @@ class Spread:
         tasks = open_executor(executor, workers)
         size = slots_for(None) if settings.size is None else settings.size
         #: Requests in flight at most, as far as one knows: half of what may be pulled ahead.
-        self.most = WINDOW * size * tasks.count // 2
+        self.most: int = WINDOW * size * tasks.count // 2
 
     # -- what a pool asks of its greenlets --------------------------------------------------
 

@@ -56,8 +56,8 @@ class Archive:
     """
 
     def __init__(self, path: str | os.PathLike[str], store: Store) -> None:
-        self.path = Path(os.path.abspath(os.fspath(path)))
-        self.compressed = self.path.name.endswith(".warc.gz")
+        self.path: Path = Path(os.path.abspath(os.fspath(path)))
+        self.compressed: bool = self.path.name.endswith(".warc.gz")
         if not self.compressed and not self.path.name.endswith(".warc"):
             raise ValueError(f"archive is {str(path)!r}: expected a name with .warc or .warc.gz")
         _warcio()

@@ -125,12 +125,14 @@ class Base:
     __slots__ = ("directory", "origin", "path", "scheme", "url")
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self.scheme = url[: url.index(":") + 1]
-        self.path = url.partition("#")[0].partition("?")[0]
+        self.url: str = url
+        self.scheme: str = url[: url.index(":") + 1]
+        self.path: str = url.partition("#")[0].partition("?")[0]
         slash = self.path.find("/", 8)
-        self.origin = self.path if slash < 0 else self.path[:slash]
-        self.directory = self.path + "/" if slash < 0 else self.path[: self.path.rindex("/") + 1]
+        self.origin: str = self.path if slash < 0 else self.path[:slash]
+        self.directory: str = (
+            self.path + "/" if slash < 0 else self.path[: self.path.rindex("/") + 1]
+        )
 
 
 class Joiner:

@@ -174,7 +174,7 @@ class Crawl:
         self._left_open = False
         #: How many loops were begun; the last one counts.
         self._loops = 0
-        self.stats = CrawlStats(self._store, self._frontier, self._driver)
+        self.stats: CrawlStats = CrawlStats(self._store, self._frontier, self._driver)
         self._ledger.start()
 
     # -- adding -----------------------------------------------------------------------------

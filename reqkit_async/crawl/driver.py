@@ -100,9 +100,9 @@ class Driver:
         self._admission = admission
         self._robots = robots
         self._recorder = recorder
-        self.pool = Pool(settings.size, session=session)
+        self.pool: Pool = Pool(settings.size, session=session)
         self.ready: deque[tuple[Page, Response]] = deque()
-        self.news = Event()
+        self.news: Event = Event()
         self.fault: BaseException | None = None
         self.over = False
         self.out = 0

@@ -67,23 +67,23 @@ class Line:
     )  # fmt: skip
 
     def __init__(self, id: int, name: str, ended: int) -> None:
-        self.id = id
-        self.name = name
-        self.ended = ended
+        self.id: int = id
+        self.name: str = name
+        self.ended: int = ended
         self.pages: deque[Page] = deque()
         #: Pages that are asked for once more; the store has them as in flight.
         self.again: deque[Page] = deque()
-        self.active = 0
+        self.active: int = 0
         self.next_start = self.held_until = -math.inf
         self.gap = self.crawl_delay = 0.0
-        self.most = 1
+        self.most: int = 1
         self.latency: float | None = None
-        self.failures = 0
+        self.failures: int = 0
         self.blocked: str | None = None
-        self.place = _OUTSIDE
-        self.served = 0
+        self.place: int = _OUTSIDE
+        self.served: int = 0
         self.top: Any = 0
-        self.turn = 0
+        self.turn: int = 0
 
     def ready_at(self, now: float) -> float:
         """Return when the next page may start: now, later, or when one has ended (infinity)."""

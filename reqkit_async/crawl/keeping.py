@@ -46,7 +46,7 @@ class Keeper:
         self._synced = -1
         self._greenlet: Any = None
         self.changes = 0
-        self.writable = Event()
+        self.writable: Event = Event()
         self.writable.set()
 
     def start(self) -> None:

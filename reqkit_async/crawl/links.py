@@ -65,7 +65,7 @@ class Document:
         self._tree: Any = None
         self._tags: set[str] | None = None
         answered = response is not None and getattr(response, "error", None) is None
-        self.html = bool(answered and is_html(response))
+        self.html: bool = bool(answered and is_html(response))
 
     @property
     def tree(self) -> Any:

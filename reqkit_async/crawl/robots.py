@@ -50,10 +50,10 @@ class Rules:
         self._agent = agent
         self._text = text
         self._parsed: Any = None
-        self.expires = expires
+        self.expires: float = expires
         self.error: str | None = None
-        self.retry_at = math.inf
-        self.tries = 0
+        self.retry_at: float = math.inf
+        self.tries: int = 0
 
     def _rules(self) -> Any:
         if self._parsed is None and self._text:

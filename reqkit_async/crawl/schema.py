@@ -169,21 +169,21 @@ class Page:
         modified: str | None,
         status: int | None,
     ) -> None:
-        self.id = id
-        self.url = url
-        self.kind = kind
-        self.host = host
-        self.priority = priority
-        self.depth = depth
-        self.seed = seed
-        self.redirects = redirects
-        self.attempts = attempts
-        self.visits = visits
-        self.found_on = found_on
-        self.context = context
-        self.etag = etag
-        self.modified = modified
-        self.status = status
-        self.tries = 0
-        self.started = 0.0
+        self.id: int = id
+        self.url: str = url
+        self.kind: int = kind
+        self.host: int = host
+        self.priority: Any = priority
+        self.depth: int = depth
+        self.seed: int = seed
+        self.redirects: int = redirects
+        self.attempts: int = attempts
+        self.visits: int = visits
+        self.found_on: int | None = found_on
+        self.context: str | None = context
+        self.etag: str | None = etag
+        self.modified: str | None = modified
+        self.status: int | None = status
+        self.tries: int = 0
+        self.started: float = 0.0
         self.record: bytes | None = None

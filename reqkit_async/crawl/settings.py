@@ -42,26 +42,32 @@ class Settings:
         timeout: Any,
         page_timeout: Any,
     ) -> None:
-        self.size = _count("size", size, "requests in flight at most")
+        self.size: int = _count("size", size, "requests in flight at most")
         self.agent = f"reqkit/{__version__}" if agent is None else _agent(agent)
-        self.names_agent = agent is not None
-        self.robots = bool(robots)
-        self.per_host = _count("per_host", per_host, "requests in flight for one host at most")
-        self.auto_delay = delay == "auto"
-        self.delay = 0.0 if self.auto_delay or delay is None else _seconds("delay", delay)
-        self.max_crawl_delay = _seconds("max_crawl_delay", max_crawl_delay)
-        self.retries = _count("retries", retries, "how often a failed page is tried again", 0)
-        self.depth = _maybe("depth", depth, "links from the first page at most", 0)
-        self.pages = _maybe("pages", pages, "pages at most")
-        self.pages_per_host = _maybe("pages_per_host", pages_per_host, "pages of a host at most")
-        self.max_content_size = _maybe("max_content_size", max_content_size, "bytes at most")
-        self.max_url_length = _count("max_url_length", max_url_length, "characters at most", 10)
-        self.host_failures = _maybe(
+        self.names_agent: bool = agent is not None
+        self.robots: bool = bool(robots)
+        self.per_host: int = _count("per_host", per_host, "requests in flight for one host at most")
+        self.auto_delay: Any = delay == "auto"
+        self.delay: float = 0.0 if self.auto_delay or delay is None else _seconds("delay", delay)
+        self.max_crawl_delay: float = _seconds("max_crawl_delay", max_crawl_delay)
+        self.retries: int = _count("retries", retries, "how often a failed page is tried again", 0)
+        self.depth: int | None = _maybe("depth", depth, "links from the first page at most", 0)
+        self.pages: int | None = _maybe("pages", pages, "pages at most")
+        self.pages_per_host: int | None = _maybe(
+            "pages_per_host", pages_per_host, "pages of a host at most"
+        )
+        self.max_content_size: int | None = _maybe(
+            "max_content_size", max_content_size, "bytes at most"
+        )
+        self.max_url_length: int = _count(
+            "max_url_length", max_url_length, "characters at most", 10
+        )
+        self.host_failures: int | None = _maybe(
             "host_failures", host_failures, "failures in a row after which a host is given up"
         )
-        self.revisit = None if revisit is None else _seconds("revisit", revisit)
-        self.timeout = None if timeout is None else _seconds("timeout", timeout)
-        self.page_timeout = _limits(page_timeout)
+        self.revisit: float | None = None if revisit is None else _seconds("revisit", revisit)
+        self.timeout: float | None = None if timeout is None else _seconds("timeout", timeout)
+        self.page_timeout: Timeouts = _limits(page_timeout)
 
 
 def _count(name: str, value: Any, what: str, least: int = 1) -> int:

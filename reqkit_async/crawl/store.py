@@ -108,7 +108,7 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        self.path = None if path is None else Path(os.path.abspath(os.fspath(path)))
+        self.path: Path | None = None if path is None else Path(os.path.abspath(os.fspath(path)))
         self.changes = 0
         self.breathe: Callable[[], None] | None = None
         self._lock: Lock | None = None

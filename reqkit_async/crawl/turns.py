@@ -26,7 +26,7 @@ class Turn:
     __slots__ = ("adds", "again", "bounds", "hosts", "items", "page")
 
     def __init__(self, page: Page | None) -> None:
-        self.page = page
+        self.page: Page | None = page
         self.adds: dict[tuple[str, int], list[Any]] = {}
         self.again: list[tuple[str, int, Any, int, str | None, int]] = []
         self.items: list[str] = []
@@ -60,8 +60,8 @@ class End:
     )  # fmt: skip
 
     def __init__(self, page: Page, state: int) -> None:
-        self.page = page
-        self.state = state
+        self.page: Page = page
+        self.state: int = state
         self.status: int | None = None
         self.error: str | None = None
         self.leads_to: str | None = None

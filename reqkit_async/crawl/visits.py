@@ -27,10 +27,10 @@ class Visit:
         self._page = page
         self._document = document
         self._store = store
-        self.depth = page.depth
-        self.attempts = page.attempts
-        self.number = page.visits + 1
-        self.redirects = page.redirects
+        self.depth: int = page.depth
+        self.attempts: int = page.attempts
+        self.number: int = page.visits + 1
+        self.redirects: int = page.redirects
 
     @property
     def url(self) -> str:
@@ -92,7 +92,7 @@ class Known:
             self.ended,
         ) = row  # fmt: skip
         self.state = STATES[state]
-        self.context = None if context is None else json.loads(context)
+        self.context: Any | None = None if context is None else json.loads(context)
 
     @classmethod
     def read(cls, store: Store, state: int | None) -> Iterator[Known]:

@@ -167,7 +167,7 @@ class DNSCache:
         most: int = 1000,
         clock: Callable[[], float] = clock,
     ) -> None:
-        self.resolver = None if resolver is None else _checked(resolver)
+        self.resolver: Resolver | None = None if resolver is None else _checked(resolver)
         self.keep = keep
         self.most = most
         self._clock = clock

@@ -61,11 +61,11 @@ class Hub:
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
-        self.hub = hub
-        self.generation = forks.count
+        self.hub: Any = hub
+        self.generation: int = forks.count
         self.scope = object()
-        self.expiries = Expiries(hub)
-        self.turns = 0
+        self.expiries: Expiries = Expiries(hub)
+        self.turns: int = 0
         self._lag = 0.0
         #: When the loop last had looked at the network.
         self._since = clock()

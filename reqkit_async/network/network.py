@@ -50,7 +50,7 @@ class GeventNetwork:
     multiplexes = True
 
     def __init__(self, resolver: Resolver | None = None) -> None:
-        self.dns = DNSCache(resolver)
+        self.dns: DNSCache = DNSCache(resolver)
         #: Whatever adapters say: a batch over many hosts reuses what it has.
         self.most_idle = 100
 

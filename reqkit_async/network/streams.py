@@ -111,7 +111,7 @@ class GeventStream:
         self._generation = kept.generation
         self._expiries = kept.expiries
         self.entry: list[Any] | None = None
-        self.entry_at = NEVER
+        self.entry_at: float = NEVER
         self.expires = NEVER
         self.waiter: Any = None
         self._cancelled: Any = None

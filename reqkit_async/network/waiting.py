@@ -35,7 +35,7 @@ class GeventWaiter:
         self.called = False
         self._due = False
         self.entry: list[Any] | None = None
-        self.entry_at = NEVER
+        self.entry_at: float = NEVER
         self.expires = NEVER
 
     def wait(self, timeout: float | None) -> bool:

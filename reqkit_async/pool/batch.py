@@ -81,17 +81,17 @@ class Job(Outcome):
         self.request = request
         self.response = self.error = self.chain = self.errors = self.pending = None
         self.safe = False
-        self.index = index
-        self.batch = batch
+        self.index: int = index
+        self.batch: Batch = batch
         options = batch.options
-        self.policy = options.policy
+        self.policy: Any = options.policy
         self.prefetch: bool = options.prefetch
         self.host: str | None = None
         self.deadline: Deadline | None = None
         self.greenlet: Any = None
         self.stop: BaseException | None = None
         self.handle: AsyncResult | None = None
-        self.retries = 0
+        self.retries: int = 0
         self.has_slot = self.sent = self.started = self.done = self.handled = False
         self.scheduler: Any = None
         self.turn: Event | None = None
@@ -169,12 +169,12 @@ class Batch:
         self.timer: Any = None
         self.stopped = False
         self.reason: Reason | None = None
-        self.stop_by = 0.0
+        self.stop_by: float = 0.0
         self.running: set[Job] = set()
         self.unsent: deque[Job] = deque()
         self.puller: Any = None
         self.outstanding = 0
-        self.changed = Event()
+        self.changed: Event = Event()
 
     @property
     def ready(self) -> bool:
@@ -234,7 +234,9 @@ class ListBatch(Batch):
     def __init__(self, options: BatchOptions, requests: list[Any], reporter: Reporter) -> None:
         super().__init__(options)
         #: Whether code of the user's learns of each failure, beside hooks.
-        self.tells_of_failures = reporter is not SILENT or options.exception_handler is not None
+        self.tells_of_failures: bool = (
+            reporter is not SILENT or options.exception_handler is not None
+        )
         self.entries: list[Any] = [None] * len(requests)
         self._requests = requests
         self._pulled = 0

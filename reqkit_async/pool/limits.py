@@ -106,8 +106,8 @@ class HostLimits:
                 " a number not below 0, or None"
             )
         self.per_host = per_host
-        self.delay = float(delay or 0.0)
-        self.interval = 0.0 if rate is None else 1 / parse_rate(rate)
+        self.delay: float = float(delay or 0.0)
+        self.interval: float = 0.0 if rate is None else 1 / parse_rate(rate)
         self._hosts: dict[Hashable, _Host] = {}
         self._sweep_at = 128
 

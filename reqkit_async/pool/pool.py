@@ -103,7 +103,7 @@ class Pool:
             raise ValueError(f"session is {session!r}: expected a reqkit.Session")
         self.size = size
         self._hub: weakref.ref[Any] | None = None
-        self.stats = Stats()
+        self.stats: Stats = Stats()
         self._options = BatchOptions(policy=policy_of(retries)).with_settings(
             {
                 "prefetch": prefetch, "exception_handler": exception_handler, "timeout": timeout,

@@ -64,7 +64,7 @@ class BackOff:
     __slots__ = ("_used", "left")
 
     def __init__(self, left: int, used: int = 0) -> None:
-        self.left = left
+        self.left: int = left
         self._used = used
 
     def after(

@@ -59,9 +59,9 @@ class Stats:
         self.statuses: dict[int, int] = {}
         self.errors: dict[str, int] = {}
         self.bytes = 0
-        self.latency = Latency()
+        self.latency: Latency = Latency()
         self.connections = 0
-        self.retries = 0
+        self.retries: int = 0
         self.hook_errors = 0
         self._clock = clock
         #: What added to a moment of the clock makes it a time of the epoch.

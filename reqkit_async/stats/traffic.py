@@ -204,8 +204,8 @@ class Traffic:
     __slots__ = ("examples", "hosts", "slowest", "timeline")
 
     def __init__(self) -> None:
-        self.timeline = Timeline()
-        self.hosts = Hosts()
+        self.timeline: Timeline = Timeline()
+        self.hosts: Hosts = Hosts()
         self.examples: dict[str, list[tuple[str, str]]] = {}
         self.slowest: list[tuple[float, str, int]] = []
 

@@ -78,7 +78,7 @@ class Once:
     __slots__ = ("begun",)
 
     def __init__(self) -> None:
-        self.begun = False
+        self.begun: bool = False
 
 
 Body: TypeAlias = "bytes | str | Readable | Restartable | Iterable[bytes | str] | None"

@@ -192,12 +192,12 @@ class Brotli:
         # on what hostile data may.
         self._limits = hasattr(self._engine, "can_accept_more_data")
         self.errors: tuple[type[Exception], ...] = (module.error,)
-        self.portion = WHOLE if self._limits else 256
+        self.portion: int = WHOLE if self._limits else 256
         # What came beyond the room of a step, and how much of it was given since.
         self._kept = b""
         self._at = 0
         self._full = False
-        self.left = 0
+        self.left: int = 0
         self.held = False
 
     @property

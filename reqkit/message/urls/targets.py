@@ -79,14 +79,14 @@ class Target:
         userinfo: tuple[str, str] | None,
         origin: tuple[str, str, int],
     ) -> None:
-        self.url = url
-        self.scheme = scheme
-        self.host = host
-        self.port = port
-        self.authority = authority
-        self.path = path
-        self.userinfo = userinfo
-        self.origin = origin
+        self.url: str = url
+        self.scheme: str = scheme
+        self.host: str = host
+        self.port: int = port
+        self.authority: str = authority
+        self.path: str = path
+        self.userinfo: tuple[str, str] | None = userinfo
+        self.origin: tuple[str, str, int] = origin
 
     def with_path(self, url: str, path: str) -> Target:
         """Return a target of the same origin with another path, and the URL that has it."""

@@ -138,9 +138,9 @@ class TlsClient:
         asked: bool = False,
     ) -> None:
         self.context = context
-        self.sessions = SessionCache()
-        self.verifies = verifies
-        self.checks_name = checks_name
+        self.sessions: SessionCache = SessionCache()
+        self.verifies: bool = verifies
+        self.checks_name: bool = checks_name
         self._lender = lender
         self._asked = asked
         #: What the context offers now (ALPN, RFC 7301).

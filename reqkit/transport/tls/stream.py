@@ -88,7 +88,7 @@ class TlsStream:
         self._midway = False
         self._generation = network.forks.count
         #: Used by the thread that made it alone.
-        self.bound = bool(getattr(inner, "bound", False))
+        self.bound: bool = bool(getattr(inner, "bound", False))
 
     @property
     def protocol(self) -> str | None:

@@ -71,12 +71,12 @@ class AnswerHead:
         said: dict[str, str],
         oddity: str = "",
     ) -> None:
-        self.version = version
-        self.status = status
-        self.reason = reason
-        self.text = text
+        self.version: int = version
+        self.status: int = status
+        self.reason: str = reason
+        self.text: str = text
         self.said = said
-        self.oddity = oddity
+        self.oddity: str = oddity
 
     @property
     def fields(self) -> list[tuple[str, str]]:

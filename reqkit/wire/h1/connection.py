@@ -86,14 +86,14 @@ class Connection:
     )
 
     def __init__(self, stream: Stream, key: Any) -> None:
-        self.stream = stream
-        self.key = key
+        self.stream: Stream = stream
+        self.key: Any = key
         self.served = 0
         self.phase = "send"
         self.sent: float | None = None
         self.headed: float | None = None
         self.ended = True
-        self.idle_since = 0.0
+        self.idle_since: float = 0.0
         self.beside: tuple[int, int] | None = None
         self._keep = True
         self._kind = Framing.NONE

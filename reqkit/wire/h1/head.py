@@ -144,16 +144,16 @@ class FieldBlock:
         if not all(type(name) is str and type(value) is str for name, value in pairs):
             pairs = tuple([(_plain(name), _plain(value)) for name, value in pairs])
         # Written with a line before them, which is then cut off, by the code that checks all.
-        self.octets = write_head("GET", "/", pairs)[len("GET / HTTP/1.1\r\n") :]
-        self.pairs = pairs
+        self.octets: bytes = write_head("GET", "/", pairs)[len("GET / HTTP/1.1\r\n") :]
+        self.pairs: tuple[tuple[str, str], ...] = pairs
         fields: dict[str, str] = {}
         for name, value in self.pairs:
             lower = name.lower()
             fields[lower] = f"{fields[lower]}, {value}" if lower in fields else value
-        self.plain = fields.keys().isdisjoint(("host", "proxy-authorization"))
-        self.closes = "close" in fields.get("connection", "").lower()
-        self.length = fields.get("content-length")
-        self.coding = fields.get("transfer-encoding")
+        self.plain: bool = fields.keys().isdisjoint(("host", "proxy-authorization"))
+        self.closes: bool = "close" in fields.get("connection", "").lower()
+        self.length: str | None = fields.get("content-length")
+        self.coding: str | None = fields.get("transfer-encoding")
 
 
 class _Blocks(dict[tuple[tuple[str, str], ...], FieldBlock]):

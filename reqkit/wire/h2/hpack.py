@@ -118,8 +118,8 @@ class Decoder:
         self._size = 0
         self._entries: deque[Pair] = deque()
         self._texts = _Texts()
-        self.max_list = max_list
-        self.max_fields = max_fields
+        self.max_list: int = max_list
+        self.max_fields: int = max_fields
         self.repeatable = False
 
     @property

@@ -72,25 +72,25 @@ class Stream:
     )  # fmt: skip
 
     def __init__(self, number: int, method: str, window: int, sent: bool) -> None:
-        self.id = number
-        self.method = method
-        self.window = window
-        self.sent = sent
+        self.id: int = number
+        self.method: str = method
+        self.window: int = window
+        self.sent: bool = sent
         self.head: AnswerHead | None = None
-        self.ended = False
+        self.ended: bool = False
         self.error: Exception | None = None
         self.code: int | None = None
-        self.lost = False
-        self.unprocessed = False
+        self.lost: bool = False
+        self.unprocessed: bool = False
         self.held = 0
-        self.room = NARROW
-        self.credit = 0
-        self.wide = False
-        self.whole = False
-        self.left = -1
-        self.size = -1
-        self.interim = 0
-        self.stirred = False
+        self.room: int = NARROW
+        self.credit: int = 0
+        self.wide: bool = False
+        self.whole: bool = False
+        self.left: int = -1
+        self.size: int = -1
+        self.interim: int = 0
+        self.stirred: bool = False
         self.waiter: Any = None
         self.pieces: list[bytes] = []
 
