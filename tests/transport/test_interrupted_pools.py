@@ -41,6 +41,7 @@ def alarm() -> Any:
 def test_a_signals_handler_may_send_a_request(scripted: Start, alarm: Any) -> None:
     server = scripted(at_once)
     session = reqkit.Session()
+    session.get(server())  # what is imported late is imported by now
     handled = 0
 
     def handler(*arguments: Any) -> None:
