@@ -259,8 +259,8 @@ class Response(ReadableBody):
     @property
     def attempts(self) -> int:
         """How often the message was sent, or tried to be, until this came of it."""
-        number: int = self.__dict__.get("_attempts", 1)
-        return number
+        number: int | None = self.__dict__.get("_attempts")
+        return getattr(self.request, "_attempt", 1) if number is None else number
 
     @property
     def context(self) -> Any:
@@ -449,6 +449,8 @@ class Response(ReadableBody):
                 error if can_be_pickled(error) else RuntimeError(repr(error))
                 for error in self._hook_errors
             ]
+        if self.attempts != 1:
+            rare["_attempts"] = self.attempts
         if self._found_encoding and self._encoding is not None:
             rare["_encoding"] = self._encoding
         if own := self.__dict__:

@@ -25,17 +25,20 @@ class Outcome:
         error: why there is none, or why it counts as a failure.
         chain: what counted, where it came to that.
         errors: what ``args`` hooks, or hooks of the attempts before, have raised.
+        retries: how often it was attempted before.
         safe: whether ``safe_mode`` is on.
         as_failure: whether an answer with an error (danger mode) is handed over as a failure.
         pending: the response hooks that are still to run; None before the first one did.
     """
 
     __slots__ = (
-        "as_failure", "chain", "error", "errors", "pending", "request", "response", "safe",
+        "as_failure", "chain", "error", "errors", "pending", "request", "response", "retries",
+        "safe",
     )  # fmt: skip
 
     def __init__(self, request: UnsentRequest) -> None:
         self.request = request
+        self.retries: int = 0
         self.response: Response | None = None
         self.error: Exception | None = None
         self.chain: Chain | None = None

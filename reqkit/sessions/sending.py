@@ -98,6 +98,7 @@ class Sending(ChainedSession):
     def _exchange(self, outcome: Outcome, chain: Chain) -> Response:
         """Make the message of a request, and send it and what follows. Blocks."""
         prepared = chain.prepared = self._prepare(outcome.request, chain.options.config)
+        prepared._attempt = 1 + outcome.retries
         return chain.run(prepared)
 
     def conclude(self, outcome: Outcome) -> Response:

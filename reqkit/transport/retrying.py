@@ -139,7 +139,9 @@ def send_again(
     url = without_password(request.url or "")
     most = 300.0 if request._policy is None else request._policy.retry_after_max
     tries, before = 0, None
+    first = request._attempt
     while True:
+        request._attempt = first + tries
         tries += 1
         try:
             response = send()

@@ -41,7 +41,6 @@ class Job(Outcome):
         last: how the attempt before has ended.
         has_slot: whether it holds a slot of its host's.
         policy: what is left of its retries.
-        retries: how often it was sent again.
         prefetch: whether its body is read, unless the request says otherwise.
         deadline: of the request itself, over all its attempts.
         greenlet: the one that runs it now.
@@ -65,7 +64,6 @@ class Job(Outcome):
         "last",
         "policy",
         "prefetch",
-        "retries",
         "scheduler",
         "sent",
         "started",
@@ -81,6 +79,7 @@ class Job(Outcome):
         self.request = request
         self.response = self.error = self.chain = self.errors = self.pending = None
         self.safe = False
+        self.retries: int = 0
         self.index: int = index
         self.batch: Batch = batch
         options = batch.options
@@ -91,7 +90,6 @@ class Job(Outcome):
         self.greenlet: Any = None
         self.stop: BaseException | None = None
         self.handle: AsyncResult | None = None
-        self.retries: int = 0
         self.has_slot = self.sent = self.started = self.done = self.handled = False
         self.scheduler: Any = None
         self.turn: Event | None = None
