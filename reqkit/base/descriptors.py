@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
-__all__ = ["SHORTAGES", "few_left", "limit", "shortage"]
+__all__ = ["SHORTAGES", "few_left", "limit", "look_up", "shortage"]
 
 resource: Any
 try:
@@ -18,6 +21,8 @@ except ImportError:  # Windows
 SHORTAGES: Final = frozenset((errno.EMFILE, errno.ENFILE))
 #: The least that is kept free.
 _LEAST: Final = 4
+#: Seconds within which no name server has answered that it cannot.
+_AT_ONCE: Final = 0.2
 #: Files that a look-up may have open.
 _FILES: Final = 3
 
@@ -62,3 +67,31 @@ def shortage(error: BaseException, others: int = 0) -> OSError | None:
     if most is not None and number >= most - min(_LEAST + others * _FILES, most * 3 // 8):
         return OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     return None
+
+
+def look_up(getaddrinfo: Callable[..., Any], host: str, port: int, others: int) -> Any:
+    """Look a name up. Blocks its thread.
+
+    Args:
+        getaddrinfo: the system's.
+        host: the name.
+        port: goes into the addresses.
+        others: how many look-ups may be under way beside it.
+
+    Raises:
+        OSError: there is no descriptor left for it.
+        socket.gaierror: what else the system says.
+    """
+    for last in (False, True):
+        began = monotonic()
+        try:
+            return getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            # At once: a moment later there may be some again.
+            short = shortage(error, others)
+            if short is not None:
+                raise short from error
+            # No name server says so at once: a file could not be opened, and can be by now.
+            if last or error.errno != socket.EAI_AGAIN or monotonic() - began > _AT_ONCE:
+                raise
+    raise AssertionError("unreachable: the second try returns or raises")

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import datetime
 import re
-from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
+
+from ..base.deferred import DeferredModule
 
 __all__ = ["LONGEST_RETRY_AFTER", "retry_after", "too_long"]
 
 #: A Retry-After of more than this many seconds (a year) counts as this many.
 LONGEST_RETRY_AFTER: Final = 366 * 86400.0
+
+_email_utils: Any = DeferredModule("email.utils")
 
 _SECONDS: Final = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 
@@ -38,7 +41,7 @@ def retry_after(value: str | None, now: float) -> float | None:
     if _SECONDS.fullmatch(value):
         return min(max(float(value), 0.0), LONGEST_RETRY_AFTER)
     try:
-        date = parsedate_to_datetime(value)
+        date: datetime.datetime = _email_utils.parsedate_to_datetime(value)
         if date.tzinfo is None:  # RFC 9110 section 5.6.7: a date is in UTC
             date = date.replace(tzinfo=datetime.timezone.utc)
         seconds = date.timestamp() - now

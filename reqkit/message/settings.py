@@ -378,6 +378,16 @@ def merge_headers(
     return merged
 
 
+#: What a request has once (RFC 9110, RFC 9112, RFC 6265): of several, the last one is meant.
+_ONCE: Final = frozenset(
+    (
+        "authorization", "content-encoding", "content-length", "content-type", "cookie", "expect",
+        "host", "if-modified-since", "if-range", "if-unmodified-since", "origin",
+        "proxy-authorization", "range", "referer", "transfer-encoding", "user-agent",
+    )
+)  # fmt: skip
+
+
 def _put(merged: CaseInsensitiveDict, given: Any) -> None:
     """Put headers in, in place of those of their names; a name given several times, each time."""
     if isinstance(given, CaseInsensitiveDict):
@@ -392,7 +402,7 @@ def _put(merged: CaseInsensitiveDict, given: Any) -> None:
             key = name if mapping else name.lower()
             if value is None:
                 merged.pop(name, None)
-            elif key in seen and name in merged:
+            elif key in seen and name in merged and name.lower() not in _ONCE:
                 merged.add(name, header_text(value, "value", name))
             else:
                 merged[name] = header_text(value, "value", name)

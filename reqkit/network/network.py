@@ -23,7 +23,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from .._types import SharedStream, Stream
-from ..base.descriptors import shortage
+from ..base.descriptors import look_up
 from ..base.locks import native_local
 from .lookups import Remembered, SharedLookUps
 from .streams import PLAIN, bounded, stream_on
@@ -368,13 +368,7 @@ def _look_ups() -> SharedLookUps:
 
 
 def _getaddrinfo(host: str, port: int) -> list[Address]:
-    try:
-        found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        short = shortage(error, _LOOK_UPS)
-        if short is None:
-            raise
-        raise short from error
+    found = look_up(socket.getaddrinfo, host, port, _LOOK_UPS)
     return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
 
 

@@ -28,7 +28,8 @@ from ..network import current, use
 from ..timeouts import Deadline
 from .mounting import Mounting
 from .options import CallOptions, timeouts_for_adapter
-from .redirects import drain, may_keep_auth, next_message
+from .redirects import drain as drain_body
+from .redirects import may_keep_auth, next_message
 
 __all__ = ["CallConnection", "Chain", "ChainedSession"]
 
@@ -185,7 +186,7 @@ class Chain:
             if message is None:
                 response.history = history
                 return response
-            drain(response)
+            drain_body(response)
             followed += 1
             if followed > most:
                 response.history = history
@@ -228,7 +229,7 @@ class Chain:
             if unsent:
                 yield message
                 return
-            drain(response)
+            drain_body(response)
             history.append(response)
             if len(history) > most:
                 raise TooManyRedirects(
@@ -321,6 +322,10 @@ class Chain:
             if not keywords.get("stream", True):
                 response.content  # noqa: B018 reads it
             return response
+
+    def drain(self, response: Response) -> None:
+        """Read the body of a challenge as far as the connection is worth it; nobody asks for it."""
+        drain_body(response)
 
     def close(self) -> None:
         """Do nothing: connections are the session's."""

@@ -24,7 +24,7 @@ from gevent.hub import get_hub
 from gevent.monkey import get_original
 from gevent.resolver.thread import Resolver as GeventThreadResolver
 
-from reqkit.base.descriptors import SHORTAGES, shortage
+from reqkit.base.descriptors import SHORTAGES, look_up
 from reqkit.base.locks import IMPORTING
 from reqkit.network import Address, forks, numeric_address
 from reqkit.network.lookups import LookUpThreads, Remembered
@@ -66,22 +66,10 @@ class SystemResolver:
         with IMPORTING:  # it is, with gevent's threads, when a hub is first asked for it
             resolver = get_hub().resolver
         if isinstance(resolver, GeventThreadResolver):
-            found = _call(_look_up, _getaddrinfo(), host, port)
+            found = _call(look_up, _getaddrinfo(), host, port, _LOOK_UPS)
         else:
             found = resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
-
-
-def _look_up(getaddrinfo: Callable[..., Any], host: str, port: int) -> Any:
-    """Look a name up, in a native thread; with no descriptor left, nothing is found."""
-    try:
-        return getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        # At once: a moment later there may be some again.
-        short = shortage(error, _LOOK_UPS)
-        if short is None:
-            raise
-        raise short from error
 
 
 def _getaddrinfo() -> Callable[..., Any]:

@@ -71,7 +71,7 @@ def test_a_batchs_deadline(scripted: Start, coding: str) -> None:
     needs(coding)
     server = scripted(serve(coding))
     began = time.monotonic()
-    (entry,) = reqkit_async.map([reqkit_async.get(server())], timeout=0.15)
+    (entry,) = reqkit_async.map([reqkit_async.get(server())], timeout=0.05)
     assert isinstance(entry.error, reqkit.TotalTimeout)
     assert time.monotonic() - began < SOON
 

@@ -713,15 +713,24 @@ class Kept:
 
 def test_what_is_kept_is_swept_until_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hubs, "_TENDING", 0.01)
-    kept = Kept(3)
-    assert GEVENT.tend(kept)
-    assert kept.swept == 0
-    until(lambda: kept.swept == 3)
-    gevent.sleep(0.05)
-    assert kept.swept == 3
-    kept.left = 2
-    assert GEVENT.tend(kept)
-    until(lambda: kept.swept == 5)
+    seen: list[int] = []
+
+    def in_a_hub_of_its_own() -> None:
+        kept = Kept(3)
+        assert GEVENT.tend(kept)
+        seen.append(kept.swept)
+        until(lambda: kept.swept == 3)
+        gevent.sleep(0.05)
+        seen.append(kept.swept)
+        kept.left = 2
+        assert GEVENT.tend(kept)
+        until(lambda: kept.swept == 5)
+        seen.append(kept.swept)
+
+    thread = threading.Thread(target=in_a_hub_of_its_own)
+    thread.start()
+    thread.join()
+    assert seen == [0, 3, 5]
 
 
 def test_what_is_kept_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
