@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import pickle
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -27,11 +28,30 @@ def portable_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if can_be_pickled(value)}
 
 
+#: The errors whose causes are looked at just now.
+_looked_at: contextvars.ContextVar[frozenset[int]] = contextvars.ContextVar(
+    "reqkit_looked_at", default=frozenset()
+)
+
+
 def portable_chain(error: BaseException) -> list[BaseException]:
     """Return the causes of an error, each that of the one before.
 
     One that cannot be pickled has a ``RuntimeError`` in its place, with its class's name and text.
     """
+    before = _looked_at.get()
+    if id(error) in before:
+        # Others (tblib, for distributed) pickle contexts as well, which lead back to where a chain
+        # began.
+        return []
+    token = _looked_at.set(before | {id(error)})
+    try:
+        return _chain_of(error)
+    finally:
+        _looked_at.reset(token)
+
+
+def _chain_of(error: BaseException) -> list[BaseException]:
     causes: list[BaseException] = []
     seen = {id(error)}
     cause = error.__cause__

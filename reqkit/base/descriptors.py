@@ -9,6 +9,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
+from .locks import native_lock
+
 __all__ = ["SHORTAGES", "few_left", "limit", "look_up", "shortage"]
 
 resource: Any
@@ -69,6 +71,13 @@ def shortage(error: BaseException, others: int = 0) -> OSError | None:
     return None
 
 
+def _rest() -> None:
+    """Wait a moment: this thread alone, whatever was patched."""
+    lock = native_lock()
+    lock.acquire()
+    lock.acquire(timeout=0.05)
+
+
 def look_up(getaddrinfo: Callable[..., Any], host: str, port: int, others: int) -> Any:
     """Look a name up. Blocks its thread.
 
@@ -82,7 +91,7 @@ def look_up(getaddrinfo: Callable[..., Any], host: str, port: int, others: int) 
         OSError: there is no descriptor left for it.
         socket.gaierror: what else the system says.
     """
-    for last in (False, True):
+    for last in (False, False, False, False, True):
         began = monotonic()
         try:
             return getaddrinfo(host, port, 0, socket.SOCK_STREAM)
@@ -94,4 +103,5 @@ def look_up(getaddrinfo: Callable[..., Any], host: str, port: int, others: int) 
             # No name server says so at once: a file could not be opened, and can be by now.
             if last or error.errno != socket.EAI_AGAIN or monotonic() - began > _AT_ONCE:
                 raise
-    raise AssertionError("unreachable: the second try returns or raises")
+            _rest()
+    raise AssertionError("unreachable: the last try returns or raises")

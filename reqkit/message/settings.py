@@ -378,14 +378,8 @@ def merge_headers(
     return merged
 
 
-#: What a request has once (RFC 9110, RFC 9112, RFC 6265): of several, the last one is meant.
-_ONCE: Final = frozenset(
-    (
-        "authorization", "content-encoding", "content-length", "content-type", "cookie", "expect",
-        "host", "if-modified-since", "if-range", "if-unmodified-since", "origin",
-        "proxy-authorization", "range", "referer", "transfer-encoding", "user-agent",
-    )
-)  # fmt: skip
+#: What a request may have once (RFC 9112 sections 3.2 and 6.3): of several, the last one is meant.
+_ONCE: Final = frozenset(("content-length", "host", "transfer-encoding"))
 
 
 def _put(merged: CaseInsensitiveDict, given: Any) -> None:

@@ -121,6 +121,15 @@ def dask_cluster(workers: int = 2, **settings: Any) -> Iterator[Any]:
             yield client
 
 
+@pytest.fixture(autouse=True)
+def pickling() -> Iterator[None]:
+    """Leave to other tests how exceptions are pickled: distributed has them go its own way."""
+    yield
+    for kind in list(copyreg.dispatch_table):
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            del copyreg.dispatch_table[kind]
+
+
 @pytest.fixture(scope="session")
 def shared_threads() -> Iterator[Any]:
     """Two threads for all tests that leave them as they were."""

@@ -515,7 +515,7 @@ def test_a_look_up_that_hangs_does_not_hold_up_the_end(
     script = SLOW.format(patch="gevent.monkey.patch_all()" if patched else "") + ENDINGS[ending]
     began = time.monotonic()
     ended = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
+        [sys.executable, "-W", "ignore", "-c", script],
         capture_output=True,
         text=True,
         timeout=60,
@@ -543,7 +543,7 @@ assert GeventNetwork().resolve("a.test", 80, 10)[0].sockaddr == ("192.0.2.1", 80
 assert asked == [("a.test", 80, 0, 1)]
 """
     ended = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
+        [sys.executable, "-W", "ignore", "-c", script],
         capture_output=True,
         text=True,
         timeout=60,

@@ -198,9 +198,16 @@ def challenging(then: bytes) -> Callable[[Received], bytes]:
     return answered
 
 
+def same(hop: Received, name: str) -> str | None:
+    """Return a field's value; where it was sent several times, each time the same."""
+    values = set(hop.all(name))
+    assert len(values) <= 1
+    return values.pop() if values else None
+
+
 def got(hop: Received) -> dict[str, Any]:
     """Return what the tables speak of, of what arrived."""
-    authorization = hop.get("Authorization")
+    authorization = same(hop, "Authorization")
     if authorization is not None and authorization.startswith("Digest "):
         assert f'uri="{hop.target}"' in authorization
         authorization = "Digest"
@@ -208,7 +215,7 @@ def got(hop: Received) -> dict[str, Any]:
         "method": hop.method,
         "body": hop.body,
         "Authorization": authorization,
-        "Cookie": sorted((hop.get("Cookie") or "").split("; ")),
+        "Cookie": sorted((same(hop, "Cookie") or "").split("; ")),
         "Host": hop.get("Host"),
         "Proxy-Authorization": hop.get("Proxy-Authorization"),
         "X-Api-Key": hop.get("X-Api-Key"),
