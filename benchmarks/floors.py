@@ -127,7 +127,7 @@ def measure() -> list[tuple[str, float]]:
         connection = Connection(MemoryStream(), URL)
         parsed, whole = connection.read_head("GET", None, None)
         saying_it_again = Connection(MemoryStream(ANSWERS[:1]), URL)
-        pool = adapter._manager().pool(network.current())
+        pool = adapter.poolmanager.pool(network.current())
         key = prepared.target.origin
 
         def lend() -> None:

@@ -10,8 +10,8 @@ standard library's sockets: it is cooperative under gevent only where these are 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..base.deferred import DeferredModule
 from ..exceptions import AddressNotAllowed, InvalidSchema
@@ -25,6 +25,7 @@ from ..wire.h1.head import block_of
 from .exchange import failure
 from .pools import PoolManager
 from .routes import Proxy, parse_proxy
+from .routing import Routing
 
 if TYPE_CHECKING:
     import certifi
@@ -36,7 +37,7 @@ else:
     certifi = DeferredModule("certifi")
     urllib3 = DeferredModule("urllib3")
 
-__all__ = ["OVERRIDABLE", "URLLIB3_OVERRIDABLE", "OverridableAdapter", "is_plain_manager"]
+__all__ = ["OverridableAdapter"]
 
 #: Those that count for the wire.
 OVERRIDABLE: Final = (
@@ -49,14 +50,14 @@ URLLIB3_OVERRIDABLE: Final = (
 )  # fmt: skip
 
 
-def is_plain_manager(manager: Any) -> bool:
+def _is_plain(manager: Any) -> bool:
     """Tell whether a pool manager is urllib3's own kind: what it says is in its keywords."""
     return type(manager) is urllib3.PoolManager and (
         manager.pool_classes_by_scheme == urllib3.poolmanager.pool_classes_by_scheme
     )
 
 
-class OverridableAdapter:
+class OverridableAdapter(Routing):
     """The steps, as they are where nobody overrides them."""
 
     poolmanager: Any
@@ -65,6 +66,25 @@ class OverridableAdapter:
     _pool_connections: int
     _pool_maxsize: int
     _pool_block: bool
+    #: The steps that a subclass has of its own: asked only then.
+    _overridden: ClassVar[frozenset[str]] = frozenset()
+    #: Sends a message: `_deliver`, or `_exchange_overridden` in a subclass.
+    _exchange: Callable[..., Response]
+    #: The pool manager's keywords when the routes were made.
+    _pool_keywords: dict[str, Any] | None = None
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if OverridableAdapter in cls.__bases__:
+            return  # the adapter itself
+        cls._exchange = cls._exchange_overridden
+        overridden = cls._overridden = frozenset(
+            name
+            for name in (*OVERRIDABLE, *URLLIB3_OVERRIDABLE)
+            if getattr(cls, name) is not getattr(OverridableAdapter, name)
+        )
+        if not overridden.isdisjoint(("proxy_headers", "proxy_manager_for")):
+            cls._by_way_of = cls._by_way_overridden  # type: ignore[assignment,method-assign]
 
     def add_headers(self, request: PreparedRequest, **kwargs: Any) -> None:
         """Add headers to a message before it is sent. Does nothing; for subclasses.
@@ -100,6 +120,84 @@ class OverridableAdapter:
         response = response_from_urllib3(req, resp)
         response.connection = self
         return response
+
+    # -- by the steps that a subclass has of its own ------------------------------------------
+
+    def _deliver(
+        self,
+        request: PreparedRequest,
+        limits: Timeouts,
+        deadline: Deadline | None,
+        verify: Any,
+        cert: Any,
+        proxies: Mapping[str, str] | None,
+    ) -> Response:
+        """Send a message as an adapter does that nobody has changed. Blocks."""
+        raise NotImplementedError
+
+    def _exchange_overridden(
+        self,
+        request: PreparedRequest,
+        limits: Timeouts,
+        deadline: Deadline | None,
+        verify: Any,
+        cert: Any,
+        proxies: Mapping[str, str] | None,
+    ) -> Response:
+        """Send a message with what a subclass has to say to it. Blocks."""
+        overridden = self._overridden
+        if "add_headers" in overridden:
+            self.add_headers(
+                request, stream=True, timeout=limits, verify=verify, cert=cert, proxies=proxies
+            )
+        manager = self.poolmanager
+        by_urllib3 = not isinstance(manager, PoolManager) and not _is_plain(manager)
+        if by_urllib3 or not overridden.isdisjoint(URLLIB3_OVERRIDABLE):
+            pool = self._pool_of(overridden, request, verify, cert, proxies)
+            response = self._send_by_urllib3(pool, request, limits, deadline, proxies)
+            response.connection = self
+            return response
+        keywords = {**self._own_manager().connection_pool_kw}
+        if keywords != self._pool_keywords:  # some change it from message to message
+            self._pool_keywords = keywords
+            self._routes.clear()
+        if "request_url" in overridden:
+            path = self.request_url(request, proxies or {})
+            if path != OverridableAdapter.request_url(self, request, proxies):
+                request._target = request.target.with_path(request.target.url, path)
+        response = self._deliver(request, limits, deadline, verify, cert, proxies)
+        if "build_response" in overridden:
+            times = response._times
+            response = self.build_response(request, response.raw)
+            response._times = times
+        return response
+
+    def _by_way_overridden(
+        self, url: str, proxy: Proxy, keywords: Mapping[str, Any]
+    ) -> tuple[Proxy, Mapping[str, str], Mapping[str, Any]]:
+        """Return what a subclass says of a proxy: see `Routing._by_way_of`."""
+        headers: dict[str, str] = {}
+        if "proxy_manager_for" in self._overridden:
+            keywords = {**keywords, **self.proxy_manager_for(url).connection_pool_kw}
+        if "proxy_headers" in self._overridden:
+            headers = dict(self.proxy_headers(url))
+            given = headers.pop("Proxy-Authorization", None)
+            if given is not None:
+                proxy = proxy._replace(given=given)
+        return proxy, headers, keywords
+
+    def _own_manager(self) -> PoolManager:
+        """Return the pools' manager, of our kind."""
+        manager = self.poolmanager
+        if not isinstance(manager, PoolManager):
+            # A subclass made another library's: what it says of connections counts.
+            keywords = {
+                "maxsize": self._pool_maxsize,
+                "block": self._pool_block,
+                **getattr(manager, "connection_pool_kw", {}),
+            }
+            manager = self.poolmanager = PoolManager(self._pool_connections, **keywords)
+        return manager
 
     # -- through urllib3's pools ------------------------------------------------------------
 

@@ -153,13 +153,13 @@ def test_a_limit_that_an_adapter_passes_on_as_none_counts(
     scripted: Scripted, session: reqkit.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    plain = HTTPAdapter._send
+    plain = HTTPAdapter._deliver
 
     def spy(self: Any, request: Any, limits: Any, *rest: Any) -> Any:
         seen.append((limits.connect, limits.read))
         return plain(self, request, limits, *rest)
 
-    monkeypatch.setattr(HTTPAdapter, "_send", spy)
+    monkeypatch.setattr(HTTPAdapter, "_deliver", spy)
     session.mount("http://", DefaultTimeout(None))
     session.get(scripted([answer(200)])())
     assert seen == [(10.0, 60.0)]

@@ -153,6 +153,14 @@ def test_without_tls_by_prior_knowledge() -> None:
         assert (response.version, response.text) == (20, "GET /b")
 
 
+@pytest.mark.parametrize("allow", [None, lambda address: True])
+def test_prior_knowledge_is_of_its_call_alone(allow: Any) -> None:
+    with Http2Server(forgiving=True) as server, reqkit.Session(allow_address=allow) as session:
+        assert session.get(server("/a"), config={"http2": "prior"}).version == 20
+        with pytest.raises(reqkit.ConnectionError):
+            session.get(server("/b"), config={"http2": False})
+
+
 def test_prior_knowledge_that_is_wrong_is_said(echo: ScriptedServer) -> None:
     with pytest.raises(reqkit.exceptions.ProtocolError, match=r"HTTP/1\.1 and not HTTP/2"):
         reqkit.get(echo(), config={"http2": "prior"})
