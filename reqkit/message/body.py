@@ -26,6 +26,8 @@ ITER_CHUNK_SIZE = 512
 _CLOSED: Final[Any] = object()
 #: Bytes that are decoded at a time where nobody says how many.
 _DECODE_STEP = 64 * 1024
+#: Seconds that are as good as none, and yet are waited for.
+_MOMENT: Final = 1e-6
 
 
 class ReadableBody:
@@ -468,8 +470,9 @@ class ReadableBody:
 
 
 def _pause() -> None:
-    # Looked up now: gevent's patch may have put its own there.
-    time.sleep(0)
+    # Looked up now: gevent's patch may have put its own there, which lets timers run only where
+    # it is asked for more than no time at all.
+    time.sleep(_MOMENT)
 
 
 def _decoded(decoder: Decoder, data: bytes, most: int, ended: bool) -> Iterator[bytes]:

@@ -46,6 +46,9 @@ __all__ = [
 #: Seconds between the starts of two connection attempts (RFC 8305 section 5).
 ATTEMPT_DELAY: Final = 0.25
 
+#: Seconds that are as good as none, and yet are waited for.
+_MOMENT: Final = 1e-6
+
 #: Look-ups of blocking code that run at a time.
 _LOOK_UPS: Final = 32
 
@@ -341,7 +344,8 @@ class StdlibNetwork:
 
     def pause(self) -> None:
         """Let other threads, or greenlets where it is patched, run."""
-        time.sleep(0)
+        # Patched, no time at all would let only greenlets run that are ready, and no timer.
+        time.sleep(_MOMENT)
 
     def lag(self) -> float:
         """Return 0: nobody keeps the system from the network."""

@@ -27,6 +27,7 @@ from reqkit.sessions.result import failed_response
 from reqkit.timeouts import clock
 
 from ..network import GEVENT
+from ..network.hubs import next_turn
 from ..pool.batch import Batch, Job
 from ..pool.cancellation import GRACE, TimeLimit, cancelled
 from ..pool.interruption import interrupt
@@ -738,7 +739,7 @@ class Run:
             batch.running.add(job)
             self._conclude(job, lost)
             if clock() > until:
-                gevent.sleep(0)
+                next_turn()
                 until = clock() + _TURN
 
     # -- the end ----------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from reqkit.network import forks
 
 __all__ = [
     "EXPIRED", "LIBEV_LOOPS", "NEVER", "Expiries", "Expiring", "Hub", "Tended", "current_hub",
-    "current_scope",
+    "current_scope", "next_turn",
 ]  # fmt: skip
 
 NEVER: Final = math.inf
@@ -197,6 +197,20 @@ class _Ender:
 _local = _Local()
 #: What `current_hub` returned last, in whichever thread: read and set in one go.
 _last: Hub | None = None
+
+
+def next_turn() -> None:
+    """Wait for the loop's next turn, so that its timers and sockets are looked at meanwhile.
+
+    ``gevent.sleep(0)`` lets only greenlets run that are ready: up to fifty calls of it are answered
+    before the loop looks at anything else, which is half a second where each follows some work.
+    Not for the hub itself.
+    """
+    hub = get_hub()
+    with hub.loop.idle() as watcher:
+        # Above all else, or what comes without a pause would keep this waiting for ever.
+        watcher.priority = hub.loop.MAXPRI
+        hub.wait(watcher)
 
 
 def current_hub() -> Hub:

@@ -30,7 +30,7 @@ from reqkit.network import (
 )
 
 from .dns import DNSCache, Resolver
-from .hubs import Tended, current_hub, current_scope
+from .hubs import Tended, current_hub, current_scope, next_turn
 from .streams import GeventStream, new_socket
 from .waiting import GeventWaiter
 
@@ -100,7 +100,7 @@ class GeventNetwork:
         """Let the other greenlets of this thread run, if it has any."""
         hub = get_hub_if_exists()
         if hub is not None and getcurrent() is not hub:
-            gevent.sleep(0)
+            next_turn()
 
     def lag(self) -> float:
         """Return for how many seconds, so far, running code has kept the loop from the network."""

@@ -21,7 +21,6 @@ from _socket import socket as PlainSocket  # never gevent's, patched or not
 from time import monotonic as clock
 from typing import Any, Final
 
-import gevent
 from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
 from gevent.hub import get_hub
 from gevent.monkey import get_original
@@ -29,7 +28,7 @@ from greenlet import getcurrent
 
 from reqkit.network import Address, SocketOptions, forks
 
-from .hubs import EXPIRED, LIBEV_LOOPS, NEVER, current_hub
+from .hubs import EXPIRED, LIBEV_LOOPS, NEVER, current_hub, next_turn
 
 __all__ = ["GeventStream", "new_socket"]
 
@@ -319,7 +318,7 @@ class GeventStream:
     def _let_others_run(self) -> None:
         """Give way: a server that is faster than we are must not keep all others waiting."""
         if get_hub() is self._hub:
-            gevent.sleep(0)
+            next_turn()
         self._woken = clock()
 
     def lag(self) -> float:

@@ -16,6 +16,7 @@ from reqkit.network import use
 from reqkit.timeouts import clock
 
 from ..network import GEVENT
+from ..network.hubs import next_turn
 from .batch import Batch, Job, ListBatch, Reason
 from .cancellation import GRACE, SYSTEM_ERRORS, Stop, TimeLimit, cancelled
 from .interruption import interrupt
@@ -128,7 +129,7 @@ class Shutdown:
         try:
             with use(GEVENT):
                 while self._conclude_some(batch, ends):
-                    gevent.sleep(0)
+                    next_turn()
         except SYSTEM_ERRORS as error:
             interrupt(batch, error)
         finally:

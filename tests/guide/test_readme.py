@@ -24,6 +24,15 @@ from servers.wsgi import WSGIServer
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 
+#: The file of that name which pages read.
+ROWS = """\
+id,url
+1,https://httpbin.example/get
+2,http://127.0.0.1:1/
+3,https://httpbin.example/status/404
+4,https://httpbin.example/get?page=4
+"""
+
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 _EXPECTED = re.compile(r"# -> (.+)$")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
@@ -80,6 +89,8 @@ def test_a_page_shows_what_happens(
     page: Path, replaced: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    rows = ROWS.replace("https://httpbin.example", replaced["https://httpbin.example"])
+    (tmp_path / "rows.csv").write_text(rows)
     text = page.read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": "__page__"}
     for match in _BLOCK.finditer(text):
