@@ -19,6 +19,7 @@ from ._types import Sending
 from .pool.given import as_request
 from .pool.pool import Pool
 from .pool.sending import send_here
+from .pool.spawned import SendingGreenlet
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -192,20 +193,25 @@ def send(
 
     Returns:
         a greenlet whose value is the `Response`: one with its ``error`` set where the request
-        failed. Killing it stops the request.
+        failed. Killing it stops the request. Waiting for it in another thread is a RuntimeError.
     """
     if stream is not None:
         prefetch = not stream
     request = as_request(request)
     if isinstance(pool, Pool):
         handle = pool.spawn(request, prefetch)
-        waiter = gevent.spawn(_wait_for, handle)
+        waiter = SendingGreenlet.spawn(_wait_for, handle)
         # Also where it is killed before it ran.
         waiter.rawlink(lambda ended: None if handle.ready() else pool.stop(handle))
         queued: Sending = waiter
         return queued
-    starter: Callable[..., Sending] = gevent.spawn if pool is None else pool.spawn
-    return starter(send_here, request, bool(prefetch))
+    if pool is not None and getattr(pool, "greenlet_class", None) is not gevent.Greenlet:
+        started: Sending = pool.spawn(send_here, request, bool(prefetch))
+        return started
+    sending: Sending = SendingGreenlet(send_here, request, bool(prefetch))
+    start: Callable[..., Any] = SendingGreenlet.start if pool is None else pool.start
+    start(sending)
+    return sending
 
 
 def _wait_for(handle: AsyncResult) -> Any:

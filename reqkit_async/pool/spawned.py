@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gevent.event import AsyncResult
 from gevent.exceptions import LoopExit
 from gevent.hub import get_hub
@@ -18,7 +19,7 @@ from .batch import Batch, Job, failure_of
 from .cancellation import cancelled
 from .options import BatchOptions
 
-__all__ = ["Handle", "SpawnedBatch", "elsewhere", "nothing_comes"]
+__all__ = ["Handle", "SendingGreenlet", "SpawnedBatch", "elsewhere", "nothing_comes"]
 
 
 class Handle(AsyncResult):  # type: ignore[misc]
@@ -39,6 +40,29 @@ class Handle(AsyncResult):  # type: ignore[misc]
     def _waited(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
         if blocks and not self.ready() and get_hub() is not self._pools_hub:
             raise elsewhere()
+        try:
+            return wait(*arguments)
+        except LoopExit:
+            raise nothing_comes() from None
+
+
+class SendingGreenlet(gevent.Greenlet):  # type: ignore[misc]
+    """What `send` starts; to be waited for in its own thread."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Wait for the response, and return it."""
+        return self._waited(block, super().get, block, timeout)
+
+    def join(self, timeout: float | None = None) -> Any:
+        """Wait for the end."""
+        return self._waited(True, super().join, timeout)
+
+    def _waited(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
+        if blocks and not self.ready() and get_hub() is not self.parent:
+            raise RuntimeError(
+                "this request was sent in another thread, whose greenlets alone can wait for it:"
+                " wait there, and hand the response over (queue.Queue)"
+            )
         try:
             return wait(*arguments)
         except LoopExit:

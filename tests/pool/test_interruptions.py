@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
+import gevent.pool
 import pytest
 from gevent.event import Event
 
@@ -20,7 +21,7 @@ import reqkit
 import reqkit_async
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
-from servers.waiting import SOON
+from servers.waiting import SOON, until
 
 Start = Callable[..., ScriptedServer]
 OK = answer(200, b"ok")
@@ -201,7 +202,7 @@ def test_each_use_in_another_thread_is_an_error(scripted: Start, use: Any) -> No
     assert handle.get().status_code == 200
 
 
-@pytest.mark.parametrize("way", ["map", "imap", "join", "get"])
+@pytest.mark.parametrize("way", ["map", "imap", "join", "get", "send-get", "send-join"])
 def test_waiting_for_what_never_comes_says_so(scripted: Start, way: str) -> None:
     server = scripted(at_once)
     never = Event()
@@ -212,6 +213,8 @@ def test_waiting_for_what_never_comes_says_so(scripted: Start, way: str) -> None
             pool.map([request])
         elif way == "imap":
             list(pool.imap([request]))
+        elif way.startswith("send"):
+            getattr(reqkit_async.send(request), way[5:])()
         else:
             handle = pool.spawn(request)
             pool.join() if way == "join" else handle.get()
@@ -264,3 +267,39 @@ def test_tqdms_own_bar(scripted: Start, way: str, total: int | None) -> None:
         else:
             assert len(list(getattr(reqkit_async, way)(asked, progress=bar))) == 5
         assert bar.n == 5
+
+
+@pytest.mark.parametrize("pool", [None, gevent.pool.Pool, reqkit_async.Pool])
+@pytest.mark.parametrize("way", ["get", "join"])
+def test_who_waits_for_what_another_thread_sends_is_told(
+    scripted: Start, pool: Any, way: str
+) -> None:
+    def slow(connection: Connection) -> None:
+        if connection.recv_request() is not None:
+            opened.wait(30)
+            connection.send(OK)
+
+    opened = threading.Event()
+    server = scripted(slow)
+    sending = reqkit_async.send(server(), pool=None if pool is None else pool(2))
+    errors: list[Any] = []
+
+    def elsewhere() -> None:
+        try:
+            getattr(sending, way)()
+        except BaseException as error:
+            errors.append(error)
+
+    until(lambda: server.connections_opened)
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join(30)
+    opened.set()
+    assert [type(error) for error in errors] == [RuntimeError]
+    assert "another thread" in str(errors[0])
+    assert sending.get().status_code == 200
+    # What has ended, all may ask.
+    thread = threading.Thread(target=lambda: errors.append(sending.get().text))
+    thread.start()
+    thread.join(30)
+    assert errors[1:] == ["ok"]
