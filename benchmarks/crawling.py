@@ -159,7 +159,14 @@ CRAWLERS: dict[str, Callable[[str, int, Path], dict[str, Any]]] = {
 SHARES = {"scrapy": 0.1, "scrapy-own": 0.1}
 
 
-def _serve(root: Path, folder: Path, core: int | None) -> tuple[subprocess.Popen[bytes], str]:
+def serve(root: Path, folder: Path, core: int | None) -> tuple[subprocess.Popen[bytes], str]:
+    """Have nginx serve a folder; return its process, and where it is.
+
+    Args:
+        root: the folder.
+        folder: an empty one for its own files.
+        core: where it runs.
+    """
     program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if program is None:
         raise SystemExit("nginx is not installed")
@@ -184,7 +191,7 @@ def _serve(root: Path, folder: Path, core: int | None) -> tuple[subprocess.Popen
         preexec_fn=lambda: machine.pin(core),
     )
     wait_for_port(port, process, folder / "error.log")
-    return process, f"http://127.0.0.1:{port}/api/index.html"
+    return process, f"http://127.0.0.1:{port}"
 
 
 def _run(name: str, url: str, pages: int) -> dict[str, Any]:
@@ -217,11 +224,12 @@ def main() -> None:
     machine.pin(client)
     rates: dict[str, list[float]] = {name: [] for name in given.crawlers.split(",")}
     with tempfile.TemporaryDirectory(prefix="crawling-") as folder:
-        nginx, url = _serve(given.folder, Path(folder), server)
+        nginx, origin = serve(given.folder, Path(folder), server)
         try:
             for _ in range(given.rounds):
                 for name, found in rates.items():
-                    told = _run(name, url, max(int(given.pages * SHARES.get(name, 1)), 1))
+                    pages = max(int(given.pages * SHARES.get(name, 1)), 1)
+                    told = _run(name, f"{origin}/api/index.html", pages)
                     found.append(told["pages"] / told["seconds"])
                     print(name, told, file=sys.stderr, flush=True)
         finally:

@@ -64,7 +64,7 @@ class Crawling:
         status = 0
         try:
             with (
-                session_of({**options, "timeout": None}, saving=False) as session,
+                session_of({**options, "timeout": None}) as session,
                 Crawl(options["store"], session=session, **self._settings) as crawl,
             ):
                 self._add(crawl)

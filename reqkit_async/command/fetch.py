@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import gevent
+
 from reqkit import Request, Response, Session
 from reqkit.exceptions import RequestException
 from reqkit.sessions.unsent import request_of
@@ -44,6 +46,7 @@ class Fetch:
         resume: skip what the journal has already.
         failed: with ``resume``, fetch failures again.
         spread: whether the pool's requests are sent by workers elsewhere.
+        counts: whether there is to be a report.
     """
 
     items: Iterator[Item]
@@ -60,12 +63,15 @@ class Fetch:
     resume: bool = False
     failed: bool = False
     spread: bool = False
-    #: Of this run's records.
+    counts: bool = False
+    #: Of this run's records, where they are counted.
     stats: Stats = field(default_factory=Stats)
-    _pending: dict[int, Recorder] = field(default_factory=dict)
+    _pending: dict[int, tuple[Item, bool]] = field(default_factory=dict)
     _names: Names = field(default_factory=Names)
     _done: Done | None = None
     _index: int = 0
+    #: Lines of this turn of the loop.
+    _lines: list[bytes] = field(default_factory=list)
     #: What has ended this before its time: a full disk, a closed pipe.
     trouble: OSError | None = None
 
@@ -83,9 +89,7 @@ class Fetch:
             self._done = self._read_journal(self.journal)
         interrupts = Interrupts(self.pool.kill)
         self.stats.start()
-        entries: Any = self.pool.imap_enumerated(
-            self._requests(interrupts), prefetch=not self.hooked
-        )
+        entries: Any = self.pool.imap_enumerated(self._requests(interrupts), prefetch=False)
         try:
             with interrupts, self.screen.watching(self.pool):
                 for index, entry in entries:
@@ -94,6 +98,7 @@ class Fetch:
             if error is not self.trouble:
                 raise
         finally:
+            self._flush()
             entries.close()
             self.stats.stop()
             self.stats.connections = self.pool.stats.connections
@@ -124,6 +129,7 @@ class Fetch:
     def _requests(self, interrupts: Interrupts) -> Iterator[Request]:
         """Yield the requests of the input, as there is room for them."""
         hooked = self.hooked
+        keywords: dict[str, Any] = {} if self.data is None else {"data": self.data}
         for item in self.items:
             if interrupts.signal is not None:
                 return
@@ -134,15 +140,11 @@ class Fetch:
             if item.url is None:
                 self._write(failure(item, again=again is False))
                 continue
-            recorder = self._recorder(item, again is False)
-            self._pending[self._index] = recorder
+            self._pending[self._index] = item, again is False
             self._index += 1
-            keywords: dict[str, Any] = {"session": self.session}
-            if self.data is not None:
-                keywords["data"] = self.data
             if hooked:
-                keywords["callback"] = recorder.take
-            yield request_of(self.method, item.url, keywords)
+                keywords["callback"] = self._recorder(item, again is False).take
+            yield request_of(self.method, item.url, dict(keywords))
 
     def _recorder(self, item: Item, again: bool) -> Recorder:
         if self.folder is None:
@@ -154,40 +156,57 @@ class Fetch:
 
     def _take(self, index: int, entry: Any) -> None:
         """Write what became of a request."""
-        recorder = self._pending.pop(index)
+        item, again = self._pending.pop(index)
         if isinstance(entry, Response):
             if not self.hooked:
-                line = None if recorder.again else plain_line(recorder.item, entry)
+                line = None if again else plain_line(item, entry)
                 if line is not None and not self.screen.shows_results:
                     self._put(line)
-                    self.stats.add(entry)
+                    if self.counts:
+                        self.stats.add(entry)
                     self.screen.count(entry._received)
                     return
-                entry = recorder.take(entry)
+                entry = Recorder(item, again=again).take(entry)
             else:
                 # It was stopped while its body was read, or could not come out of its worker.
-                error = entry.error or RequestException(f"{recorder.item.url}: there is no record")
-                entry = failure(recorder.item, error, recorder.again)
+                error = entry.error or RequestException(f"{item.url}: there is no record")
+                entry = failure(item, error, again)
         error_type = (entry["error"] or {}).get("type")
         if error_type != "RequestCancelled":  # which is to be done when this is run again
             self._write(entry)
 
     def _write(self, record: dict[str, Any]) -> None:
         self._put(line_of(record))
-        count_record(self.stats, record)
+        if self.counts:
+            count_record(self.stats, record)
         self.screen.tell(record)
 
     def _put(self, line: bytes) -> None:
         if self.trouble is not None:
             raise self.trouble
-        try:
-            if self.journal is not None:
-                self.journal.write(line)
-            if self.output is not None:
+        if self.journal is not None:
+            # All lines of a turn of the loop are written together, as that is much cheaper.
+            if not self._lines:
+                gevent.get_hub().loop.run_callback(self._flush)
+            self._lines.append(line)
+        if self.output is not None:
+            try:
                 self.output.write(line)
+            except OSError as error:
+                self.trouble = error
+                raise
+
+    def _flush(self) -> None:
+        """Write what has ended in this turn of the loop. Runs in the hub; never raises."""
+        lines, self._lines = self._lines, []
+        if not lines or self.trouble is not None:
+            return
+        assert self.journal is not None
+        try:
+            self.journal.write(b"".join(lines))
         except OSError as error:
             self.trouble = error
-            raise
+            gevent.spawn(self.pool.kill)  # nothing more can be kept
 
 
 def count_record(stats: Stats, record: dict[str, Any]) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from reqkit import Session
 from reqkit.exceptions import RequestException
 
+from .counting import CountingSession
 from .executors import ExecutorError, executor_of
 from .fetch import Fetch
 from .inputs import InputError, count_items, read_items
@@ -51,7 +53,9 @@ class Fetching:
         if folder is not None:
             make_folder(folder)
         with contextlib.ExitStack() as stack:
-            session = stack.enter_context(session_of(options, saving=folder is not None))
+            counts = folder is None and options["executor"] is None
+            kind = CountingSession if counts else Session
+            session = stack.enter_context(session_of(options, folder is not None, kind))
             try:
                 executor = stack.enter_context(executor_of(options["executor"]))
                 pool = stack.enter_context(pool_of(options, session, executor))
@@ -69,6 +73,7 @@ class Fetching:
                     method=method, data=data, folder=folder, checksum=options["checksum"],
                     retries=options["retries"], journal=journal, output=output,
                     spread=executor is not None, resume=options["resume"], failed=options["failed"],
+                    counts=options["report"] is not None,
                 )  # fmt: skip
                 status = fetching.run()
             except (InputError, JournalError, ExecutorError) as error:

@@ -147,22 +147,24 @@ class Journal:
                     ) from error
                 yield record
 
-    def write(self, line: bytes) -> None:
-        """Add a line: whole, or not at all.
+    def write(self, lines: bytes) -> None:
+        """Add lines: each whole, or not at all.
 
         Raises:
-            OSError: it cannot be written; what was written of it is taken back.
+            OSError: it cannot be written; what was written of a line is taken back.
         """
-        view = memoryview(line)
+        view = memoryview(lines)
         try:
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError:
             if self._end is not None:
+                whole = lines.rfind(b"\n", 0, len(lines) - len(view)) + 1
+                self._end += whole
                 os.ftruncate(self._descriptor, self._end)
             raise
         if self._end is not None:
-            self._end += len(line)
+            self._end += len(lines)
 
     def close(self) -> None:
         """Close the file."""

@@ -36,10 +36,6 @@ def check_report(path: Path | None) -> None:
         raise click.UsageError(str(error)) from error
 
 
-#: Bytes of a body that is only counted, unless said otherwise: it is in memory until it is.
-_LARGEST: Final = 1 << 30
-
-
 def data_of(text: str | None) -> bytes | None:
     """Return the body that ``--data`` gives: text, or a file's content."""
     if text is None:
@@ -73,14 +69,21 @@ def _headers(given: Sequence[str]) -> list[tuple[str, str]]:
 def check_message(options: dict[str, Any], method: str) -> None:
     """See that what is the same for all requests can be sent."""
     try:
-        with session_of(options, saving=False) as session:
+        with session_of(options) as session:
             session.prepare_request(Request(method, "http://localhost/"))
     except (ValueError, RequestException) as error:
         raise click.UsageError(str(error)) from error
 
 
-def session_of(options: dict[str, Any], saving: bool) -> Session:
+def session_of(
+    options: dict[str, Any], saving: bool = False, kind: type[Session] = Session
+) -> Session:
     """Return the session of all requests.
+
+    Args:
+        options: as they were given.
+        saving: whether bodies go to files.
+        kind: its class.
 
     Raises:
         UsageError: an option is none that it takes.
@@ -91,9 +94,8 @@ def session_of(options: dict[str, Any], saving: bool) -> Session:
         headers.append(("Accept-Encoding", "identity"))
     # Each request by itself: no cookie of one answer goes out with another request.
     config: Any = {"store_cookies": False}
-    most = options["max_size"] or (None if saving else _LARGEST)
-    if most is not None:
-        config["max_content_size"] = most
+    if options["max_size"] is not None:
+        config["max_content_size"] = options["max_size"]
     if options["http2_prior"]:
         config["http2"] = "prior"
     elif options["http2"] is not None:
@@ -101,7 +103,7 @@ def session_of(options: dict[str, Any], saving: bool) -> Session:
     timeout, total = options["timeout"], options["total"]
     connect, read = (10.0, 60.0) if timeout is None else (timeout, timeout)
     try:
-        return Session(
+        return kind(
             headers=headers,
             timeout=Timeouts(connect=connect, read=read, total=total),
             proxies={"all": options["proxy"]} if options["proxy"] else None,

@@ -113,7 +113,7 @@ def completion(shell: str) -> None:
 @click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Save bodies in a folder; what broke off is gone on with.")  # fmt: skip
 @click.option("--max-size", type=click.IntRange(1), metavar="BYTES",
-              help="Of one body, decoded [with --to any, else 1 GiB].")  # fmt: skip
+              help="Of one body at most, decoded.")  # fmt: skip
 @click.option("--checksum", metavar="NAME",
               help="The input's column with each file's SHA-256.")  # fmt: skip
 @click.option("--jsonl", metavar="FILE", help="Write results to a file [- : standard output].")

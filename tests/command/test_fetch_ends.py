@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from servers.messages import answer
 from servers.processes import environment
 
 from .conftest import PATIENCE, Command, Site, interrupt, read_records
@@ -254,3 +256,51 @@ def test_a_pipe_gets_no_codes(reqkit_command: Command, site: Site) -> None:
     assert "\x1b" not in ended.out + ended.err
     assert ended.err.count("\n") == 1
     assert reqkit_command.run("fetch", site("/a"), "--quiet").err == ""
+
+
+@pytest.mark.parametrize("where", [(), ("--executor", "threads:1"), ("--to", "d")])
+def test_bodies_are_not_held_in_memory(
+    reqkit_command: Command, site: Site, tmp_path: Path, where: tuple[str, ...]
+) -> None:
+    size = 32 << 20
+    zeros = gzip.compress(bytes(size), 9)  # some 32 KB: some of these come whole with the head
+    # One object for all: this process's own memory counts for those that it begins.
+    plain = answer(200, bytes(size))
+    for number in range(8):
+        site.answers[f"/plain{number}"] = plain
+        site.answers[f"/zeros{number}"] = answer(200, zeros, [("Content-Encoding", "gzip")])
+    (tmp_path / "u.txt").write_text("".join(f"{site(path)}\n" for path in site.answers))
+    with open(tmp_path / "o.jsonl", "wb") as out:
+        process = reqkit_command.start("fetch", "--from", "u.txt", "-q", *where, stdout=out)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    records = read_records(tmp_path / "o.jsonl")
+    assert [record["bytes"] for record in records] == [size] * 16
+    assert usage.ru_maxrss < 200 << 10, usage.ru_maxrss
+
+
+def test_a_disk_that_is_full_for_a_while_loses_no_whole_line(
+    reqkit_command: Command, site: Site, tmp_path: Path
+) -> None:
+    """A file system's limit on one file stands for a full disk."""
+    write_urls(site, tmp_path / "u.txt", 300, hangs_from=300)
+    to = ("fetch", "--from", "u.txt", "--jsonl", "o.jsonl")
+    limit = 16384
+
+    def bounded() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    process = reqkit_command.start(*to, preexec_fn=bounded)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert b"results cannot be written: File too large" in err
+    before = read_records(tmp_path / "o.jsonl")
+    assert 0 < len(before) < 300
+    # The next line would have been too long.
+    longest = max(map(len, (tmp_path / "o.jsonl").read_bytes().splitlines()))
+    assert (tmp_path / "o.jsonl").stat().st_size > limit - 2 * longest
+    reqkit_command.run(*to, "--resume")
+    assert [record["number"] for record in read_records(tmp_path / "o.jsonl")] == [*range(1, 301)]
+    assert len(set(site.paths)) == 300
