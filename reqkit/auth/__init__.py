@@ -2,8 +2,8 @@
 
 An auth is any callable that gets the prepared request and returns it, changed. See `AuthBase`.
 
-Stands on: base.
-Begin with `base.AuthBase`; `digest` is the long one.
+Stands on: network, base.
+Begin with `base.AuthBase`; `digest` is the long one, and `bearer` may have to wait.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.locks import IMPORTING
 from .base import AuthBase
-from .basic import HTTPBasicAuth, HTTPBearerAuth, HTTPProxyAuth, basic_header
+from .basic import HTTPBasicAuth, HTTPProxyAuth, basic_header
 
 if TYPE_CHECKING:
+    from .bearer import HTTPBearerAuth
     from .digest import HTTPDigestAuth
 else:
 
     def __getattr__(name: str) -> Any:
-        """Import Digest when it is asked for: it is long, and seldom used."""
-        if name != "HTTPDigestAuth":
+        """Import what few programs need when it is asked for."""
+        if name not in ("HTTPBearerAuth", "HTTPDigestAuth"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         with IMPORTING:
+            from .bearer import HTTPBearerAuth
             from .digest import HTTPDigestAuth
-        globals()[name] = HTTPDigestAuth
-        return HTTPDigestAuth
+        globals().update(HTTPBearerAuth=HTTPBearerAuth, HTTPDigestAuth=HTTPDigestAuth)
+        return globals()[name]
 
 
 __all__ = [

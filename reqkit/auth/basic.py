@@ -1,4 +1,4 @@
-"""The schemes that take one header: Basic (RFC 7617) and Bearer (RFC 6750)."""
+"""The scheme of a name and a password, readable to who sees them: Basic (RFC 7617)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from base64 import b64encode
 from typing import Final
 
 from ..exceptions import InvalidHeader
-from .base import AuthBase, Credentials, MessageT
+from .base import Credentials, MessageT
 
-__all__ = ["HTTPBasicAuth", "HTTPBearerAuth", "HTTPProxyAuth", "basic_header"]
+__all__ = ["HTTPBasicAuth", "HTTPProxyAuth", "basic_header"]
 
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
-
-# RFC 6750 section 2.1 has a token68 here. Issuers also hand out tokens with '|' or ':', and so
-# whatever is visible, and no space, is taken: it cannot break the header.
-_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
 def basic_header(user: str | bytes, password: str | bytes) -> str:
@@ -98,51 +94,3 @@ class HTTPProxyAuth(HTTPBasicAuth):
         """Set the Proxy-Authorization header. Never blocks."""
         r.headers["Proxy-Authorization"] = basic_header(self.username, self.password)
         return r
-
-
-class HTTPBearerAuth(AuthBase):
-    """Bearer auth: a token that is worth what its holder may do. It shows in no repr.
-
-    Args:
-        token: what the issuer gave: visible ASCII, without spaces and without ``Bearer``.
-
-    Raises:
-        InvalidHeader: it is empty, or has a space, a line's end or a non-ASCII character.
-        TypeError: neither str nor bytes.
-    Source: RFC 6750 section 2.1.
-    """
-
-    __module__ = "reqkit.auth"
-
-    token: str
-
-    def __init__(self, token: str | bytes) -> None:
-        if not isinstance(token, (str, bytes)):
-            raise TypeError(f"the token is of {type(token)}: expected a str or bytes")
-        self.token = token if isinstance(token, str) else token.decode("latin-1")
-        self._header()
-
-    def _header(self) -> str:
-        if not _TOKEN.fullmatch(self.token):
-            raise InvalidHeader(
-                f"the bearer token ({len(self.token)} characters) is not one: expected visible"
-                " ASCII without spaces, line ends or the word 'Bearer'; strip() what is read"
-                " from a file"
-            )
-        return "Bearer " + self.token
-
-    def __call__(self, r: MessageT) -> MessageT:
-        """Set the Authorization header. Never blocks."""
-        r.headers["Authorization"] = self._header()
-        return r
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self.token == other.token
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.token))
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"

@@ -11,31 +11,21 @@ from __future__ import annotations
 import contextlib
 import re
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from ..base.locks import native_rlock
-from ..exceptions import (
-    ChunkedEncodingError,
-    ConnectionError,
-    ContentDecodingError,
-    ContentTooLarge,
-    InvalidHeader,
-)
+from ..exceptions import InvalidHeader
+from .answering import Origin, covers, make_ready, origin_of
 from .base import Credentials, Message, MessageT
 from .challenges import parse_params, quote
 from .proof import Parameters, authorization, fresh_cnonce, usable_parameters
 
 __all__ = ["HTTPDigestAuth"]
 
-Origin = tuple[str, str, int]
-
 #: How many origins, and how many nonces' counts, one auth remembers.
 MOST_ORIGINS: Final = 256
 MOST_NONCES: Final = 1024
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def _text(value: str | bytes) -> str:
@@ -45,20 +35,6 @@ def _text(value: str | bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return value.decode("latin-1")
-
-
-def _origin(url: str) -> Origin:
-    parts = urlsplit(url)
-    port = parts.port
-    if port is None:
-        port = _DEFAULT_PORTS.get(parts.scheme, 0)
-    return parts.scheme, parts.hostname or "", port
-
-
-def _covers(mine: Origin, other: Origin) -> bool:
-    """Tell whether credentials for one origin may go to another: the same, or its https."""
-    host = mine[1]
-    return mine == other or (mine == ("http", host, 80) and other == ("https", host, 443))
 
 
 def _target(url: str) -> str:
@@ -144,7 +120,7 @@ class HTTPDigestAuth(Credentials):
 
         Does not block; the hook that it registers sends again, and does.
         """
-        origin = _origin(r.url)
+        origin = origin_of(r.url)
         parameters = self._current.get(origin)
         header = None if parameters is None else self._header(parameters, origin, r)
         if header is not None:
@@ -175,8 +151,8 @@ class HTTPDigestAuth(Credentials):
             return response
         refused: list[Any] = []
         while True:
-            here = _origin(response.request.url)
-            if not _covers(origin, here):
+            here = origin_of(response.request.url)
+            if not covers(origin, here):
                 return response
             self._take_next_nonce(response, here)
             if response.status_code != 401:
@@ -202,21 +178,7 @@ class HTTPDigestAuth(Credentials):
         header = self._header(parameters, origin, again)
         if header is None:
             return None
-        # The connection is of use again once the body is read; a broken body only costs it. Nobody
-        # has asked for it, so who sent the message knows how much of it to read.
-        drain = getattr(response.connection, "drain", None)
-        if drain is not None:
-            drain(response)
-        else:
-            with contextlib.suppress(
-                ChunkedEncodingError, ConnectionError, ContentDecodingError, ContentTooLarge
-            ):
-                _ = response.content
-        response.close()
-        if again.body is not None and not isinstance(again.body, (str, bytes, bytearray)):
-            again.rewind()
-        if hasattr(again, "take_cookies_of"):
-            again.take_cookies_of(response)
+        make_ready(again, response)
         again.headers["Authorization"] = header
         return again
 

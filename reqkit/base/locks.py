@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 __all__ = [
-    "IMPORTING", "native_local", "native_lock", "native_rlock", "start_native_thread",
+    "IMPORTING", "native_local", "native_lock", "native_rlock", "native_thread",
+    "start_native_thread",
 ]  # fmt: skip
 
 
@@ -63,6 +64,12 @@ def start_native_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> 
         RuntimeError: there can be no more of them.
     """
     _native("start_new_thread")(function, args)
+
+
+def native_thread() -> int:
+    """Return the number of the native thread that runs, whichever greenlet does."""
+    number: int = _native("get_ident")()
+    return number
 
 
 def native_local() -> Any:

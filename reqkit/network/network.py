@@ -26,6 +26,7 @@ from .._types import SharedStream, Stream
 from ..base.descriptors import look_up
 from ..base.locks import native_local
 from .lookups import Remembered, SharedLookUps
+from .signals import NativeSignal, SocketSignal
 from .streams import PLAIN, bounded, stream_on
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Network",
     "Semaphore",
     "SharedStream",
+    "Signal",
     "StdlibNetwork",
     "Stream",
     "Waiter",
@@ -89,6 +91,25 @@ class Waiter(Protocol):
         """Have the wait end, or the next one. Never blocks."""
 
 
+class Signal(Protocol):
+    """A place for one to wait in, once, until another calls it, from whichever thread.
+
+    Attributes:
+        blocks: whether all that runs in this native thread waits meanwhile.
+    """
+
+    blocks: bool
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait to be called; False where that took longer than ``timeout`` seconds."""
+
+    def call(self) -> None:
+        """Have the wait end. Never blocks; not after `close`."""
+
+    def close(self) -> None:
+        """Let go of it: nobody waits any more."""
+
+
 class Network(Protocol):
     """The way to the network, and all else that waits.
 
@@ -139,6 +160,9 @@ class Network(Protocol):
 
     def waiter(self) -> Waiter:
         """Make a place to wait in. Only where the network multiplexes."""
+
+    def signal(self) -> Signal:
+        """Make a place to wait in that other threads may call."""
 
     def clock(self) -> float:
         """Return monotonic seconds."""
@@ -337,6 +361,10 @@ class StdlibNetwork:
     def waiter(self) -> Waiter:
         """Refuse: each thread has its connection for itself."""
         raise NotImplementedError
+
+    def signal(self) -> Signal:
+        """Make a place to wait in: a lock, or a pair of sockets where these are patched."""
+        return NativeSignal() if socket.socket is PLAIN else SocketSignal()
 
     def clock(self) -> float:
         """Return monotonic seconds."""

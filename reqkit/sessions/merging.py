@@ -12,7 +12,7 @@ from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks, merge_hooks
 from ..message import environment
 from ..message.bodies import Positions
-from ..message.prepare import PreparedRequest, auth_of
+from ..message.prepare import Policy, PreparedRequest, auth_of
 from ..message.request import UnsentRequest
 from ..message.settings import Config, Settings, merge, merge_headers
 from ..message.urls import Target, prepare_url, with_base
@@ -100,7 +100,11 @@ class Merging(Defaults):
         return merged[2]
 
     def _prepare(
-        self, request: UnsentRequest, config: Settings, to_send: bool = True
+        self,
+        request: UnsentRequest,
+        config: Settings,
+        to_send: bool = True,
+        policy: Policy | None = None,
     ) -> PreparedRequest:
         """Make the message of a request.
 
@@ -108,8 +112,10 @@ class Merging(Defaults):
             request: the request.
             config: what counts for it.
             to_send: whether it is to be sent, and needs a method.
+            policy: what it is sent under, which an auth that waits may want to know.
         """
         prepared = PreparedRequest()
+        prepared._policy = policy
         prepared._encode = config.encode_uri
         method = request.method
         if method == "GET":

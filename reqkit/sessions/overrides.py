@@ -201,7 +201,7 @@ class OverridableSession(Sending):
         if "prepare_request" in overridden:
             prepared = self.prepare_request(request)
         else:
-            prepared = self._prepare(request, options.config)
+            prepared = self._prepare(request, options.config, policy=chain.policy)
         chain.prepared = prepared
         if overridden.isdisjoint(("send", "merge_environment_settings")):
             return chain.run(prepared)

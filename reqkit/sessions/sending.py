@@ -97,7 +97,9 @@ class Sending(ChainedSession):
 
     def _exchange(self, outcome: Outcome, chain: Chain) -> Response:
         """Make the message of a request, and send it and what follows. Blocks."""
-        prepared = chain.prepared = self._prepare(outcome.request, chain.options.config)
+        options, policy = chain.options, chain.policy
+        prepared = self._prepare(outcome.request, options.config, policy=policy)
+        chain.prepared = prepared
         prepared._attempt = 1 + outcome.retries
         return chain.run(prepared)
 

@@ -6,7 +6,16 @@ import socket
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from ..network import Address, Network, Semaphore, SocketOptions, Stream, Waiter, numeric_address
+from ..network import (
+    Address,
+    Network,
+    Semaphore,
+    Signal,
+    SocketOptions,
+    Stream,
+    Waiter,
+    numeric_address,
+)
 
 __all__ = ["StandInNetwork"]
 
@@ -87,6 +96,10 @@ class StandInNetwork:
     def waiter(self) -> Waiter:
         """Make a place to wait in, as the real network does."""
         return self._real.waiter()
+
+    def signal(self) -> Signal:
+        """Make a place to wait in, as the real network does."""
+        return self._real.signal()
 
     def clock(self) -> float:
         """Return the real network's seconds."""

@@ -22,6 +22,7 @@ from reqkit.network import (
     ATTEMPT_DELAY,
     Address,
     Semaphore,
+    Signal,
     SocketOptions,
     Stream,
     Waiter,
@@ -32,7 +33,7 @@ from reqkit.network import (
 from .dns import DNSCache, Resolver
 from .hubs import Tended, current_hub, current_scope, next_turn
 from .streams import GeventStream, new_socket
-from .waiting import GeventWaiter
+from .waiting import GeventSignal, GeventWaiter
 
 __all__ = ["GEVENT", "GeventNetwork", "GeventStream"]
 
@@ -91,6 +92,10 @@ class GeventNetwork:
     def waiter(self) -> Waiter:
         """Make a place to wait in for another greenlet's call."""
         return GeventWaiter()
+
+    def signal(self) -> Signal:
+        """Make a place to wait in that other threads, and other hubs, may call."""
+        return GeventSignal()
 
     def clock(self) -> float:
         """Return monotonic seconds."""

@@ -1,15 +1,18 @@
-"""A place for one greenlet to wait in until another calls it, within a limit."""
+"""Places for one greenlet to wait in until another, or another thread, calls it."""
 
 from __future__ import annotations
 
+import contextlib
 from time import monotonic as clock
 from typing import Any
 
+from gevent.event import Event
+from gevent.hub import get_hub
 from greenlet import getcurrent
 
 from .hubs import EXPIRED, NEVER, current_hub
 
-__all__ = ["GeventWaiter"]
+__all__ = ["GeventSignal", "GeventWaiter"]
 
 
 class GeventWaiter:
@@ -79,3 +82,31 @@ class GeventWaiter:
     def has_come(self) -> bool:
         """Tell whether it was called, where the time is up."""
         return self.called
+
+
+class GeventSignal:
+    """Lets one greenlet wait for a call from whichever thread; its loop goes on meanwhile."""
+
+    __slots__ = ("_called", "_wake", "blocks")
+
+    def __init__(self) -> None:
+        self.blocks: bool = False
+        self._called = Event()
+        # Also what keeps the loop from ending while there is nothing else to wait for.
+        self._wake = get_hub().loop.async_()
+        self._wake.start(self._called.set)
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait to be called; False where that took longer than ``timeout`` seconds."""
+        return bool(self._called.wait(timeout))
+
+    def call(self) -> None:
+        """Have the wait end. Once."""
+        with contextlib.suppress(Exception):  # a hub that is gone has nobody who waits
+            if self._wake.loop.ptr:
+                self._wake.send()
+
+    def close(self) -> None:
+        """Let go of the loop's part in it. In the thread that has made it."""
+        self._wake.stop()
+        self._wake.close()
