@@ -19,7 +19,7 @@ import reqkit
 import reqkit_async
 from reqkit.message.response import Response
 from reqkit.network import network
-from reqkit.sessions.result import Outcome
+from reqkit.sessions.outcome import Outcome
 from reqkit.transport.exchange import answer_of, head_of
 from reqkit.wire.h1.connection import Connection
 from reqkit.wire.h1.head import parse_head

@@ -332,9 +332,12 @@ class JSONDecodeError(InvalidJSONError, _json.JSONDecodeError):
 
 
 def _rebuild_json_error(
-    said: tuple[str, str, int], args: tuple[Any, ...], state: dict[str, Any], known: dict[str, Any]
+    details: tuple[str, str, int],
+    args: tuple[Any, ...],
+    state: dict[str, Any],
+    known: dict[str, Any],
 ) -> JSONDecodeError:
-    error = JSONDecodeError(*said, request=known.get("request"), response=known.get("response"))
+    error = JSONDecodeError(*details, request=known.get("request"), response=known.get("response"))
     error.__dict__.update(state)
     error.args = args
     with_causes(error, known.get("causes", ()))

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .base.deferred import DeferredModule
-from .base.frames import forget_frames
 from .base.redact import redacted
+from .base.tracebacks import forget_frames
 from .base.warn import warn
 from .exceptions import HookWarning
 

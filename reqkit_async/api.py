@@ -16,8 +16,8 @@ from reqkit.message.settings import UNSET
 from reqkit.sessions.unsent import request_of
 
 from ._types import Sending
-from .pool.given import as_request
 from .pool.pool import Pool
+from .pool.requests import as_request
 from .pool.sending import send_here
 from .pool.spawned import SendingGreenlet
 

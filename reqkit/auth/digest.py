@@ -1,7 +1,7 @@
 """Digest auth: the password is proved, not sent.
 
-`HTTPDigestAuth` keeps, by origin, what the server last asked for, and so it can send the proof
-along at once. What the proof is, `proof` knows.
+`HTTPDigestAuth` keeps, by origin, what the server last asked for, and so it can send credentials
+along at once. What these are, `digest_credentials` knows.
 
 Source: RFC 7616.
 """
@@ -17,7 +17,7 @@ from ..exceptions import InvalidHeader
 from .answering import Origin, covers, make_ready, origin_of
 from .base import Credentials, Message, MessageT
 from .challenges import parse_params, quote
-from .proof import Parameters, authorization, fresh_cnonce, usable_parameters
+from .digest_credentials import Parameters, authorization, fresh_cnonce, usable_parameters
 
 __all__ = ["HTTPDigestAuth"]
 
@@ -134,7 +134,7 @@ class HTTPDigestAuth(Credentials):
         return r
 
     def handle_answer(self, response: Any, origin: Origin, kwargs: dict[str, Any]) -> Any:
-        """Return the answer to the message with proof, or this one where none is asked for.
+        """Return the answer to the message with credentials, or this one where none is asked for.
 
         Sends at most twice: a nonce that was refused only because it is stale does not count as
         a try. May block, as sending does.
@@ -173,7 +173,7 @@ class HTTPDigestAuth(Credentials):
             response = answer
 
     def _again(self, response: Any, parameters: Parameters, origin: Origin) -> Any:
-        """Return the message with the proof, ready to be sent again, or None without one."""
+        """Return the message with credentials, ready to be sent again, or None without one."""
         again = response.request.copy()
         header = self._header(parameters, origin, again)
         if header is None:

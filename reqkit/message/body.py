@@ -13,7 +13,7 @@ from .content import charsets
 from .content.decoders import Decoder, decode_whole, make_decoder
 from .content.lines import LineCutter, decode_pieces, exact_pieces
 from .content.pace import Pace
-from .raw import AnswerFacts, BodySource, ForeignBody, LookedInto, RawBody, WholeBody
+from .raw import AdoptedBody, AnswerFacts, BodySource, PeekedBody, RawBody, WholeBody
 from .urls import without_password
 
 __all__ = ["ReadableBody"]
@@ -159,7 +159,7 @@ class ReadableBody:
             if not data:
                 break
             ahead += data
-        self._source = LookedInto(ahead, source)
+        self._source = PeekedBody(ahead, source)
         return ahead[:size]
 
     def iter_encoded(self) -> Iterator[bytes]:
@@ -178,8 +178,8 @@ class ReadableBody:
 
     def _pieces(self, most: int, decode: bool = True) -> Iterator[bytes]:
         """Yield the body as it arrives, decoded or not, at most ``most`` bytes at a time."""
-        foreign = self._raw is not None and self._whole is None
-        source: Any = ForeignBody(self._raw) if foreign else self._take_source()
+        adopted = self._raw is not None and self._whole is None
+        source: Any = AdoptedBody(self._raw) if adopted else self._take_source()
         ended = False
         try:
             encoding = self._field("content-encoding")

@@ -138,10 +138,10 @@ class Partial:
                 path.unlink()
         part, note = _state(self.path), _state(self._note)
         if note is not None:
-            said = self._read_note(note.st_ino)
-            if said is None:
+            noted = self._read_note(note.st_ino)
+            if noted is None:
                 return False
-            number, what, version = said
+            number, what, version = noted
             if part is not None:
                 return part.st_ino == number and self._go_on(number, what, version)
             self._note.unlink()  # of a part that somebody has removed

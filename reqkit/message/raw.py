@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 else:
     urllib3 = DeferredModule("urllib3")
 
-__all__ = ["AnswerFacts", "BodySource", "ForeignBody", "LookedInto", "RawBody", "WholeBody"]
+__all__ = ["AdoptedBody", "AnswerFacts", "BodySource", "PeekedBody", "RawBody", "WholeBody"]
 
 _STEP = 64 * 1024
 
-#: What a foreign body's own errors are here, as in requests. Subclasses come first.
+#: What an adopted body's own errors are here, as in requests. Subclasses come first.
 _Faults = tuple[tuple[type[Exception], type[RequestException], str], ...]
 _FAULTS: Final[_Faults] = (
     (TimeoutError, ConnectionError, "stopped coming"),
@@ -300,7 +300,7 @@ class WholeBody:
         self._data = b""
 
 
-class LookedInto:
+class PeekedBody:
     """A body of which something was read, and is to be read again."""
 
     __slots__ = ("_ahead", "_source")
@@ -326,7 +326,7 @@ class LookedInto:
         self._source.close()
 
 
-class ForeignBody:
+class AdoptedBody:
     """A body that somebody put in ``raw``: any file, urllib3's response among them."""
 
     __slots__ = ("_file", "_generator", "_live")

@@ -19,8 +19,8 @@ from ..message.settings import UNSET
 from ..message.urls import Target
 from ..transport.routes import parse_proxy
 from .chain import Chain
+from .outcome import Outcome
 from .redirects import may_keep_auth, next_message, redirect_location, redirect_method
-from .result import Outcome
 from .sending import Sending
 
 __all__ = ["OVERRIDABLE", "OverridableSession"]

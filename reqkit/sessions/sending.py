@@ -14,7 +14,7 @@ from ..message.settings import unknown
 from ..message.urls import without_password
 from ..timeouts import Deadline
 from .chain import Chain, ChainedSession
-from .result import Outcome, failed_response
+from .outcome import Outcome, failed_response
 
 __all__ = ["Sending"]
 

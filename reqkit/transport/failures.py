@@ -351,7 +351,7 @@ def _of_urllib3(error: urllib3.HTTPError, where: _Failure) -> RequestException:
             return ours(where.say(text))
     inner = _inner(error)
     if isinstance(error, urllib3.ProxyError):
-        return ProxyError(where.say(_said_of(inner, where) or f"{where.peer} failed"))
+        return ProxyError(where.say(_detail_of(inner, where) or f"{where.peer} failed"))
     if isinstance(error, urllib3.MaxRetryError):
         known = None if inner is None else translate(inner, **where._asdict())
         return known or ConnectionError(where.say("the retries are used up"))
@@ -399,6 +399,6 @@ def _lost(where: _Failure) -> RequestException:
     return where.broken()(where.say(f"the connection to {where.peer} failed"))
 
 
-def _said_of(inner: BaseException | None, where: _Failure) -> str | None:
+def _detail_of(inner: BaseException | None, where: _Failure) -> str | None:
     known = None if inner is None else translate(inner, **where._asdict())
     return None if known is None else str(known).removeprefix(f"{where.url}: ")

@@ -71,14 +71,14 @@ class Tasks:
             self._futures[number] = future
             self._pending.add(number)
             if hasattr(future, "add_done_callback"):
-                future.add_done_callback(self._teller(number, loop, ended))
+                future.add_done_callback(self._when_done(number, loop, ended))
             else:
                 self.tells = False
 
     def _submit(self, number: int, function: Any, ticket: Any) -> Any:
         return self.executor.submit(function, ticket)
 
-    def _teller(
+    def _when_done(
         self, number: int, loop: Any, ended: Callable[[BaseException | None], None]
     ) -> Callable[[Any], None]:
         def tell(error: BaseException | None) -> None:

@@ -19,15 +19,15 @@ class Recorder:
     """Takes the place of a worker's `Traffic`: keeps what the caller's is to count."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def add(self, *details: Any) -> None:
         """Keep what `Traffic.add` is told."""
-        self.told.append(("add", *details))
+        self.calls.append(("add", *details))
 
     def add_unsent(self, *details: Any) -> None:
         """Keep what `Traffic.add_unsent` is told."""
-        self.told.append(("add_unsent", *details))
+        self.calls.append(("add_unsent", *details))
 
 
 def take_figures(stats: Stats, recorder: Recorder, shift: float) -> Figures:
@@ -46,19 +46,19 @@ def take_figures(stats: Stats, recorder: Recorder, shift: float) -> Figures:
             for url, started, headed, status, size in seen
         ]
     figures = (
-        counts, stats.statuses, stats.errors, stats.latency._recent, seen, recorder.told
+        counts, stats.statuses, stats.errors, stats.latency._recent, seen, recorder.calls
     )  # fmt: skip
     stats.requests = stats.bytes = stats.connections = stats.retries = stats.hook_errors = 0
     stats.statuses = {}
     stats.errors = {}
     stats.latency._recent = []
-    recorder.told = []
+    recorder.calls = []
     return figures
 
 
 def add_figures(stats: Stats, figures: Figures) -> None:
     """Count what was taken out of a worker's."""
-    counts, statuses, errors, latencies, seen, told = figures
+    counts, statuses, errors, latencies, seen, calls = figures
     requests, size, connections, retries, hook_errors = counts
     stats.requests += requests
     stats.bytes += size
@@ -70,5 +70,5 @@ def add_figures(stats: Stats, figures: Figures) -> None:
     for name, times in errors.items():
         stats.errors[name] = stats.errors.get(name, 0) + times
     stats.extend(latencies, seen)
-    for name, *details in told:
+    for name, *details in calls:
         getattr(stats._traffic, name)(*details)

@@ -23,7 +23,7 @@ from reqkit.exceptions import UnpicklableError, WorkerLost
 from reqkit.message.request import NO_ARGUMENTS
 from reqkit.message.urls import prepare_url
 from reqkit.network import use
-from reqkit.sessions.result import failed_response
+from reqkit.sessions.outcome import failed_response
 from reqkit.timeouts import clock
 
 from ..network import GEVENT
@@ -39,8 +39,8 @@ from .channel import Channel, Listener
 from .executors import Tasks
 from .figures import Figures, add_figures
 from .hosts import HostTable
+from .pickling import Packer, cannot_travel, unpack_entry
 from .remote import WINDOW, Remote
-from .travel import Packer, cannot_travel, unpack_entry
 from .worker import Ticket, serve
 
 __all__ = ["Run", "Settings"]

@@ -28,7 +28,7 @@ from reqkit import Request, Response
 from reqkit._version import __version__
 from reqkit.exceptions import RequestException, UnpicklableError
 from reqkit.network import forks, use
-from reqkit.sessions.result import failed_response
+from reqkit.sessions.outcome import failed_response
 
 from ..network import GEVENT
 from ..network.hubs import current_hub
@@ -38,7 +38,7 @@ from ..pool.options import BatchOptions
 from ..pool.pool import Pool, let_go
 from .channel import Address, Channel, connect
 from .figures import Recorder, take_figures
-from .travel import Unpacker, pack_entry
+from .pickling import Unpacker, pack_entry
 
 __all__ = ["Ticket", "serve"]
 

@@ -12,11 +12,11 @@ from reqkit import Response
 from reqkit.exceptions import RequestException
 
 from ..crawl import Crawl, StoreError
+from .interrupts import Interrupts
 from .journal import Output
 from .options import check_report, session_of
-from .outcomes import line_of
+from .records import line_of
 from .screen import Screen, is_terminal
-from .stopping import Interrupts
 
 __all__ = ["Crawling", "item_of"]
 
@@ -132,7 +132,7 @@ def _loop(crawl: Crawl, screen: Screen) -> None:
             crawl.keep(item)
             if response.error is None:
                 crawl.follow(response)
-            screen.tell(_told(item))
+            screen.tell(_shown(item))
 
 
 def _left(crawl: Crawl) -> str:
@@ -202,7 +202,7 @@ def _title(crawl: Crawl, response: Response) -> str | None:
     return text[:_LONGEST] or None
 
 
-def _told(item: dict[str, Any]) -> dict[str, Any]:
+def _shown(item: dict[str, Any]) -> dict[str, Any]:
     """Return an item as a `Screen` is told of it."""
     error, status = item["error"], item["status"]
     kind, _, message = (error or "").partition(": ")

@@ -18,11 +18,11 @@ from reqkit.sessions.unsent import request_of
 from ..batches import Pool
 from ..stats import Stats
 from .inputs import Item
+from .interrupts import Interrupts
 from .journal import Done, Journal, Output, final_records
 from .naming import Names
-from .outcomes import Recorder, failure, line_of, plain_line
+from .records import Recorder, failure, line_of, plain_line
 from .screen import Screen
-from .stopping import Interrupts
 
 __all__ = ["Fetch", "count_record"]
 

@@ -25,7 +25,7 @@ from reqkit import Response, __version__
 from reqkit.base.locks import IMPORTING
 from reqkit.exceptions import ContentTooLarge, RequestException
 from reqkit.message.urls import prepare_url
-from reqkit.sessions.result import failed_response
+from reqkit.sessions.outcome import failed_response
 from reqkit.sessions.unsent import request_of
 from reqkit.transport.exchange import head_of
 
@@ -244,8 +244,8 @@ def _about(name: str, compressed: bool) -> bytes:
     warcio, _ = _warcio()
     out = io.BytesIO()
     writer = warcio.WARCWriter(out, gzip=compressed, warc_version="1.1")
-    said = {"software": f"reqkit/{__version__}", "format": "WARC File Format 1.1"}
-    writer.write_record(writer.create_warcinfo_record(name, said))
+    facts = {"software": f"reqkit/{__version__}", "format": "WARC File Format 1.1"}
+    writer.write_record(writer.create_warcinfo_record(name, facts))
     return out.getvalue()
 
 

@@ -24,16 +24,16 @@ from .errors import StoreError
 from .exporting import export
 from .figures import figures_of
 from .frontier import Frontier
-from .leaving import left_in_peace, position
 from .ledger import Ledger
 from .links import Document
+from .loop_exit import left_without_error, position
+from .progress import open_progress
 from .robots import Robots, product_token
 from .schema import DONE, FAILED, PAGE, REFUSED, ROBOTS_SITEMAPS, SITEMAP, STATES, Page
 from .scope import Scope
 from .settings import Settings
 from .stats import CrawlStats
 from .store import Store
-from .telling import open_teller
 from .turns import Turn
 from .visits import Known, Visit
 
@@ -133,7 +133,7 @@ class Crawl:
             raise ValueError(f"session is {session!r}: expected a reqkit.Session")
         if canonical is not None and not callable(canonical):
             raise ValueError(f"canonical is {canonical!r}: expected a function of a URL")
-        self._teller = open_teller(progress)
+        self._reporter = open_progress(progress)
         scope = Scope(within, allow, deny)
         self._thread = threading.get_ident()
         self._closed = False
@@ -223,18 +223,18 @@ class Crawl:
             raise ValueError(f"depth is {depth!r}: expected links from the first page, 0 or more")
         if priority != 0 and not _is_number(priority):
             raise ValueError(f"priority is {priority!r}: expected a number")
-        told = None if context is None else _json("context", context)
+        stored = None if context is None else _json("context", context)
         if outside:
             admission.scope.begin_at(url)
         if admission.admit(
-            turn, url, PAGE, priority, depth, outside, 0, told, None if page is None else page.id
+            turn, url, PAGE, priority, depth, outside, 0, stored, None if page is None else page.id
         ):
             if outside and len(turn.adds) >= _GATHERED:
                 self._write_outside()
             return True
         if not again or (url, PAGE) in turn.adds or self._store.find(url) is None:
             return False
-        turn.again.append((url, PAGE, priority, depth, told, 0))
+        turn.again.append((url, PAGE, priority, depth, stored, 0))
         return True
 
     def follow(
@@ -271,7 +271,7 @@ class Crawl:
             depth = 1 if page is None else page.depth + 1
         if priority != 0 and not _is_number(priority):
             raise ValueError(f"priority is {priority!r}: expected a number")
-        told = None if context is None else _json("context", context)
+        stored = None if context is None else _json("context", context)
         found_on = None if page is None else page.id
         admit = self._admission.admit
         knows = self._store.knows
@@ -281,7 +281,7 @@ class Crawl:
             if not number % _LINKS:
                 gevent.sleep(1e-6)  # a page may have very many
             if not knows(url):
-                count += admit(turn, url, PAGE, priority, depth, False, 0, told, found_on, True)
+                count += admit(turn, url, PAGE, priority, depth, False, 0, stored, found_on, True)
         return count
 
     def add_sitemap(self, url: str | None = None) -> bool:
@@ -453,7 +453,7 @@ class Crawl:
         self._ledger.commit(turn, self._driver.end_of(page, response))
         self._frontier.line(page.host).ended += 1
         self._drop_turn()
-        self._teller.step(self.stats)
+        self._reporter.step(self.stats)
 
     def _undo_turn(self) -> None:
         """Let go of what the turn has brought; its page is handed over once more."""
@@ -646,7 +646,7 @@ class _Loop(Iterator[Response]):
             self._others_ran = clock()
         self._over = True
         crawl._store.flush()
-        crawl._teller.close(crawl.stats)
+        crawl._reporter.close(crawl.stats)
         raise StopIteration
 
     def close(self) -> None:
@@ -660,7 +660,7 @@ class _Loop(Iterator[Response]):
         if crawl._turn is not None and crawl._loops == self._number and not crawl._closed:
             if crawl._turn_over:
                 crawl._left_open = True  # it could not be written: the next call tries again
-            elif left_in_peace():
+            elif left_without_error():
                 try:
                     crawl._settle(None)
                 except StoreError:

@@ -18,7 +18,7 @@ from gevent.event import Event
 
 from reqkit import Request, Response, Session
 from reqkit.exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
-from reqkit.sessions.result import failed_response
+from reqkit.sessions.outcome import failed_response
 from reqkit.sessions.unsent import request_of
 from reqkit.timeouts import clock
 
@@ -478,9 +478,11 @@ class Driver:
                 if status is not None:
                     asked = retry_after(response.headers.get("retry-after"), wall)
                     wait = wait if asked is None else asked
-                told = f"status {status}" if error is None else f"{type(error).__name__}: {error}"
+                reason = f"status {status}" if error is None else f"{type(error).__name__}: {error}"
                 last = tries > self._settings.retries or wait > _LONGEST_HOLD
-                rules = robots.failed(origin, status, told, wall, None if last else clock() + wait)
+                rules = robots.failed(
+                    origin, status, reason, wall, None if last else clock() + wait
+                )
                 if rules.error is not None and not last:
                     gevent.sleep(wait)
                     continue

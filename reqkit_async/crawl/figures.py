@@ -84,9 +84,9 @@ def _pages(store: Store, stats: CrawlStats) -> dict[str, Any]:
             status, kind or None, size=size or 0, url=url, message=message or kind, when=when
         )
     sent = stats.requests
-    told = ended.as_dict()
+    figures = ended.as_dict()
     run = sent.as_dict()
     for name in ("latency", "slowest", "connections", "retries", "seconds", "hook_errors"):
-        told[name] = run[name]
-    told["rate"] = stats.rate
-    return told
+        figures[name] = run[name]
+    figures["rate"] = stats.rate
+    return figures

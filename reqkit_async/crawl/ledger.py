@@ -7,8 +7,8 @@ from typing import Any, Final
 import gevent
 from gevent.event import Event
 
+from .checkpoints import Checkpointer
 from .frontier import Frontier
-from .keeping import Keeper
 from .store import Store
 from .turns import End, Turn
 
@@ -38,21 +38,23 @@ class Ledger:
         self._frontier = frontier
         self.archive = archive
         self._writing: Any = None
-        self._keeper = None if store.path is None else Keeper(store.path, self._sync_archive)
+        self._checkpointer = (
+            None if store.path is None else Checkpointer(store.path, self._sync_archive)
+        )
 
     def start(self) -> None:
         """Have what is written kept by the disk, from now on."""
-        if self._keeper is not None:
-            self._keeper.start()
+        if self._checkpointer is not None:
+            self._checkpointer.start()
 
     def wait(self) -> None:
         """Wait until the store can be written; others run meanwhile."""
-        keeper = self._keeper
+        checkpointer = self._checkpointer
         while True:
             if self._writing is not None:
                 self._writing.wait()
-            elif keeper is not None and not keeper.writable.is_set():
-                keeper.writable.wait()
+            elif checkpointer is not None and not checkpointer.writable.is_set():
+                checkpointer.writable.wait()
             else:
                 return
 
@@ -76,8 +78,8 @@ class Ledger:
             finally:
                 self.store.breathe = self._writing = None
                 writing.set()
-        if self._keeper is not None:
-            self._keeper.changes += 1
+        if self._checkpointer is not None:
+            self._checkpointer.changes += 1
         if turn.hosts:
             self._frontier.added(turn.hosts)
 
@@ -101,8 +103,8 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of all."""
-        if self._keeper is not None:
-            self._keeper.stop()
+        if self._checkpointer is not None:
+            self._checkpointer.stop()
         if self.archive is not None:
             self.archive.close()
         self.store.close()

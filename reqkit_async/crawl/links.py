@@ -33,7 +33,7 @@ def robots_tags(value: str | None, agent: str) -> set[str]:
     """
     if not value:
         return set()
-    said: set[str] = set()
+    directives: set[str] = set()
     counts = True
     for part in value.lower().split(","):
         name, colon, rest = part.partition(":")
@@ -42,8 +42,8 @@ def robots_tags(value: str | None, agent: str) -> set[str]:
             counts = name.strip() == agent.lower()
             part = rest
         if counts:
-            said.update(_words(part))
-    return said
+            directives.update(_words(part))
+    return directives
 
 
 class Document:
@@ -86,9 +86,9 @@ class Document:
             head = response.content[:65536].lower() if self.html else b""
             if b"<meta" in head and any(name.encode() in head for name in names):
                 for node in self.tree.css("meta[name][content]"):
-                    told = node.attributes
-                    if (told.get("name") or "").strip().lower() in names:
-                        tags.update(_words((told.get("content") or "").lower()))
+                    attributes = node.attributes
+                    if (attributes.get("name") or "").strip().lower() in names:
+                        tags.update(_words((attributes.get("content") or "").lower()))
             if "none" in tags:
                 tags |= {"noindex", "nofollow"}
             self._tags = tags

@@ -3,7 +3,7 @@
 What counts is written in one transaction for each turn of the loop (`Store.commit`); what is only
 useful (which pages are in flight, robots files) waits for the next one. Writing goes to SQLite's
 write-ahead log, which takes some tens of microseconds; what may take longer, moving the log into
-the file and having the disk keep it, is done by `keeping.Keeper` in another thread.
+the file and having the disk keep it, is done by `checkpoints.Checkpointer` in another thread.
 
 Another process may read the file meanwhile. A second crawl may not: `locking` sees to that.
 """
@@ -142,7 +142,7 @@ class Store:
     def _begin(self) -> None:
         db = self._db
         db.execute("PRAGMA synchronous=NORMAL")
-        db.execute("PRAGMA wal_autocheckpoint=0")  # `Keeper` does it, in another thread
+        db.execute("PRAGMA wal_autocheckpoint=0")  # `Checkpointer` does it, in another thread
         db.execute("PRAGMA cache_size=-32768")
         db.execute("PRAGMA temp_store=MEMORY")
         # What was in flight when the last process ended is to be asked for again.

@@ -14,7 +14,7 @@ from gevent.event import AsyncResult, Event
 
 from reqkit import Request, Response
 from reqkit.exceptions import RequestException
-from reqkit.sessions.result import Outcome
+from reqkit.sessions.outcome import Outcome
 from reqkit.timeouts import Deadline
 
 from ..progress import SILENT, Reporter

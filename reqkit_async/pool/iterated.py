@@ -12,8 +12,8 @@ from reqkit import Request
 
 from .batch import Batch, Failed, Job, failure_of
 from .cancellation import SYSTEM_ERRORS
-from .given import as_request
 from .options import BatchOptions
+from .requests import as_request
 
 __all__ = ["IteratedBatch", "OrderedBatch", "UnorderedBatch"]
 

@@ -24,11 +24,11 @@ from ..progress import SILENT, open_progress
 from ..stats import Stats
 from .batch import Batch, Failed, ListBatch
 from .cancellation import at_the_end, cancelled, expired
-from .given import as_request, as_requests
 from .interruption import waiting
 from .iterated import IteratedBatch, OrderedBatch, UnorderedBatch
 from .limits import HostLimits
 from .options import BatchOptions
+from .requests import as_request, as_requests
 from .retries import policy_of
 from .sending import Sender
 from .shutdown import Shutdown

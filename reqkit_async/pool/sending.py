@@ -12,8 +12,8 @@ import gevent
 from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
-from reqkit.base.frames import forget_frames
 from reqkit.base.logs import INFO, WARNING, logger
+from reqkit.base.tracebacks import forget_frames
 from reqkit.base.warn import warn
 from reqkit.exceptions import RequestException, RetryError, TotalTimeout
 from reqkit.hooks import dispatch_hook, warn_of
@@ -23,7 +23,7 @@ from reqkit.message.settings import UNSET
 from reqkit.message.urls import prepare_url
 from reqkit.network import use
 from reqkit.sessions import SingleUseSession
-from reqkit.sessions.result import failed_response
+from reqkit.sessions.outcome import failed_response
 from reqkit.timeouts import Deadline, Timeouts, clock
 from reqkit.transport.retrying import add_tries, ending_of
 

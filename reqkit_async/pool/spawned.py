@@ -12,7 +12,7 @@ from gevent.exceptions import LoopExit
 from gevent.hub import get_hub
 
 from reqkit import Request
-from reqkit.sessions.result import failed_response
+from reqkit.sessions.outcome import failed_response
 
 from ..progress import SILENT, Reporter
 from .batch import Batch, Job, failure_of

@@ -19,7 +19,7 @@ import gevent
 from gevent.event import Event
 from greenlet import getcurrent
 
-from reqkit.base.frames import forget_frames
+from reqkit.base.tracebacks import forget_frames
 from reqkit.message.urls import prepare_url, with_base
 from reqkit.network import use
 from reqkit.timeouts import Deadline, clock

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from .wording import bytes_text, count_text, seconds_text
+from .formatting import bytes_text, count_text, seconds_text
 
 __all__ = ["crawl_html", "rows_html", "stats_html", "stats_rows"]
 

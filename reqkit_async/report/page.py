@@ -12,7 +12,7 @@ from markupsafe import Markup
 from reqkit.status_codes import reason_phrase
 
 from . import pictures
-from .wording import bytes_text, count_text, moment_text, percent_text, seconds_text
+from .formatting import bytes_text, count_text, moment_text, percent_text, seconds_text
 
 __all__ = ["crawl_page", "stats_page"]
 

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from .wording import count_text, seconds_text
+from .formatting import count_text, seconds_text
 
 __all__ = ["bars", "histogram", "timeline"]
 

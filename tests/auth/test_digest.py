@@ -14,10 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from reqkit.auth import HTTPDigestAuth
+from reqkit.auth import HTTPDigestAuth, digest_credentials
 from reqkit.auth import digest as digest_module
-from reqkit.auth import proof as proof_module
-from reqkit.auth.proof import Parameters, authorization, usable_parameters
+from reqkit.auth.digest_credentials import Parameters, authorization, usable_parameters
 from reqkit.exceptions import ChunkedEncodingError, ReadTimeout, UnrewindableBodyError
 
 HAS_SHA512_256 = "sha512_256" in hashlib.algorithms_available
@@ -191,7 +190,7 @@ def test_a_realm_is_hashed_as_the_octets_that_came(realm: str, octets: bytes) ->
 
 
 def test_a_hash_that_the_platform_lacks_is_left_out() -> None:
-    assert proof_module._hash("no such hash") is None
+    assert digest_credentials._hash("no such hash") is None
 
 
 def test_a_target_that_is_no_ascii_goes_as_its_octets() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from reqkit.auth.challenges import parse_challenges, parse_params, quote
-from reqkit.auth.proof import authorization, usable_parameters
+from reqkit.auth.digest_credentials import authorization, usable_parameters
 from reqkit.cookies import CookieJar, parse_date
 from reqkit.cookies.parsing import parse_set_cookie
 from reqkit.exceptions import InvalidHeader, RequestException

@@ -16,7 +16,7 @@ import pytest
 
 import reqkit_async
 from reqkit_async.report import write_crawl_report, write_stats_report
-from reqkit_async.report.wording import (
+from reqkit_async.report.formatting import (
     bytes_text,
     count_text,
     moment_text,

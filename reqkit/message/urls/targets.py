@@ -189,7 +189,7 @@ def _normalised(url: str) -> Target:
     url = url.lstrip()
     scheme = _scheme(url)
     if scheme not in DEFAULT_PORTS:
-        return _foreign(url, scheme)
+        return _of_other_scheme(url, scheme)
     prefix, given = _split(url)
     # urllib3 would encode each escape anew where one '%' is none.
     parsed = urllib3.util.parse_url("http://h" + _NO_ESCAPE.sub("%25", given))
@@ -208,7 +208,7 @@ def _as_given(url: str) -> Target:
     url = url.lstrip()
     scheme = _scheme(url)
     if scheme not in DEFAULT_PORTS:
-        return _foreign(url, scheme)
+        return _of_other_scheme(url, scheme)
     prefix, rest = _split(url)
     _refuse_spaces(url, rest)
     if rest[:1] != "/":
@@ -255,7 +255,7 @@ def _split(url: str) -> tuple[str, str]:
     return match.group(1), url[match.end(1) :]
 
 
-def _foreign(url: str, scheme: str) -> Target:
+def _of_other_scheme(url: str, scheme: str) -> Target:
     """Return the target of a URL whose scheme is not http(s)."""
     if not scheme.startswith("http"):
         return Target(url, scheme, "", 0, "", "", None, (scheme, "", 0))

@@ -759,7 +759,7 @@ class Connection:
             return
         if code == ErrorCode.REFUSED_STREAM and stream.head is None:
             stream.unprocessed = True
-        self._lose(stream, stream.said_at_end())
+        self._lose(stream, stream.ending())
 
     def _window_update(self, flags: int, number: int, payload: bytes) -> None:
         if len(payload) != 4:

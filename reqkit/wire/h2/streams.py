@@ -149,7 +149,7 @@ class Stream:
         self.pieces.clear()
         self.held = 0
 
-    def said_at_end(self) -> str:
+    def ending(self) -> str:
         """Say how the peer has ended it."""
         code = self.code
         if code is None:

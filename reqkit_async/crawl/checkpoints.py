@@ -18,7 +18,7 @@ from typing import Any, Final
 import gevent
 from gevent.event import Event
 
-__all__ = ["Keeper"]
+__all__ = ["Checkpointer"]
 
 #: Seconds between two syncs.
 _EVERY: Final = 1.0
@@ -28,7 +28,7 @@ _LOG: Final = 4 << 20
 _LONG_LOG: Final = 64 << 20
 
 
-class Keeper:
+class Checkpointer:
     """Syncs and checkpoints a store, as long as it is open.
 
     Args:

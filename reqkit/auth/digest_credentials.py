@@ -1,4 +1,4 @@
-"""The proof that Digest auth sends in the password's place.
+"""The credentials that Digest auth sends in the password's place.
 
 Pure: `usable_parameters` says what a server asks for, `authorization` writes the answer to it.
 
@@ -200,10 +200,10 @@ def authorization(
         else:
             hashed = digest(body.encode("utf-8") if isinstance(body, str) else bytes(body or b""))
         a2.append(hashed.encode("ascii"))
-    proof = [a1, nonce]
+    secret = [a1, nonce]
     if qop:
-        proof += [nc.encode("ascii"), client, qop.encode("ascii")]
-    proof.append(digest(b":".join(a2)).encode("ascii"))
+        secret += [nc.encode("ascii"), client, qop.encode("ascii")]
+    secret.append(digest(b":".join(a2)).encode("ascii"))
 
     parts = [
         _user_part(parameters, username),
@@ -219,7 +219,7 @@ def authorization(
     # RFC 2617 section 3.2.2: no cnonce without qop; yet a session's hash needs it.
     if qop or parameters.cnonce is not None:
         parts.append("cnonce=" + quote(cnonce))
-    parts.append("response=" + quote(digest(b":".join(proof))))
+    parts.append("response=" + quote(digest(b":".join(secret))))
     if parameters.opaque is not None:
         parts.append("opaque=" + quote(parameters.opaque))
     if parameters.userhash:

@@ -151,7 +151,7 @@ class Recorder:
         record = _beginning(self.item, response.url or self.item.url)
         record["status"] = status
         record["ok"] = error is None and status is not None and status < 400
-        record["error"] = None if error is None else _told(error)
+        record["error"] = None if error is None else _error_record(error)
         times = {
             phase: round(spent, 6) for phase, spent in response.timings.items() if spent is not None
         }
@@ -203,9 +203,11 @@ class ChecksumError(ValueError):
 def failure(item: Item, error: Exception | None = None, again: bool = False) -> dict[str, Any]:
     """Return the record of an input that nothing was sent for, or that has no response."""
     record = _beginning(item, item.url)
-    told = {"type": "InputError", "message": item.problem} if error is None else _told(error)
+    problem = (
+        {"type": "InputError", "message": item.problem} if error is None else _error_record(error)
+    )
     record.update(
-        status=None, ok=False, error=told, seconds=None, times={}, bytes=0, type=None, attempts=0
+        status=None, ok=False, error=problem, seconds=None, times={}, bytes=0, type=None, attempts=0
     )
     _end(record, again)
     return record
@@ -236,7 +238,7 @@ def _stamp(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(seconds))
 
 
-def _told(error: Exception) -> dict[str, str]:
+def _error_record(error: Exception) -> dict[str, str]:
     name = type(error).__name__
     if isinstance(error, OSError) and not isinstance(error, RequestException):
         return {"type": name, "message": os.strerror(error.errno) if error.errno else str(error)}

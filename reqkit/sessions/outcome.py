@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..base.frames import forget_frames
+from ..base.tracebacks import forget_frames
 from ..exceptions import RequestException
 from ..message.response import Response
 

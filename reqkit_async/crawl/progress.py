@@ -10,45 +10,45 @@ from typing import Any, Final, Protocol
 from reqkit.base.warn import warn
 from reqkit.timeouts import clock
 
-__all__ = ["Teller", "open_teller"]
+__all__ = ["Reporter", "open_progress"]
 
 #: Seconds between two lines.
 _EVERY: Final = 0.25
 
 
-class Telling(Protocol):
-    """What is told."""
+class Reported(Protocol):
+    """What is reported."""
 
     def line(self) -> str:
         """Return one line for a terminal."""
 
 
-class Teller:
-    """Told of each turn; this one tells nobody."""
+class Reporter:
+    """Hears of each turn; this one reports to nobody."""
 
-    def step(self, stats: Telling) -> None:
+    def step(self, stats: Reported) -> None:
         """Count a turn."""
 
-    def close(self, stats: Telling) -> None:
+    def close(self, stats: Reported) -> None:
         """End a loop."""
 
 
-class _Line(Teller):
+class _Line(Reporter):
     """Keeps one line of stderr."""
 
     def __init__(self) -> None:
         self._next = 0.0
         self._width = 0
 
-    def step(self, stats: Telling) -> None:
+    def step(self, stats: Reported) -> None:
         if clock() >= self._next:
             self._next = clock() + _EVERY
             self._write(stats, "")
 
-    def close(self, stats: Telling) -> None:
+    def close(self, stats: Reported) -> None:
         self._write(stats, "\n")
 
-    def _write(self, stats: Telling, end: str) -> None:
+    def _write(self, stats: Reported, end: str) -> None:
         line = stats.line()
         try:
             sys.stderr.write("\r" + line.ljust(self._width) + end)
@@ -58,13 +58,13 @@ class _Line(Teller):
         self._width = len(line)
 
 
-class _Call(Teller):
+class _Call(Reporter):
     """Calls a function of the user's; what it raises is a warning."""
 
     def __init__(self, call: Callable[[Any], Any]) -> None:
         self._call = call
 
-    def step(self, stats: Telling) -> None:
+    def step(self, stats: Reported) -> None:
         try:
             self._call(stats)
         except Exception as error:
@@ -73,17 +73,17 @@ class _Call(Teller):
             warn(f"progress {name} raised:\n{text}", RuntimeWarning, self._call)
 
 
-def open_teller(progress: Any) -> Teller:
+def open_progress(progress: Any) -> Reporter:
     """Return what is to be told of each turn.
 
     Raises:
         ValueError: it is none of what `Crawl` takes.
     """
     if progress is None or progress is False:
-        return Teller()
+        return Reporter()
     if progress is True or progress == "always":
         terminal = getattr(sys.stderr, "isatty", None)
-        return _Line() if progress == "always" or (terminal and terminal()) else Teller()
+        return _Line() if progress == "always" or (terminal and terminal()) else Reporter()
     if callable(progress):
         return _Call(progress)
     raise ValueError(

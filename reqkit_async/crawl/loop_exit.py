@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import Final
 
-__all__ = ["left_in_peace", "position"]
+__all__ = ["left_without_error", "position"]
 
 _PEACEFUL: Final = (
     "POP_TOP", "POP_ITER", "END_FOR", "FOR_ITER", "POP_BLOCK", "ROT_", "SWAP", "RETURN_",
@@ -23,7 +23,7 @@ _PEACEFUL: Final = (
 _YIELDING: Final = ("YIELD_", "INSTRUMENTED_YIELD", "RESUME", "SEND")
 
 
-def left_in_peace(depth: int = 2) -> bool:
+def left_without_error(depth: int = 2) -> bool:
     """Tell whether an iterator that is let go of now was left by no exception.
 
     Args:
