@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddressNotAllowed",
+    "ChecksumError",
     "ChunkedEncodingError",
     "ConfigError",
     "ConnectTimeout",
@@ -269,6 +270,13 @@ class ContentDecodingError(RequestException):
 
 class ContentTooLarge(RequestException):
     """The decoded body is larger than ``max_content_size``. The connection was closed."""
+
+
+class ChecksumError(RequestException):
+    """What came is not the file that the caller's checksum or size is of. It was not kept.
+
+    A retry is safe, and of use only where the server has another file by then.
+    """
 
 
 class StreamConsumedError(RequestException, TypeError):

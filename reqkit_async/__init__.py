@@ -24,6 +24,7 @@ from .crawl import (
     StoreInUse,
     StoreTooNew,
 )  # fmt: skip
+from .downloads import DownloadItem, download
 from .network.dns import Resolver, set_resolver
 from .stats import Stats, summarise
 
@@ -31,10 +32,11 @@ from .stats import Stats, summarise
 AsyncRequest = Request
 
 __all__ = [
-    "AsyncRequest", "Crawl", "CrawlStats", "NotAStore", "Pool", "Request", "Resolver", "Response",
-    "RobotsUnreachable", "Session", "Stats", "StoreError", "StoreInUse", "StoreTooNew", "Timeouts",
-    "delete", "exceptions", "get", "head", "imap", "imap_enumerated", "imap_unordered", "map",
-    "options", "patch", "post", "put", "request", "send", "session", "set_resolver", "summarise",
+    "AsyncRequest", "Crawl", "CrawlStats", "DownloadItem", "NotAStore", "Pool", "Request",
+    "Resolver", "Response", "RobotsUnreachable", "Session", "Stats", "StoreError", "StoreInUse",
+    "StoreTooNew", "Timeouts", "delete", "download", "exceptions", "get", "head", "imap",
+    "imap_enumerated", "imap_unordered", "map", "options", "patch", "post", "put", "request",
+    "send", "session", "set_resolver", "summarise",
 ]  # fmt: skip
 
 

@@ -16,11 +16,11 @@ from reqkit.exceptions import RequestException
 from reqkit.sessions.unsent import request_of
 
 from ..batches import Pool
+from ..naming import Names
 from ..stats import Stats
 from .inputs import Item
 from .interrupts import Interrupts
 from .journal import Done, Journal, Output, final_records
-from .naming import Names
 from .records import Recorder, failure, line_of, plain_line
 from .screen import Screen
 

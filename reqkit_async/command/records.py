@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reqkit.exceptions import (
+    ChecksumError,
     ChunkedEncodingError,
     ConnectionError,
     RequestException,
@@ -194,10 +195,6 @@ class Recorder:
             os.unlink(path)
             raise ChecksumError(f"the SHA-256 is {found}, not {self.checksum.strip().lower()}")
         return size, found
-
-
-class ChecksumError(ValueError):
-    """A file is not the one that its checksum is of; it is removed."""
 
 
 def failure(item: Item, error: Exception | None = None, again: bool = False) -> dict[str, Any]:

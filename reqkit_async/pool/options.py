@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reqkit.message.settings import unknown
 
-__all__ = ["BATCH_OPTIONS", "BatchOptions"]
+__all__ = ["BATCH_OPTIONS", "BatchOptions", "seconds"]
 
 #: What each call of a pool's methods may say by itself.
 BATCH_OPTIONS: Final = ("prefetch", "exception_handler", "timeout", "raise_errors", "progress")
@@ -44,7 +44,7 @@ class BatchOptions:
             setattr(options, name, getattr(self, name))
         for name, value in settings.items():
             if name in BATCH_OPTIONS:
-                setattr(options, name, _seconds(value) if name == "timeout" else value)
+                setattr(options, name, seconds(value) if name == "timeout" else value)
             elif name not in ("gtimeout", "stream"):
                 raise unknown(function, [name], (*BATCH_OPTIONS, "gtimeout", "stream"))
         if settings.get("gtimeout") is not None:
@@ -53,7 +53,7 @@ class BatchOptions:
                     "timeout and gtimeout are two names for one limit, and both are given:"
                     " expected one of them"
                 )
-            options.timeout = _seconds(settings["gtimeout"])
+            options.timeout = seconds(settings["gtimeout"])
         if settings.get("stream") is not None:
             options.prefetch = not settings["stream"]
         handler = options.exception_handler
@@ -62,7 +62,12 @@ class BatchOptions:
         return options
 
 
-def _seconds(timeout: Any) -> float | None:
+def seconds(timeout: Any) -> float | None:
+    """Return what the whole batch may take; None for no limit.
+
+    Raises:
+        ValueError: it is no number of seconds.
+    """
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:

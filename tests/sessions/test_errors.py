@@ -55,6 +55,7 @@ BASES: dict[str, tuple[type[BaseException], ...]] = {
     "InvalidJSONError": (),
     "JSONDecodeError": (reqkit.InvalidJSONError, json.JSONDecodeError, ValueError),
     "ContentTooLarge": (),
+    "ChecksumError": (),
     "ConfigError": (ValueError,),
     "ProtocolError": (reqkit.ConnectionError,),
     "IncompleteHead": (reqkit.ProtocolError, reqkit.ChunkedEncodingError),

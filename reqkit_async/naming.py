@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["Names"]
+__all__ = ["Names", "is_safe"]
 
 #: Bytes of a name: most file systems take 255, and ``.part.version`` and a number are added.
 _LONGEST: Final = 200
@@ -16,7 +16,7 @@ _LONGEST_ENDING: Final = 20
 _ODD: Final = re.compile(r'[\x00-\x1f\x7f-\x9f\\/:*?"<>|\u2028\u2029\u202a-\u202e\u2066-\u2069]')
 _DEVICES: Final = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
 #: Files that downloads keep beside theirs.
-_KEPT_BESIDE: Final = re.compile(r"(?i)\.(part|version)$")
+_KEPT_BESIDE: Final = re.compile(r"(?i)\.(part|version|unchecked)$")
 
 
 class Names:
@@ -30,9 +30,12 @@ class Names:
         #: Of a name that is wanted again and again, the last number that it got.
         self._numbers: dict[int, int] = {}
 
-    def reserve(self, name: str) -> None:
-        """Count a name as taken."""
-        self._taken.add(_fingerprint(name))
+    def reserve(self, name: str) -> bool:
+        """Count a name as taken; tell whether it was free."""
+        fingerprint = _fingerprint(name)
+        free = fingerprint not in self._taken
+        self._taken.add(fingerprint)
+        return free
 
     def name_for(self, url: str) -> str:
         """Return the name for a URL; never raises."""
@@ -47,6 +50,11 @@ class Names:
             self._numbers[plain] = number
         self.reserve(name)
         return name
+
+
+def is_safe(name: str) -> bool:
+    """Tell whether a file in a folder may have this name, on any system."""
+    return bool(name) and _safe(name) == name and "".join(_parts(name)) == name
 
 
 def _fingerprint(name: str) -> int:

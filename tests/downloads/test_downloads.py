@@ -1,0 +1,268 @@
+"""`download`: many files to a folder, checked, gone on with, one path or error for each."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+import reqkit
+import reqkit_async
+from servers.messages import Received, answer
+from servers.scripted import Connection, ScriptedServer
+from servers.waiting import until
+
+
+def content(name: str) -> bytes:
+    return (name.encode() * 20_000)[:20_000]
+
+
+def digest(name: str) -> str:
+    return hashlib.sha256(content(name)).hexdigest()
+
+
+class Shelf:
+    """A server of files, each of which may break off some times; heeds Range and If-Range."""
+
+    def __init__(self) -> None:
+        self.breaks: dict[str, int] = {}
+        self.asked: list[tuple[str, str | None]] = []
+        self.lock = threading.Lock()
+
+    def handle(self, connection: Connection) -> None:
+        while (request := connection.recv_request()) is not None:
+            data, whole = self.answer_to(request)
+            if request.target.startswith("/slow"):
+                connection.send(data[: len(data) // 2])
+                connection.wait_closed()
+                return
+            connection.send(data)
+            if not whole:
+                return
+
+    def answer_to(self, request: Received) -> tuple[bytes, bool]:
+        name = request.target.partition("?")[0].strip("/").rpartition("/")[2]
+        with self.lock:
+            asked = request.get("Range")
+            self.asked.append((name, asked))
+            if name == "gone":
+                return answer(404, b"no"), True
+            body, status = content(name), 200
+            fields = [("ETag", f'"{name}"')]
+            if asked is not None and request.get("If-Range") == f'"{name}"':
+                first = int(asked.removeprefix("bytes=").removesuffix("-"))
+                fields.append(("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}"))
+                body, status = body[first:], 206
+            data = answer(status, body, fields)
+            if self.breaks.get(name, 0) > 0 and (status == 206 or not asked):
+                self.breaks[name] -= 1
+                return data[: len(data) - len(body) // 2], False
+            return data, True
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def server(shelf: Shelf) -> Iterator[ScriptedServer]:
+    with ScriptedServer(shelf.handle) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait before a file is gone on with."""
+    monkeypatch.setattr(reqkit_async.downloads, "_FIRST", 0.01)  # type: ignore[attr-defined]
+
+
+def test_one_path_for_each_in_order(server: ScriptedServer, tmp_path: Path) -> None:
+    names = [f"f{n}.bin" for n in range(30)]
+    seen: list[tuple[int, int | None]] = []
+    folder = tmp_path / "new" / "folder"
+    paths = reqkit_async.download(
+        (server(f"/{name}") for name in names), folder, size=7,
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    assert paths == [folder / name for name in names]
+    assert [path.read_bytes() for path in paths if isinstance(path, Path)] == [
+        content(name) for name in names
+    ]
+    assert seen == [(n, 30) for n in range(1, 31)]
+    assert sorted(os.listdir(folder)) == sorted(names)
+    assert {one.get("Accept-Encoding") for one in server.requests} == {"identity"}
+
+
+def test_errors_have_their_places(server: ScriptedServer, tmp_path: Path, closed_port: int) -> None:
+    items: list[Any] = [
+        server("/a"), server("/gone"), f"http://127.0.0.1:{closed_port}/b", "nowhere", server("/c"),
+    ]  # fmt: skip
+    found = reqkit_async.download(items, tmp_path)
+    assert [type(entry).__name__ for entry in found[1:4]] == [
+        "HTTPError", "ConnectionError", "MissingSchema",
+    ]  # fmt: skip
+    assert [found[0], found[4]] == [tmp_path / "a", tmp_path / "c"]
+    assert sorted(os.listdir(tmp_path)) == ["a", "c"]
+
+
+def test_raise_errors_stops_the_rest(shelf: Shelf, server: ScriptedServer, tmp_path: Path) -> None:
+    with pytest.raises(reqkit.HTTPError):
+        reqkit_async.download([server("/slow"), server("/gone")], tmp_path, raise_errors=True)
+
+
+def test_what_breaks_off_is_gone_on_with(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+) -> None:
+    shelf.breaks = {"twice": 2}
+    [path] = reqkit_async.download(
+        [{"url": server("/twice"), "sha256": digest("twice")}], tmp_path, retries=3
+    )
+    assert isinstance(path, Path)
+    assert path.read_bytes() == content("twice")
+    ranges = [asked for name, asked in shelf.asked if asked is not None]
+    assert ranges[0] == "bytes=10000-"
+    assert os.listdir(tmp_path) == ["twice"]
+
+
+def test_without_retries_the_next_call_goes_on(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+) -> None:
+    shelf.breaks = {"once": 1}
+    [error] = reqkit_async.download([server("/once")], tmp_path)
+    assert isinstance(error, reqkit.ChunkedEncodingError)
+    assert not (tmp_path / "once").exists()
+    [path] = reqkit_async.download([server("/once")], tmp_path)
+    assert path == tmp_path / "once"
+    assert (tmp_path / "once").read_bytes() == content("once")
+    assert shelf.asked[-1] == ("once", "bytes=10000-")
+
+
+def test_retries_used_up_say_so(shelf: Shelf, server: ScriptedServer, tmp_path: Path) -> None:
+    shelf.breaks = {"never": 9}
+    [error] = reqkit_async.download([server("/never")], tmp_path, retries=2)
+    assert isinstance(error, reqkit.ChunkedEncodingError)
+    assert "tried 3 times" in str(error)
+
+
+def test_checksums_and_sizes(server: ScriptedServer, tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(b"what was there")
+    found = reqkit_async.download(
+        [
+            {"url": server("/good"), "sha256": digest("good").upper(), "size": 20_000},
+            {"url": server("/bad"), "sha256": digest("good")},
+            {"url": server("/long"), "size": 3},
+            {"url": server("/old"), "sha256": digest("good")},
+        ],
+        tmp_path,
+    )
+    assert found[0] == tmp_path / "good"
+    assert [type(entry) for entry in found[1:]] == [reqkit.ChecksumError] * 3
+    assert f"its SHA-256 is {digest('bad')}, not {digest('good')}" in str(found[1])
+    assert "its size is 20000 bytes, not 3" in str(found[2])
+    assert sorted(os.listdir(tmp_path)) == ["good", "old"]
+    assert (tmp_path / "old").read_bytes() == b"what was there"
+
+
+def test_what_is_there_is_not_asked_for(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+) -> None:
+    urls = [server("/a"), server("/b"), server("/c")]
+    for sums in (
+        {url: digest(url[-1]) for url in urls},
+        [digest("a"), None, digest("c")],
+    ):
+        shelf.asked.clear()
+        reqkit_async.download(urls, tmp_path, sha256=sums)
+        (tmp_path / "c").write_bytes(b"changed")
+    assert sorted(name for name, _ in shelf.asked) == ["b", "c"]
+
+
+def test_equal_names_get_numbers(server: ScriptedServer, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    items: list[Any] = [
+        server("/x/data.tar.gz"), server("/y/data.tar.gz"), server("/x/data.tar.gz"),
+        {"url": server("/z"), "name": "data-2.tar.gz"}, server("/a"), server("/..%2f..%2fetc"),
+    ]  # fmt: skip
+    found = reqkit_async.download(items, tmp_path)
+    assert [path.name for path in found if isinstance(path, Path)] == [
+        "data.tar.gz", "data-3.tar.gz", "data-4.tar.gz", "data-2.tar.gz", "a-2", "_.._etc",
+    ]  # fmt: skip
+    assert {path.parent for path in found if isinstance(path, Path)} == {tmp_path}
+    assert (tmp_path / "data-2.tar.gz").read_bytes() == content("z")
+
+
+@pytest.mark.parametrize(
+    ("items", "keywords", "kind", "words"),
+    [
+        ("http://h.example/", {}, TypeError, "items is one str"),
+        ([3], {}, TypeError, r"items\[0\]: 3 is no request"),
+        ([{"name": "x"}], {}, TypeError, "has no 'url'"),
+        ([{"url": "http://h.example/", "sha265": "x"}], {}, TypeError, "did you mean 'sha256'"),
+        ([{"url": "http://h.example/", "name": "../x"}], {}, ValueError, "the name is '../x'"),
+        ([{"url": "http://h.example/", "name": "x.part"}], {}, ValueError, "the name is"),
+        ([{"url": "http://h.example/", "name": 3}], {}, TypeError, "the name is a int"),
+        ([{"url": "http://h.example/", "sha256": "beef"}], {}, ValueError, "64 hexadecimal"),
+        ([{"url": "http://h.example/", "size": "9"}], {}, ValueError, "a number of bytes"),
+        ([{"url": "http://h.example/", "name": n} for n in "aA"], {}, ValueError, "another item"),
+        ([reqkit_async.post("http://h.example/")], {}, ValueError, "is a POST"),
+        (["http://h.example/"], {"sha256": "x"}, TypeError, "sha256 is a str"),
+        (["http://h.example/"], {"sha256": []}, ValueError, "0 checksums for 1 items"),
+        (["http://h.example/"], {"timeout": -1}, ValueError, "timeout is -1"),
+        (["http://h.example/"], {"size": 0}, ValueError, "size is 0"),
+        (["http://h.example/"], {"retries": "x"}, ValueError, "retries is 'x'"),
+    ],
+)
+def test_wrong_arguments(
+    items: Any, keywords: Any, kind: type[Exception], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(kind, match=words):
+        reqkit_async.download(items, tmp_path / "none", **keywords)
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_timeout_ends_what_has_not_ended(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+) -> None:
+    with gevent.Timeout(20):
+        found = reqkit_async.download(
+            [server("/a"), server("/slow"), server("/slow?2")], tmp_path, timeout=2.5, size=2
+        )
+    assert found[0] == tmp_path / "a"
+    assert [type(entry) for entry in found[1:]] == [reqkit.TotalTimeout] * 2
+    assert (tmp_path / "slow.part").stat().st_size > 0
+
+
+def test_a_killed_call_stops_what_is_in_flight(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+) -> None:
+    call = gevent.spawn(reqkit_async.download, [server("/slow")], tmp_path)
+    until(lambda: (tmp_path / "slow.part").exists() and (tmp_path / "slow.part").stat().st_size)
+    call.kill()
+    server.wait_until(lambda server: not server.connections_open)
+
+
+def test_limits_hooks_and_requests(server: ScriptedServer, tmp_path: Path) -> None:
+    called: list[Any] = []
+    session = reqkit.Session(headers={"X-Session": "1"})
+    request = reqkit_async.get(
+        server("/a"), headers={"X-Own": "2"}, session=session, callback=called.append
+    )
+    found = reqkit_async.download([request, request, server("/b")], tmp_path, per_host=1)
+    assert [entry.name for entry in found if isinstance(entry, Path)] == ["a", "a-2", "b"]
+    assert len(called) == 2
+    assert {one.get("X-Session") for one in server.requests if one.target == "/a"} == {"1"}
+    assert request.prefetch is None
+    assert request.callback == called.append
+    assert request.headers == {"X-Own": "2"}
+
+
+def test_nothing_is_wanted(tmp_path: Path) -> None:
+    assert reqkit_async.download([], tmp_path / "none") == []
+    assert not (tmp_path / "none").exists()
