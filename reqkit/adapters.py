@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .base.locks import IMPORTING
-from .message.prepare import Policy
+from .message.policy import Policy
 from .network import current
 from .network import network as seam
 from .timeouts import Deadline, Timeouts

@@ -6,9 +6,10 @@ Pickles name them here, so that they are read whatever lies where.
 from __future__ import annotations
 
 from .message.body import CONTENT_CHUNK_SIZE, ITER_CHUNK_SIZE
+from .message.config import Config
 from .message.prepare import PreparedRequest
 from .message.response import Response
-from .message.settings import UNSET, Config
+from .message.settings import UNSET
 from .sessions import Request
 
 __all__ = [

@@ -7,9 +7,9 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ..message.config import Config
 from ..message.content.charsets import charset_from_content_type, json_encoding
 from ..message.links import parse_links
-from ..message.settings import Config
 from ..structures import CaseInsensitiveDict
 
 __all__ = [

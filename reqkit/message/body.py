@@ -10,9 +10,10 @@ from typing import Any, Final, Literal, overload
 
 from ..exceptions import ContentTooLarge, JSONDecodeError, RequestException, StreamConsumedError
 from .content import charsets
-from .content.decoders import Decoder, decode_whole, make_decoder
-from .content.lines import LineCutter, decode_pieces, exact_pieces
+from .content.decoders import decode_whole, make_decoder
+from .content.lines import LineCutter, decode_pieces
 from .content.pace import Pace
+from .content.pieces import check_size, cut_closing, decoded, lines_of, slices
 from .raw import AdoptedBody, AnswerFacts, BodySource, PeekedBody, RawBody, WholeBody
 from .urls import without_password
 
@@ -170,7 +171,7 @@ class ReadableBody:
             RequestException: as `content`.
         """
         if self._content is not False:
-            return _slices(self._content or b"", None)
+            return slices(self._content or b"", None)
         if self._streamed or self._raw_ended():
             raise self._consumed()
         self._streamed = True
@@ -195,7 +196,7 @@ class ReadableBody:
                 assert decoder is not None
                 data = source.read(_DECODE_STEP)
                 ended = not data
-                for piece in _decoded(decoder, data, most, ended):
+                for piece in decoded(decoder, data, most, ended):
                     self._received += len(piece)
                     self._refuse_larger(self._received)
                     yield piece
@@ -312,7 +313,7 @@ class ReadableBody:
             ValueError: ``chunk_size`` is not a number above 0.
             RequestException: as `content`.
         """
-        _check_size(chunk_size)
+        check_size(chunk_size)
         pieces = self._raw_pieces(chunk_size)
         if decode_unicode and self.encoding is not None:
             return iter(decode_pieces(pieces, self.encoding))
@@ -320,13 +321,13 @@ class ReadableBody:
 
     def _raw_pieces(self, chunk_size: int | None) -> Iterator[bytes]:
         if self._content is not False:
-            return _slices(self._content or b"", chunk_size)
+            return slices(self._content or b"", chunk_size)
         if self._streamed or self._raw_ended():
             raise self._consumed()
         self._streamed = True
         if chunk_size is None:
             return self._pieces(_DECODE_STEP)
-        return _closing(self._pieces(max(chunk_size, _DECODE_STEP)), chunk_size)
+        return cut_closing(self._pieces(max(chunk_size, _DECODE_STEP)), chunk_size)
 
     @overload
     def iter_lines(
@@ -357,7 +358,7 @@ class ReadableBody:
             ValueError: ``chunk_size`` is not a number above 0, or ``delimiter`` is empty.
             RequestException: as `content`.
         """
-        _check_size(chunk_size)
+        check_size(chunk_size)
         if delimiter is not None and not delimiter:
             raise ValueError("delimiter is empty: expected one character or more, or None")
         pieces: Iterator[Any] = self._raw_pieces(None)
@@ -369,7 +370,7 @@ class ReadableBody:
                 delimiter = delimiter.decode(charsets.text_codec(self.encoding) or "utf-8")
         elif isinstance(delimiter, str):
             delimiter = delimiter.encode()
-        return _lines(pieces, LineCutter(delimiter, text=as_text))
+        return lines_of(pieces, LineCutter(delimiter, text=as_text))
 
     def __iter__(self) -> Iterator[bytes]:
         return self.iter_content(128)
@@ -473,49 +474,3 @@ def _pause() -> None:
     # Looked up now: gevent's patch may have put its own there, which lets timers run only where
     # it is asked for more than no time at all.
     time.sleep(_MOMENT)
-
-
-def _decoded(decoder: Decoder, data: bytes, most: int, ended: bool) -> Iterator[bytes]:
-    if not ended:
-        piece = decoder.decode(data, most)
-        if piece:
-            yield piece
-        while decoder.pending:
-            piece = decoder.decode(b"", most)
-            if not piece:
-                break
-            yield piece
-        return
-    piece = decoder.finish()
-    if piece:
-        yield piece
-
-
-def _slices(content: bytes, size: int | None) -> Iterator[bytes]:
-    if size is None:
-        size = max(len(content), 1)
-    for start in range(0, len(content), size):
-        yield content[start : start + size]
-
-
-def _check_size(chunk_size: Any) -> None:
-    if chunk_size is None:
-        return
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
-        raise TypeError(f"chunk_size is {chunk_size!r}: expected a number of bytes, or None")
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size is {chunk_size}: expected 1 or more, or None")
-
-
-def _closing(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Cut pieces to a size; close what they come from when this is left early."""
-    try:
-        yield from exact_pieces(pieces, size)
-    finally:
-        pieces.close()  # type: ignore[attr-defined]
-
-
-def _lines(pieces: Iterator[Any], cutter: LineCutter) -> Iterator[Any]:
-    for piece in pieces:
-        yield from cutter.feed(piece)
-    yield from cutter.finish()

@@ -12,6 +12,7 @@ from .._pickling import can_be_pickled, portable_values
 from ..hooks import Hook, Hooks
 from .bodies import Positions
 from .settings import UNSET, unknown
+from .unanswered import NO_JSON, OF_ANSWERS, OfAnswers
 from .urls import without_password
 
 if TYPE_CHECKING:
@@ -36,33 +37,6 @@ if TYPE_CHECKING:
     from .response import Response
 
 __all__ = ["NO_ARGUMENTS", "Arguments", "UnsentRequest"]
-
-#: What is asked of a request by who forgot to send it.
-_OF_ANSWERS: Final = (
-    "content", "history", "iter_content", "iter_lines", "links", "ok", "raise_for_status",
-    "reason", "status_code", "text",
-)  # fmt: skip
-
-
-class _OfAnswers:
-    """Says of what an answer has, that a request has none of it: it was not sent yet.
-
-    A ``__getattr__`` would do the same, and make each look-up of what is there several times
-    slower.
-    """
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, request: Any, kind: type[UnsentRequest]) -> Any:
-        raise AttributeError(
-            f"{kind.__name__!r} object has no attribute {self.name!r}: it is an unsent request."
-            " Send it, with send() or reqkit_async.map(), and ask the response",
-            name=self.name,
-            obj=request,
-        )
 
 
 class Arguments:
@@ -138,39 +112,6 @@ class _Setting:
         setattr(request._own_arguments(), self.name, value)
 
 
-class _NoJson:
-    """Stands for the JSON that no request was given: as good as None, but for being called.
-
-    Who forgot to send the request asks it, in place of its response, for ``json()``.
-    """
-
-    __slots__ = ()
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __eq__(self, other: object) -> bool:
-        return other is None or isinstance(other, _NoJson)
-
-    def __hash__(self) -> int:
-        return hash(None)
-
-    def __repr__(self) -> str:
-        return "None"
-
-    def __reduce__(self) -> str:
-        return "_NO_JSON"
-
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        raise TypeError(
-            "json() of an unsent request: send it, with send() or reqkit_async.map(), and ask the"
-            " response"
-        )
-
-
-_NO_JSON: Final = _NoJson()
-
-
 class _Json(_Setting):
     """A request's JSON."""
 
@@ -180,10 +121,10 @@ class _Json(_Setting):
         if request is None:
             return self
         value = request._arguments.json
-        return _NO_JSON if value is None else value
+        return NO_JSON if value is None else value
 
     def __set__(self, request: UnsentRequest, value: Any) -> None:
-        request._own_arguments().json = None if value is _NO_JSON else value
+        request._own_arguments().json = None if value is NO_JSON else value
 
 
 class UnsentRequest:
@@ -245,7 +186,7 @@ class UnsentRequest:
     ) -> None:
         if others:
             raise unknown("Request", others)
-        if json is _NO_JSON:  # another request's
+        if json is NO_JSON:  # another request's
             json = None
         self.method: str | None = method
         self.url = url
@@ -448,8 +389,8 @@ class UnsentRequest:
             setattr(self._own_arguments(), name, value)
 
 
-for _name in _OF_ANSWERS:
-    setattr(UnsentRequest, _name, _OfAnswers(_name))
+for _name in OF_ANSWERS:
+    setattr(UnsentRequest, _name, OfAnswers(_name))
 
 
 def _own(given: Any) -> Any:

@@ -20,6 +20,7 @@ from .body import ReadableBody
 from .links import links_by_rel
 from .prepare import PreparedRequest, rebuild_prepared
 from .retryafter import retry_after, too_long
+from .times import Times
 from .urls import without_password
 
 __all__ = ["Response", "restored"]
@@ -27,37 +28,6 @@ __all__ = ["Response", "restored"]
 #: Statuses whose Retry-After says that the host wants to be left alone.
 _HOLDING = frozenset((429, 503))
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-
-
-class Times:
-    """Moments and spans of an exchange, in seconds of the monotonic clock."""
-
-    __slots__ = ("connect", "dns", "headed", "received", "sent", "started", "tls")
-
-    def __init__(self, started: float) -> None:
-        self.started: float = started
-        self.sent: float | None = None
-        self.headed: float | None = None
-        self.received: float | None = None
-        self.dns: float | None = None
-        self.connect: float | None = None
-        self.tls: float | None = None
-
-    def values(self) -> tuple[float | None, ...]:
-        """Return all of them; `of` makes one of them again."""
-        return (
-            self.started, self.sent, self.headed, self.received, self.dns, self.connect, self.tls,
-        )  # fmt: skip
-
-    @classmethod
-    def of(cls, values: tuple[Any, ...]) -> Times:
-        """Make one of what `values` has returned."""
-        times = cls(values[0])
-        (_, times.sent, times.headed, times.received, times.dns, times.connect, times.tls) = values
-        return times
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Times.of, (self.values(),)
 
 
 class Response(ReadableBody):

@@ -18,11 +18,14 @@ from ..base.redact import redacted
 from ..exceptions import ConnectionError, Timeout, TooManyRedirects
 from ..hooks import Hooks, dispatch_hook, takes_keywords
 from ..message import environment
+from ..message.config import Settings
 from ..message.conversion import adopted_response
-from ..message.prepare import Policy, PreparedRequest, auth_of
+from ..message.credentials import auth_of
+from ..message.policy import Policy
+from ..message.prepare import PreparedRequest
 from ..message.request import NO_ARGUMENTS, UnsentRequest
 from ..message.response import Response
-from ..message.settings import UNSET, Settings
+from ..message.settings import UNSET
 from ..message.urls import Target, without_password
 from ..network import current, use
 from ..timeouts import Deadline

@@ -12,9 +12,13 @@ from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks, merge_hooks
 from ..message import environment
 from ..message.bodies import Positions
-from ..message.prepare import Policy, PreparedRequest, auth_of
+from ..message.config import Config, Settings
+from ..message.credentials import auth_of
+from ..message.headers import merge_headers
+from ..message.policy import Policy
+from ..message.prepare import PreparedRequest
 from ..message.request import UnsentRequest
-from ..message.settings import Config, Settings, merge, merge_headers
+from ..message.settings import merge
 from ..message.urls import Target, prepare_url, with_base
 from ..structures import CaseInsensitiveDict
 from .defaults import Defaults, is_jar

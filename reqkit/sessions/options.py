@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..message import environment
-from ..message.prepare import Policy, PreparedRequest
+from ..message.config import Settings
+from ..message.policy import Policy
+from ..message.prepare import PreparedRequest
 from ..message.request import UnsentRequest
-from ..message.settings import UNSET, Settings
+from ..message.settings import UNSET
 from ..message.urls import DEFAULT_PORTS, Target, without_password
 from ..network import Network, current
 from ..timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts

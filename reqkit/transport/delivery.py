@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..base.logs import DEBUG, logger
 from ..exceptions import ConnectTimeout, RequestException
-from ..message.response import Times
+from ..message.times import Times
 from ..timeouts import Deadline, Timeouts, clock
 from ..wire.h1.connection import Connection, ConnectionGone
 from .exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of

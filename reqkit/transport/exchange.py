@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..exceptions import ConnectionError, RequestException
 from ..message.framing import framed_block, outgoing
-from ..message.response import Response, Times
+from ..message.response import Response
+from ..message.times import Times
 from ..message.urls import without_password
 from ..timeouts import Deadline, Timeouts, clock
 from ..wire.h1.connection import Connection, ConnectionGone

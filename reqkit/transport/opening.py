@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import ConnectTimeout, TotalTimeout
-from ..message.response import Times
+from ..message.times import Times
 from ..message.urls import without_password
 from ..network import Network
 from ..network import network as seam

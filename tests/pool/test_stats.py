@@ -10,7 +10,7 @@ import pytest
 
 import reqkit_async
 from reqkit import Response
-from reqkit.message.response import Times
+from reqkit.message.times import Times
 from reqkit_async.stats import Latency, Stats, summarise
 from servers.scripted import Connection, ScriptedServer
 
