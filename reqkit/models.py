@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from .message.body import CONTENT_CHUNK_SIZE, ITER_CHUNK_SIZE
 from .message.config import Config
+from .message.keywords import UNSET
 from .message.prepare import PreparedRequest
 from .message.response import Response
-from .message.settings import UNSET
 from .sessions import Request
 
 __all__ = [

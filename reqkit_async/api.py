@@ -12,7 +12,7 @@ from reqkit import Request
 from reqkit._types import Keywords
 from reqkit.base.signatures import spelled_out
 from reqkit.hooks import Hook
-from reqkit.message.settings import UNSET
+from reqkit.message.keywords import UNSET
 from reqkit.sessions.unsent import request_of
 
 from ._types import Sending

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from reqkit import Request, Response, Session
 from reqkit.base.locks import IMPORTING
-from reqkit.message.settings import unknown
+from reqkit.message.keywords import unknown
 
 from ._types import BatchKeywords, Handler, Progress, Submitter
 from .pool import pool as local

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .._pickling import can_be_pickled, portable_values
 from ..hooks import Hook, Hooks
 from .bodies import Positions
-from .settings import UNSET, unknown
+from .keywords import UNSET, unknown
 from .unanswered import NO_JSON, OF_ANSWERS, OfAnswers
 from .urls import without_password
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..hooks import dispatch_hook, merge_hooks
-from ..message.settings import UNSET
+from ..message.keywords import UNSET
 from ..timeouts import DEFAULT_TIMEOUTS
 from .defaults import Defaults
 

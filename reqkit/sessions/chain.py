@@ -21,11 +21,11 @@ from ..message import environment
 from ..message.config import Settings
 from ..message.conversion import adopted_response
 from ..message.credentials import auth_of
+from ..message.keywords import UNSET
 from ..message.policy import Policy
 from ..message.prepare import PreparedRequest
 from ..message.request import NO_ARGUMENTS, UnsentRequest
 from ..message.response import Response
-from ..message.settings import UNSET
 from ..message.urls import Target, without_password
 from ..network import current, use
 from ..timeouts import Deadline

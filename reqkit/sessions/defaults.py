@@ -11,7 +11,7 @@ from ..exceptions import InvalidSchema
 from ..hooks import Hooks
 from ..message.config import Config
 from ..message.headers import header_text, merge_headers
-from ..message.settings import UNSET
+from ..message.keywords import UNSET
 from ..message.urls import DEFAULT_PORTS, prepare_url
 from ..structures import CaseInsensitiveDict
 from ..timeouts import DEFAULT_TIMEOUTS, Timeouts

@@ -15,10 +15,10 @@ from ..message.bodies import Positions
 from ..message.config import Config, Settings
 from ..message.credentials import auth_of
 from ..message.headers import merge_headers
+from ..message.keywords import merge
 from ..message.policy import Policy
 from ..message.prepare import PreparedRequest
 from ..message.request import UnsentRequest
-from ..message.settings import merge
 from ..message.urls import Target, prepare_url, with_base
 from ..structures import CaseInsensitiveDict
 from .defaults import Defaults, is_jar

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from ..message import environment
 from ..message.config import Settings
+from ..message.keywords import UNSET
 from ..message.policy import Policy
 from ..message.prepare import PreparedRequest
 from ..message.request import UnsentRequest
-from ..message.settings import UNSET
 from ..message.urls import DEFAULT_PORTS, Target, without_password
 from ..network import Network, current
 from ..timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts

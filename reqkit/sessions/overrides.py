@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Final
 from ..adapters import BaseAdapter
 from ..auth import basic_header
 from ..message import environment
+from ..message.keywords import UNSET
 from ..message.prepare import PreparedRequest
 from ..message.request import UnsentRequest
 from ..message.response import Response
-from ..message.settings import UNSET
 from ..message.urls import Target
 from ..transport.routes import parse_proxy
 from .chain import Chain

@@ -7,10 +7,10 @@ from typing import Any, Final
 from ..base.redact import redacted
 from ..exceptions import RequestException
 from ..hooks import dispatch_hook
+from ..message.keywords import unknown
 from ..message.prepare import PreparedRequest
 from ..message.request import UnsentRequest
 from ..message.response import Response
-from ..message.settings import unknown
 from ..message.urls import without_password
 from ..timeouts import Deadline
 from .chain import Chain, ChainedSession

@@ -16,10 +16,10 @@ from ..base.signatures import spelled_out
 from ..hooks import Hooks, merge_hooks
 from ..message.config import Config
 from ..message.credentials import auth_of
+from ..message.keywords import METHOD_KEYWORDS, UNSET, unknown
 from ..message.prepare import PreparedRequest
 from ..message.request import UnsentRequest
 from ..message.response import Response
-from ..message.settings import METHOD_KEYWORDS, UNSET, unknown
 from ..timeouts import DEFAULT_TIMEOUTS
 from ..transport.routes import check_proxies
 from .arguments import after_hooks

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from .._types import Keywords
 from ..base.signatures import spelled_out
-from ..message.settings import UNSET
+from ..message.keywords import UNSET
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from http.client import responses as _phrases
 from typing import Any, Final
 
-from ..message.settings import UNSET
+from ..message.keywords import UNSET
 from ..structures import CaseInsensitiveDict
 
 __all__ = ["END", "Answer", "Pause", "Step"]

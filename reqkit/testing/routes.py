@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from ..message.settings import UNSET
+from ..message.keywords import UNSET
 from ..message.urls import DEFAULT_PORTS, prepare_url, without_password
 from .answers import Answer
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from reqkit.message.settings import unknown
+from reqkit.message.keywords import unknown
 
 __all__ = ["BATCH_OPTIONS", "BatchOptions", "seconds"]
 

@@ -17,9 +17,9 @@ from reqkit.base.tracebacks import forget_frames
 from reqkit.base.warn import warn
 from reqkit.exceptions import RequestException, RetryError, TotalTimeout
 from reqkit.hooks import dispatch_hook, warn_of
+from reqkit.message.keywords import UNSET
 from reqkit.message.request import UnsentRequest
 from reqkit.message.retryafter import retry_after, too_long
-from reqkit.message.settings import UNSET
 from reqkit.message.urls import prepare_url
 from reqkit.network import use
 from reqkit.sessions import SingleUseSession

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import reqkit
-from reqkit.message.settings import KEYWORDS
+from reqkit.message.keywords import KEYWORDS
 from reqkit.sessions.verbs import Verbs
 
 VERBS = ("get", "options", "head", "post", "put", "patch", "delete")

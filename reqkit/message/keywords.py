@@ -1,4 +1,4 @@
-"""What a session and a call may set, and how the two are merged."""
+"""The keywords of every call, and how what a call gives is merged with its session's."""
 
 from __future__ import annotations
 
