@@ -84,8 +84,12 @@ class Waiter(Protocol):
 
     called: bool
 
-    def wait(self, timeout: float | None) -> bool:
-        """Wait to be called; False where that took longer than ``timeout`` seconds."""
+    def wait(self, timeout: float | None, ends: float = ...) -> bool:
+        """Wait to be called; False where that took longer than ``timeout`` seconds.
+
+        Time in which nobody could call (`Network.lag`) does not count, but for ``ends``: the moment
+        of the network's clock after which nothing is waited for.
+        """
 
     def call(self) -> None:
         """Have the wait end, or the next one. Never blocks."""

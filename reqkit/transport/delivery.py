@@ -72,7 +72,7 @@ def deliver(
     policy = request._policy
     trace = None if policy is None else policy.trace
     started = clock()
-    slot = _slot_for(key, request, pool, limits, deadline) if pool.blocks else None
+    slot = _slot_for(key, request, pool, network, limits, deadline) if pool.blocks else None
     times: Times | None = None
     connection: Connection | Exchange | None = None
     lost: ConnectionGone | None = None
@@ -213,18 +213,27 @@ def _slot_for(
     key: Hashable,
     request: PreparedRequest,
     pool: ConnectionPool,
+    network: Network,
     limits: Timeouts,
     deadline: Deadline | None,
 ) -> Semaphore:
     """Wait for a place among the connections of a pool that blocks."""
     slot = pool.slot(key)
     try:
-        limit = limits.connect if deadline is None else deadline.left(limits.connect, "connect")
-        if not slot.acquire(timeout=limit):
+        limit = left = limits.connect
+        asked = clock() - network.lag()
+        while not slot.acquire(
+            timeout=left if deadline is None else deadline.left(left, "connect")
+        ):
+            if limit is not None:
+                # Without the time in which nobody could run who would have given one back.
+                left = asked + limit - (clock() - network.lag())
+                if left > 0:
+                    continue
             if deadline is not None and deadline.passed():
                 raise deadline.expired("connect")
             raise ConnectTimeout(
-                f"no connection to {request.target.host!r} came free within {limit:g} s;"
+                f"no connection to {request.target.host!r} came free within {limit or 0:g} s;"
                 " raise pool_maxsize, or read responses sooner"
             )
     except RequestException as error:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import errno
 import weakref
 from collections.abc import Hashable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from ..message.framing import framed_block
@@ -318,18 +319,28 @@ class Multiplexed:
 
     # -- waiting ----------------------------------------------------------------------------
 
-    def wait(self, exchange: Exchange, timeout: float | None) -> None:
+    def wait(
+        self, exchange: Exchange, limit: float | None, deadline: Deadline | None, phase: str
+    ) -> None:
         """Wait until something new is known of an exchange's stream, or more can be sent.
 
+        Args:
+            exchange: whose.
+            limit: seconds that this may take.
+            deadline: of the whole exchange.
+            phase: what the exchange is at.
+
         Raises:
-            TimeoutError: it took longer than ``timeout`` seconds.
+            TimeoutError: it took longer.
+            TotalTimeout: the deadline has passed.
         """
+        timeout = limit if deadline is None else deadline.left(limit, phase)
         waiter = exchange.waiter
         if waiter is None:
             self._wait_alone(exchange, timeout)
             return
         asked = clock()
-        if waiter.wait(timeout):
+        if waiter.wait(timeout, inf if deadline is None else deadline.at):
             return
         # What has arrived in time counts, however long the loop was kept from looking.
         self._take_in()
@@ -390,15 +401,19 @@ class Multiplexed:
                 self.error = error
                 self._retired = True
 
-    def drain(self, exchange: Exchange, timeout: float | None) -> None:
-        """Wait until less is waiting to be sent, or (in blocking code) nothing is."""
+    def drain(self, exchange: Exchange, limit: float | None, deadline: Deadline | None) -> None:
+        """Wait until less is waiting to be sent, or (in blocking code) nothing is.
+
+        Raises:
+            TimeoutError, TotalTimeout: as `wait`.
+        """
         waiter = exchange.waiter
         if waiter is None:
-            self._send_alone(timeout)
+            self._send_alone(limit if deadline is None else deadline.left(limit, "send"))
         else:
             self._draining.append(waiter)
             self.kick()
-            self.wait(exchange, timeout)
+            self.wait(exchange, limit, deadline, "send")
 
 
 @final
@@ -503,7 +518,7 @@ class Exchange:
                     self._send_piece(piece, False, limit, deadline)
                 self._send_piece(b"", True, limit, deadline)
         if not connection.shared:
-            connection.drain(self, limit if deadline is None else deadline.left(limit, "send"))
+            connection.drain(self, limit, deadline)
 
     def _send_piece(
         self, data: bytes, ends: bool, limit: float | None, deadline: Deadline | None
@@ -514,8 +529,7 @@ class Exchange:
         view = memoryview(data)
         while not stream.over and not stream.sent:
             if wire.pending > _MOST_PENDING:
-                timeout = limit if deadline is None else deadline.left(limit, "send")
-                connection.drain(self, timeout)
+                connection.drain(self, limit, deadline)
                 continue
             taken = wire.send_data(stream, view[:_PIECE], ends and len(view) <= _PIECE)
             if connection.shared and wire.pending:
@@ -523,9 +537,10 @@ class Exchange:
             if taken == len(view):
                 return
             view = view[taken:]
-            timeout = limit if deadline is None else deadline.left(limit, "send")
             if not taken:
-                connection.wait(self, timeout)
+                connection.wait(self, limit, deadline, "send")
+            elif deadline is not None:
+                deadline.left(None, "send")
 
     # -- in ---------------------------------------------------------------------------------
 
@@ -558,7 +573,7 @@ class Exchange:
         while (head := stream.head) is None:
             if stream.error is not None:
                 raise self._failure(stream, stream.error)
-            connection.wait(self, limit if deadline is None else deadline.left(limit, "wait"))
+            connection.wait(self, limit, deadline, "wait")
         if strict:
             check_strictly(head)
         if not stream.ended or stream.error is not None:
@@ -585,7 +600,7 @@ class Exchange:
         assert stream is not None
         wire = connection.wire
         while stream.whole and not stream.over:
-            connection.wait(self, limit if deadline is None else deadline.left(limit, "receive"))
+            connection.wait(self, limit, deadline, "receive")
         if stream.whole and stream.error is None:
             most = stream.held
         while True:
@@ -603,8 +618,7 @@ class Exchange:
                     return data
             if data:
                 return data
-            timeout = limit if deadline is None else deadline.left(limit, "receive")
-            connection.wait(self, timeout)
+            connection.wait(self, limit, deadline, "receive")
 
     def expect_all(self, whole: bool) -> None:
         """Let the server send on: all of the body is waited for, and (``whole``) kept till then."""

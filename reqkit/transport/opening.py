@@ -8,6 +8,7 @@ that, in place of fifty handshakes with one server.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import ConnectTimeout, TotalTimeout
@@ -132,11 +133,12 @@ class Opener:
 
     def _wait_for(self, opening: Opening) -> None:
         limits, deadline = self._limits, self._deadline
-        asked = clock()
+        asked = clock() - self._network.lag()
         limit = limits.connect
         timeout = limit if deadline is None else deadline.left(limit, "connect")
-        called = opening.wait(self._network.waiter(), timeout)
-        waited = clock() - asked
+        ends = inf if deadline is None else deadline.at
+        called = opening.wait(self._network.waiter(), timeout, ends)
+        waited = clock() - self._network.lag() - asked
         if not called and deadline is not None and deadline.passed():
             raise deadline.expired("connect")
         if limit is not None and (

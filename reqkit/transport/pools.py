@@ -349,10 +349,10 @@ class Opening:
         self._waiters: list[Waiter] = []
         self.failure: Exception | None = None
 
-    def wait(self, waiter: Waiter, timeout: float | None) -> bool:
-        """Wait until it is made, or has failed; False where that took longer than ``timeout``."""
+    def wait(self, waiter: Waiter, timeout: float | None, ends: float) -> bool:
+        """Wait until it is made, or has failed; False where that took longer: see `Waiter.wait`."""
         self._waiters.append(waiter)
-        return waiter.wait(timeout)
+        return waiter.wait(timeout, ends)
 
     def end(self, failure: Exception | None) -> None:
         """Call all who wait."""

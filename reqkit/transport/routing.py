@@ -106,6 +106,9 @@ class Routing:
         if allow is not None and route.proxy is not None and not route.proxy.looks_up_here:
             url = without_password(target.url)
             allow.check_behind(route.proxy, target.host, target.port, url)
+        if http2 and route.tls is None:
+            # What is known beforehand is no part of the way, as what TLS offers is.
+            return ("h2", route), route
         return route, route
 
     def _new_route(self, asked: Any, keywords: Mapping[str, Any]) -> Route:

@@ -53,11 +53,13 @@ class Hub:
         scope: a token for connections made here. It is never used again, not even for a hub
             that comes to lie at the same address, nor in a forked process.
         turns: how often the loop has looked at the network so far.
+        lagged: seconds, so far, between two looks at the network that running code took, where
+            it took long.
     """
 
     __slots__ = (
-        "__weakref__", "_lag", "_since", "_tended", "_tending", "_watchers", "expiries",
-        "generation", "hub", "scope", "turns",
+        "__weakref__", "_since", "_tended", "_tending", "_watchers", "expiries",
+        "generation", "hub", "lagged", "scope", "turns",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -66,7 +68,7 @@ class Hub:
         self.scope = object()
         self.expiries: Expiries = Expiries(hub)
         self.turns: int = 0
-        self._lag = 0.0
+        self.lagged = 0.0
         #: When the loop last had looked at the network.
         self._since = clock()
         self._tended: weakref.WeakSet[Tended] = weakref.WeakSet()
@@ -88,7 +90,7 @@ class Hub:
             if (kept := me()) is not None:
                 busy = clock() - kept._since
                 if busy >= _LONG:
-                    kept._lag += busy
+                    kept.lagged += busy
 
         loop: Any = self.hub.loop
         libev = isinstance(loop, LIBEV_LOOPS)
@@ -108,7 +110,7 @@ class Hub:
         if len(self._watchers) < 2:
             return 0.0
         busy = clock() - self._since
-        return self._lag + busy if busy >= _LONG else self._lag
+        return self.lagged + busy if busy >= _LONG else self.lagged
 
     def tend(self, tended: Tended) -> None:
         """Have something's `sweep` called now and then, and `close` when the thread ends.

@@ -26,12 +26,12 @@ class GeventWaiter:
     """
 
     __slots__ = (
-        "__weakref__", "_due", "_expiries", "_hub", "called", "entry", "entry_at", "expires",
-        "waiter",
+        "__weakref__", "_due", "_expiries", "_hub", "_kept", "called", "entry", "entry_at",
+        "expires", "waiter",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        kept = current_hub()
+        self._kept = kept = current_hub()
         self._hub = kept.hub
         self._expiries = kept.expiries
         self.waiter: Any = None
@@ -41,17 +41,32 @@ class GeventWaiter:
         self.entry_at: float = NEVER
         self.expires = NEVER
 
-    def wait(self, timeout: float | None) -> bool:
-        """Wait to be called; False where that took longer than ``timeout`` seconds."""
+    def wait(self, timeout: float | None, ends: float = NEVER) -> bool:
+        """Wait to be called; False where that took longer than ``timeout`` seconds.
+
+        The time in which running code kept the loop from the network does not count, since whoever
+        is to call could not; but for ``ends``, the moment after which nothing is waited for.
+        """
         if self.called:
             self.called = False
             return True
         if timeout is None:
             self.expires = NEVER
-        else:
-            self.expires = expires = clock() + timeout
+            return self._wait()
+        kept = self._kept
+        expires = clock() + timeout
+        unlagged = expires - kept.lagged
+        while True:
+            self.expires = expires
             if expires < self.entry_at:
                 self._expiries.add(self, expires)
+            if self._wait():
+                return True
+            expires = min(unlagged + kept.lagged, ends)
+            if expires <= clock():
+                return False
+
+    def _wait(self) -> bool:
         self.waiter = getcurrent()
         try:
             woken_by = self._hub.switch()

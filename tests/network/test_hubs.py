@@ -9,6 +9,7 @@ import pytest
 
 from reqkit_async.network import GEVENT
 from reqkit_async.network.hubs import next_turn
+from servers.scripted import PATIENCE
 
 
 def work_until(moment: float) -> None:
@@ -51,3 +52,36 @@ def test_who_waits_for_a_turn_can_be_stopped() -> None:
     waiting.kill()
     assert waiting.dead
     next_turn()
+
+
+def test_time_in_which_nobody_could_call_does_not_count() -> None:
+    waiter = GEVENT.waiter()
+    found: list[bool] = []
+    waiting = gevent.spawn(lambda: found.append(waiter.wait(0.05)))
+    gevent.sleep(0)
+    work_until(time.monotonic() + 0.1)  # longer than the wait's limit
+    # Woken by the timer, it waits on: what kept the loop is over, and the call comes now.
+    for _ in range(3):
+        next_turn()
+    waiter.call()
+    waiting.join(PATIENCE)
+    assert found == [True]
+
+
+def test_but_for_the_moment_after_which_nothing_is_waited_for() -> None:
+    waiter = GEVENT.waiter()
+    ends = time.monotonic() + 0.05
+    found: list[bool] = []
+    waiting = gevent.spawn(lambda: found.append(waiter.wait(0.05, ends)))
+    gevent.sleep(0)
+    work_until(ends + 0.05)
+    waiting.join(PATIENCE)
+    assert found == [False]
+
+
+def test_a_wait_in_a_loop_that_is_free_ends_with_its_limit() -> None:
+    began = time.monotonic()
+    found: list[bool] = []
+    gevent.spawn(lambda: found.append(GEVENT.waiter().wait(0.02))).join(PATIENCE)
+    assert found == [False]
+    assert time.monotonic() - began >= 0.02

@@ -76,7 +76,7 @@ def test_busy_code_of_the_callers_times_nothing_out(
     }
 
     def busy(*arguments: Any) -> None:
-        time.sleep(BUSY * 10 if secure else BUSY)
+        time.sleep(BUSY * 4 if secure else BUSY)
 
     if way == "callback":
         settings["callback"] = busy
