@@ -250,6 +250,9 @@ def exchange(
         # A server may answer (413, 401) and close before it has read a large body: the answer
         # is what the user wants to see (RFC 9112 section 9.3.1).
         broken = error
+    finally:
+        if body is not None and not isinstance(body, (bytes, tuple)):
+            body.close()  # and with it a file that was opened for it
     connection.sent = clock()
     try:
         answer = connection.read_head(request.method or "GET", limits.read, deadline, strict)

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from ...exceptions import InvalidHeader, UnrewindableBodyError
 from ..multimapping import flat_pairs, pairs_of
 from .streams import (
+    FileAt,
     Once,
     Positions,
     Restartable,
@@ -53,7 +54,8 @@ def encode_multipart(
     Args:
         data: the fields, a mapping or pairs or None; they come first.
         files: a mapping or pairs. A value is a file, bytes or str (the file's name is then its
-            ``name``, else the field's), or a tuple ``(filename, content[, content_type[,
+            ``name``, else the field's), a `pathlib.Path`, whose file is opened when it is sent and
+            closed after, or a tuple ``(filename, content[, content_type[,
             headers]])``, whose filename may be None; or a list of such values. Contents that are
             iterables of bytes are taken too. None is left out.
         boundary: what parts them; a random one where it is None.
@@ -159,6 +161,8 @@ def _file_of(field: str, value: Any) -> tuple[str | None, Any, Any, Any]:
 
 def _guessed_name(file: Any) -> str | None:
     name = getattr(file, "name", None)
+    if isinstance(file, os.PathLike):
+        name = os.fspath(file)
     # A file made of a descriptor has a number for its name, standard input '<stdin>'.
     if not isinstance(name, (str, bytes)) or not name:
         return None
@@ -173,6 +177,10 @@ def _content(field: str, content: Any, positions: Positions) -> bytes | _Source:
         return _utf8(content, f"files[{field!r}]")
     if isinstance(content, (bool, int, float)):
         return str(content).encode("ascii")
+    if isinstance(content, os.PathLike):
+        file = FileAt(os.fspath(content), f"files[{field!r}]")
+        # A size of 0 may stand for one that is not known, as in /proc.
+        return _Source(field, file, file.len, None) if file.len else file.content()
     start: int | Once | None = None
     if hasattr(content, "read") or isinstance(content, Iterable):
         start = positions.of(content)
@@ -185,8 +193,8 @@ def _content(field: str, content: Any, positions: Positions) -> bytes | _Source:
     ):
         return _Source(field, content, content_length(content, start), start)
     raise TypeError(
-        f"files[{field!r}] is a {type(content).__name__}: expected an open file, bytes, str, an"
-        " iterable of bytes, or a tuple (filename, content)"
+        f"files[{field!r}] is a {type(content).__name__}: expected an open file, a path, bytes,"
+        " str, an iterable of bytes, or a tuple (filename, content)"
     )
 
 
@@ -196,6 +204,9 @@ def _read_now(source: _Source) -> bytes | _Source:
     Files of other kinds may show how far the upload has come, and so are read only then.
     """
     file = source.body
+    if isinstance(file, FileAt):
+        read = file.content()
+        return read if len(read) == source.length else source
     if not isinstance(file, io.IOBase) or isinstance(source.start, Once) or source.start is None:
         return source
     with alone(file):

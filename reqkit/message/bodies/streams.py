@@ -25,6 +25,7 @@ from ...exceptions import RequestException, UnrewindableBodyError
 __all__ = [
     "PIECE",
     "Body",
+    "FileAt",
     "Once",
     "Positions",
     "Readable",
@@ -66,6 +67,57 @@ class Restartable(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[bytes]:
         """Iterate over its pieces, from the start."""
+
+
+class FileAt(Restartable):
+    """The file at a path: opened whenever it is to be read, and closed whatever ends that.
+
+    Args:
+        path: where it is.
+        argument: what the user calls it, for the text of errors.
+
+    Raises:
+        OSError: there is none, or it cannot be opened.
+        ValueError: it is no file: a folder, a device, a pipe.
+    """
+
+    def __init__(self, path: str | bytes, argument: str) -> None:
+        self.path: str | bytes = path
+        try:
+            state = os.stat(path)
+            if stat.S_ISREG(state.st_mode):
+                os.close(os.open(path, os.O_RDONLY))
+        except OSError as error:
+            text = f"{argument}: it cannot be read ({error.strerror}), and nothing was sent"
+            raise type(error)(error.errno, text, os.fsdecode(path)) from error
+        if not stat.S_ISREG(state.st_mode):
+            what = "a folder" if stat.S_ISDIR(state.st_mode) else "neither a file nor a folder"
+            raise ValueError(
+                f"{argument}: {os.fsdecode(path)!r} is {what}: expected the path of a file, or an"
+                " open one"
+            )
+        self._len: int = state.st_size
+
+    @property
+    def len(self) -> int:
+        """Its length when this was made."""
+        return self._len
+
+    @property
+    def restarts(self) -> bool:
+        """True: it is opened anew."""
+        return True
+
+    def content(self) -> bytes:
+        """Read all of it."""
+        with open(self.path, "rb") as file:
+            return file.read()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Open it, and iterate over its pieces."""
+        with open(self.path, "rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
 
 
 class Once:

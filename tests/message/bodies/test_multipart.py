@@ -308,7 +308,7 @@ def test_a_file_that_grew_is_sent_as_it_was(tmp_path: Path) -> None:
         (None, {"f": ("n",)}, ValueError, "is a tuple of 1: expected"),
         (None, {"f": ("n", b"", "a", {}, 5)}, ValueError, "is a tuple of 5: expected"),
         (None, {"f": object()}, TypeError, r"files\['f'\] is a object: expected an open file"),
-        (None, {"f": Path("x")}, TypeError, "expected an open file"),
+        (None, {"f": Path("x")}, FileNotFoundError, "nothing was sent"),
         (None, {"f": {"a": 1}}, TypeError, r"files\['f'\] is a dict"),
         (None, ["f"], ValueError, "files: item 0 is a str"),
         (None, "f", TypeError, "files is a str"),
