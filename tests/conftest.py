@@ -14,6 +14,7 @@ import pytest
 
 import reqkit
 import reqkit_async
+from servers.browser import run_browser
 from servers.counting import CountingServer
 from servers.proxies import Proxy, start_http_proxy, start_socks_proxy
 from servers.scripted import Handler, ScriptedServer
@@ -162,6 +163,12 @@ def counting_server() -> Iterator[Callable[..., CountingServer]]:
             return server
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; skipped where there is none."""
+    yield from run_browser()
 
 
 @pytest.fixture(scope="session")

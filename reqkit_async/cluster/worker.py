@@ -14,7 +14,6 @@ import platform
 import signal
 import socket
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from time import monotonic as clock
@@ -32,7 +31,7 @@ from reqkit.sessions.outcome import failed_response
 
 from ..network import GEVENT
 from ..network.hubs import current_hub
-from ..pool.batch import Batch, Job
+from ..pool.batch import Job, QueuedBatch
 from ..pool.cancellation import GRACE, SYSTEM_ERRORS, TimeLimit, cancelled, expired
 from ..pool.options import BatchOptions
 from ..pool.pool import Pool, let_go
@@ -140,43 +139,20 @@ def _serve(ticket: Ticket) -> None:
         _whatever_exits(partial(gevent.sleep, 0))
 
 
-class _Incoming(Batch):
+class _Incoming(QueuedBatch):
     """The requests of one call of the caller's, as they come."""
 
     def __init__(self, worker: _Worker, number: int, options: BatchOptions) -> None:
         super().__init__(options)
         self.number = number
         self._worker = worker
-        self._queue: deque[Job] = deque()
 
     @property
     def ready(self) -> bool:
-        return bool(self._queue) and not self.stopped
+        return not self.stopped and super().ready
 
     def pull(self) -> Job | None:
-        return self._queue.popleft() if self._queue and not self.stopped else None
-
-    def add(self, job: Job) -> None:
-        self._queue.append(job)
-        self.outstanding += 1
-
-    @property
-    def over(self) -> bool:
-        return not self.outstanding
-
-    def keep_rest(self) -> None:
-        self.unsent.extend(self._queue)
-        self._queue.clear()
-
-    def drop_rest(self) -> None:
-        queue, self._queue = self._queue, deque()
-        for job in queue:
-            self.drop(job)
-
-    def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
-        out = [job for job in self._queue if wanted(job)]
-        self._queue = deque(job for job in self._queue if not wanted(job))
-        return out
+        return None if self.stopped else super().pull()
 
     def finish(self, job: Job, entry: Any) -> None:
         if not job.done:
@@ -288,7 +264,7 @@ class _Worker:
                 job.prefetch = prefetch
             if marked:
                 self._marked.add(index)
-            batch.add(job)
+            batch.put(job)
 
     def _fail(self, number: int, index: int, packed: tuple[Any, ...], pickled: bytes) -> None:
         """Have the hooks of a request run whose worker was lost."""

@@ -20,7 +20,7 @@ from reqkit.timeouts import Deadline
 from ..progress import SILENT, Reporter
 from .options import BatchOptions
 
-__all__ = ["Batch", "Job", "ListBatch", "Reason"]
+__all__ = ["Batch", "Job", "ListBatch", "QueuedBatch", "Reason"]
 
 #: Makes the error of a request that is stopped: of the request, whether it was ever sent, and the
 #: phase that it was in.
@@ -224,6 +224,50 @@ class Batch:
 
     def _put(self, job: Job, entry: Any) -> None:
         raise NotImplementedError
+
+
+class QueuedBatch(Batch):
+    """Requests that are put into a queue, one by one, while others of it are on their way."""
+
+    def __init__(self, options: BatchOptions) -> None:
+        super().__init__(options)
+        self._queue: deque[Job] = deque()
+
+    @property
+    def ready(self) -> bool:
+        """Whether something is queued."""
+        return bool(self._queue)
+
+    def pull(self) -> Job | None:
+        """Take the next request."""
+        return self._queue.popleft() if self._queue else None
+
+    def put(self, job: Job) -> None:
+        """Queue a request."""
+        self.outstanding += 1
+        self._queue.append(job)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to be waited for."""
+        return not self.outstanding
+
+    def keep_rest(self) -> None:
+        """Have all that is queued get hooks and an entry."""
+        self.unsent.extend(self._queue)
+        self._queue.clear()
+
+    def drop_rest(self) -> None:
+        """Let go of all that is queued."""
+        queue, self._queue = self._queue, deque()
+        for job in queue:
+            self.drop(job)
+
+    def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
+        """Remove jobs from the queue, and return them."""
+        out = [job for job in self._queue if wanted(job)]
+        self._queue = deque(job for job in self._queue if not wanted(job))
+        return out
 
 
 class ListBatch(Batch):

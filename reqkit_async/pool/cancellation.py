@@ -82,7 +82,7 @@ class TimeLimit:
         self._timer: Any = None
 
     def run(self, default: T, function: Callable[..., T], *arguments: Any) -> T:
-        """BatchOptions a function; return its result, or a default where it raises or is stopped.
+        """Call a function; return its result, or a default where it raises or is stopped.
 
         Raises:
             KeyboardInterrupt, SystemExit: as they come.

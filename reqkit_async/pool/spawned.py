@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from reqkit import Request
 from reqkit.sessions.outcome import failed_response
 
 from ..progress import SILENT, Reporter
-from .batch import Batch, Job, failure_of
+from .batch import Job, QueuedBatch, failure_of
 from .cancellation import cancelled
 from .options import BatchOptions
 
@@ -85,7 +84,7 @@ def nothing_comes() -> RuntimeError:
     )
 
 
-class SpawnedBatch(Batch):
+class SpawnedBatch(QueuedBatch):
     """What `Pool.spawn` queues: any time, from anywhere, without end.
 
     Args:
@@ -98,17 +97,7 @@ class SpawnedBatch(Batch):
         #: Told of each entry.
         self.reporter: Reporter = SILENT
         self._idle = idle
-        self._queue: deque[Job] = deque()
         self._pulled = 0
-
-    @property
-    def ready(self) -> bool:
-        """Whether something is queued."""
-        return bool(self._queue)
-
-    def pull(self) -> Job | None:
-        """Take the next request."""
-        return self._queue.popleft() if self._queue else None
 
     def add(self, request: Request, prefetch: bool | None) -> Job:
         """Queue a request."""
@@ -117,31 +106,8 @@ class SpawnedBatch(Batch):
             job.prefetch = prefetch
         job.handle = Handle()
         self._pulled += 1
-        self.outstanding += 1
-        self._queue.append(job)
+        self.put(job)
         return job
-
-    def keep_rest(self) -> None:
-        """Have all that is queued get hooks and an entry."""
-        self.unsent.extend(self._queue)
-        self._queue.clear()
-
-    def drop_rest(self) -> None:
-        """Let go of all that is queued."""
-        queue, self._queue = self._queue, deque()
-        for job in queue:
-            self.drop(job)
-
-    def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
-        """Remove jobs from the queue, and return them."""
-        out = [job for job in self._queue if wanted(job)]
-        self._queue = deque(job for job in self._queue if not wanted(job))
-        return out
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing is left to be waited for."""
-        return not self.outstanding
 
     def drop(self, job: Job) -> None:
         """Let go of a job that was never started: it gets no hooks, but who waits for it hears."""

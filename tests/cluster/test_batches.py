@@ -14,7 +14,7 @@ import pytest
 
 import reqkit
 import reqkit_async
-from reqkit_async.cluster import channel, travel
+from reqkit_async.cluster import channel, pickling
 from servers.in_workers import (
     CountedSession,
     Reply,
@@ -260,7 +260,7 @@ def test_lambdas_and_closures_travel_by_cloudpickle(executor: Any, site: Site) -
 def test_a_lambda_without_cloudpickle_is_named(
     shared_processes: Any, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(travel, "_cloudpickle", lambda: None)
+    monkeypatch.setattr(pickling, "_cloudpickle", lambda: None)
     entries = reqkit_async.map(
         [get(site("/x"), callback=lambda response: None), get(site("/y"))],
         executor=shared_processes,

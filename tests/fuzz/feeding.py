@@ -28,8 +28,8 @@ def cut(data: bytes, chance: random.Random) -> Iterator[bytes]:
         at += size
 
 
-def h11_answer(data: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
-    """Read an answer with h11: status, fields, body; None where it refuses, or wants more."""
+def h11_answer(data: bytes) -> tuple[int, bytes, list[tuple[bytes, bytes]], bytes] | None:
+    """Read an answer with h11: status, reason, fields, body; None where it would not."""
     client = h11.Connection(h11.CLIENT, max_incomplete_event_size=200_000)
     client.send(h11.Request(method="GET", target="/", headers=[("Host", "h")]))
     client.send(h11.EndOfMessage())
@@ -51,7 +51,7 @@ def h11_answer(data: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes] | No
                 body += event.data
             elif isinstance(event, h11.EndOfMessage):
                 assert head is not None
-                return head.status_code, list(head.headers.raw_items()), body
+                return head.status_code, head.reason, list(head.headers.raw_items()), body
             elif not isinstance(event, h11.InformationalResponse):
                 return None
     except h11.RemoteProtocolError:

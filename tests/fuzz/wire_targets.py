@@ -150,7 +150,7 @@ def chunks(data: bytes) -> None:
         return
     theirs = h11_answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + data)
     if theirs is not None:
-        assert theirs[2] == whole[0]
+        assert theirs[3] == whole[0]
 
 
 Answer = tuple[int, str, list[tuple[str, str]], bytes, bool, str]
@@ -209,7 +209,7 @@ def answer(data: bytes) -> None:
     status, _, fields, body, _, oddity = whole
     theirs = h11_answer(data)
     if theirs is not None:
-        assert (theirs[0], theirs[2]) == (status, body)
+        assert (theirs[0], theirs[3]) == (status, body)
     # It takes an odd name for the head's end, a listed length for none, the first of several
     # lengths, 101 to 199 for answers, and chunks after a 204 or 304 for its body; after a line that
     # is no field it takes the others for none.

@@ -11,6 +11,7 @@ import h11
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fuzz.feeding import h11_answer
 from reqkit.exceptions import ChunkedEncodingError, InvalidHeader, InvalidURL, ProtocolError
 from reqkit.wire.h1.framing import ChunkedReader, Framing, framing_of, keeps_alive
 from reqkit.wire.h1.head import AnswerHead, find_end, parse_head, write_head
@@ -96,38 +97,6 @@ def read_answer(raw: bytes, method: str = "GET") -> tuple[AnswerHead, bytes, byt
     body = reader.feed(rest)
     reader.finish()
     return head, body, reader.rest
-
-
-def h11_answer(raw: bytes) -> tuple[int, bytes, list[tuple[bytes, bytes]], bytes] | None:
-    """Read an answer with h11, or return None where it refuses or waits."""
-    client = h11.Connection(h11.CLIENT, max_incomplete_event_size=200_000)
-    client.send(h11.Request(method="GET", target="/", headers=[("Host", "h")]))
-    client.send(h11.EndOfMessage())
-    client.receive_data(raw)
-    head: h11.Response | None = None
-    body = b""
-    ended = False
-    try:
-        while True:
-            event = client.next_event()
-            if event is h11.NEED_DATA:
-                if ended:
-                    return None
-                client.receive_data(b"")
-                ended = True
-            elif isinstance(event, h11.Response):
-                head = event
-            elif isinstance(event, h11.Data):
-                body += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                assert head is not None
-                return head.status_code, head.reason, list(head.headers.raw_items()), body
-            elif not isinstance(event, h11.InformationalResponse):
-                return None
-            else:
-                return None
-    except h11.RemoteProtocolError:
-        return None
 
 
 class FakeSocket:

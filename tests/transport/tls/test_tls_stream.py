@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,52 +16,13 @@ from reqkit.network.streams import StdlibStream
 from reqkit.transport.tls import contexts as tls
 from reqkit.transport.tls.contexts import TlsSettings, TlsStream
 from servers.scripted import Connection, ScriptedServer
+from servers.secured import SECONDS, echo, exactly, plain, secured
 from servers.tls import Authority
-
-SECONDS = 20.0
 
 Start = Callable[..., ScriptedServer]
 
 
-@pytest.fixture(autouse=True)
-def no_contexts_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "_clients", {})
-
-
-def plain(server: ScriptedServer) -> StdlibStream:
-    sock = socket.create_connection((server.host, server.port), SECONDS)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return StdlibStream(sock)
-
-
-@contextlib.contextmanager
-def secured(
-    server: ScriptedServer, settings: TlsSettings, host: str = "localhost", **more: Any
-) -> Iterator[TlsStream]:
-    below = plain(server)
-    try:
-        stream = tls.secure(below, settings, host, server.port, more.pop("timeout", SECONDS))
-    except BaseException:
-        below.close()
-        raise
-    try:
-        yield stream
-    finally:
-        stream.close()
-
-
-def exactly(stream: TlsStream, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        piece = stream.receive(size - len(data), SECONDS)
-        assert piece, f"ended after {len(data)} bytes"
-        data += piece
-    return data
-
-
-def echo(connection: Connection) -> None:
-    while data := connection.recv_some():
-        connection.send(data)
+pytestmark = pytest.mark.usefixtures("no_contexts_of_other_tests")
 
 
 # -- bytes ----------------------------------------------------------------------------------------
