@@ -45,6 +45,7 @@ class BatchKeywords(TypedDict, total=False):
     delay: float | None
     retries: int | Retry | None
     progress: Progress
+    total: int | None
     session: Session | None
     executor: Submitter | None
     workers: int | None
@@ -60,6 +61,7 @@ class CallKeywords(TypedDict, total=False):
     gtimeout: float | None
     raise_errors: bool
     progress: Progress
+    total: int | None
 
 
 class Sending(Protocol):

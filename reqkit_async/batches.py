@@ -48,6 +48,8 @@ class Pool(local.Pool):
         progress: True, ``"always"``, a function ``progress(done, total)``, or a tqdm-like object.
         gtimeout: another name for ``timeout``.
         stream: the contrary of ``prefetch``.
+        total: how many entries there will be, for ``progress``, where that is not known: of an
+            iterable without a length, and of what is spawned.
         executor: sends by its workers, in other processes or on other machines: a
             ``concurrent.futures.Executor``, a Dask ``Client``, or whatever has
             ``submit(function, *arguments)``. They are there from the first call to its end, or,
@@ -80,6 +82,7 @@ class Pool(local.Pool):
         progress: Progress = None,
         gtimeout: float | None = None,
         stream: bool | None = None,
+        total: int | None = None,
         executor: Submitter | None = None,
         workers: int | None = None,
     ) -> None:
@@ -87,6 +90,7 @@ class Pool(local.Pool):
             size, per_host=per_host, rate=rate, delay=delay, session=session, retries=retries,
             prefetch=prefetch, exception_handler=exception_handler, timeout=timeout,
             raise_errors=raise_errors, progress=progress, gtimeout=gtimeout, stream=stream,
+            total=total,
         )  # fmt: skip
         self._spread = None
         if executor is not None:
@@ -417,7 +421,7 @@ def _pool(
 
 
 _SETTINGS = (
-    "per_host", "rate", "delay", "session", "retries", "raise_errors", "progress", "executor",
-    "workers",
+    "per_host", "rate", "delay", "session", "retries", "raise_errors", "progress", "total",
+    "executor", "workers",
 )  # fmt: skip
 _KNOWN = ("size", "gtimeout", "stream", *BATCH_OPTIONS, *_SETTINGS)

@@ -86,8 +86,9 @@ def open_progress(progress: Any, total: int | None) -> Reporter:
 
     Args:
         progress: None or False for nothing; True for a tqdm bar on stderr if that is a terminal,
-            ``"always"`` for one in any case; a callable, called as ``progress(done, total)``; or
-            a tqdm-like object, whose ``update(1)`` and, in the end, ``close()`` are called.
+            and in notebooks; ``"always"`` for one in any case; a callable, called as
+            ``progress(done, total)``; or a tqdm-like object, whose ``update(1)`` and, in the end,
+            ``close()`` are called.
         total: how many entries there will be; None where that is not known.
 
     Raises:
@@ -98,9 +99,10 @@ def open_progress(progress: Any, total: int | None) -> Reporter:
         return SILENT
     # A bar may not let itself be compared.
     if progress is True or (isinstance(progress, str) and progress == "always"):
-        if progress is True and not _is_terminal(sys.stderr):
+        notebook = _in_notebook()
+        if progress is True and not notebook and not _is_terminal(sys.stderr):
             return SILENT
-        bar = _tqdm()(total=total, file=sys.stderr, unit="req", dynamic_ncols=True)
+        bar = _tqdm(notebook)(total=total, file=sys.stderr, unit="req", dynamic_ncols=True)
         reporter = _BarReporter(bar)
         # One that is open when the interpreter ends is closed before: tqdm does so when modules
         # are gone already, and CPython 3.13 crashes in that.
@@ -126,10 +128,19 @@ def _is_terminal(stream: Any) -> bool:
         return False
 
 
-def _tqdm() -> Any:
+def _in_notebook() -> bool:
+    """Tell whether this is a kernel of Jupyter's, which shows bars of its own."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return hasattr(get_ipython(), "kernel") if get_ipython is not None else False
+
+
+def _tqdm(notebook: bool) -> Any:
     try:
         with IMPORTING:
-            from tqdm import tqdm
+            if notebook:
+                from tqdm.auto import tqdm  # a widget, or text where there are none
+            else:
+                from tqdm import tqdm
     except ImportError as error:
         raise ImportError(
             "progress=True needs tqdm: pip install 'reqkit[progress]',"

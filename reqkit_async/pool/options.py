@@ -11,7 +11,9 @@ from reqkit.message.keywords import unknown
 __all__ = ["BATCH_OPTIONS", "BatchOptions", "seconds"]
 
 #: What each call of a pool's methods may say by itself.
-BATCH_OPTIONS: Final = ("prefetch", "exception_handler", "timeout", "raise_errors", "progress")
+BATCH_OPTIONS: Final = (
+    "prefetch", "exception_handler", "timeout", "raise_errors", "progress", "total",
+)  # fmt: skip
 
 
 class BatchOptions:
@@ -25,6 +27,8 @@ class BatchOptions:
         self.timeout: float | None = None
         self.raise_errors = False
         self.progress: Any = None
+        #: How many entries there will be, where the iterable does not say.
+        self.total: int | None = None
         self.policy = policy
 
     def with_settings(self, settings: Mapping[str, Any], function: str = "map") -> BatchOptions:
@@ -56,6 +60,14 @@ class BatchOptions:
             options.timeout = seconds(settings["gtimeout"])
         if settings.get("stream") is not None:
             options.prefetch = not settings["stream"]
+        total = options.total
+        if total is not None and (
+            isinstance(total, bool) or not isinstance(total, int) or total < 0
+        ):
+            raise ValueError(
+                f"total is {total!r}: expected how many entries there will be, or None where"
+                " that is not known"
+            )
         handler = options.exception_handler
         if handler is not None and not callable(handler):
             raise ValueError(f"exception_handler is {handler!r}: expected a function")

@@ -69,6 +69,8 @@ class Pool:
         progress: True, ``"always"``, a function ``progress(done, total)``, or a tqdm-like object.
         gtimeout: another name for ``timeout``.
         stream: the contrary of ``prefetch``.
+        total: how many entries there will be, for ``progress``, where that is not known: of an
+            iterable without a length, and of what is spawned.
 
     Attributes:
         stats: what was done so far, live.
@@ -93,6 +95,7 @@ class Pool:
         progress: Progress = None,
         gtimeout: float | None = None,
         stream: bool | None = None,
+        total: int | None = None,
     ) -> None:
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
             raise ValueError(
@@ -108,7 +111,7 @@ class Pool:
             {
                 "prefetch": prefetch, "exception_handler": exception_handler, "timeout": timeout,
                 "raise_errors": raise_errors, "progress": progress, "gtimeout": gtimeout,
-                "stream": stream,
+                "stream": stream, "total": total,
             }
         )  # fmt: skip
         limited = per_host is not None or rate is not None or bool(delay)
@@ -146,7 +149,8 @@ class Pool:
 
         Args:
             requests: unsent requests.
-            **settings: ``prefetch exception_handler timeout raise_errors progress`` for this call.
+            **settings: ``prefetch exception_handler timeout raise_errors progress total`` for this
+                call.
 
         Returns:
             responses; one that failed has its ``error`` set (or is what ``exception_handler``
@@ -217,7 +221,7 @@ class Pool:
         self._own_hub()
         options = self._options.with_settings(settings, name)
         numbered = name == "imap_enumerated"
-        total = len(requests) if isinstance(requests, Sized) else None
+        total = len(requests) if isinstance(requests, Sized) else options.total
         return self._iterated(
             kind(options, iter(_several(requests)), 2 * self._workers.most), total, numbered
         )
@@ -285,7 +289,7 @@ class Pool:
             self._workers.arrange()
         else:
             if spawned.reporter is SILENT and self._options.progress is not None:
-                spawned.reporter = open_progress(self._options.progress, None)
+                spawned.reporter = open_progress(self._options.progress, self._options.total)
             timeout = self._options.timeout
             self._begin(spawned, None if timeout is None else clock() + timeout)
         return job.handle

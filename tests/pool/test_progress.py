@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import io
 import sys
+import types
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+import reqkit_async
 from reqkit_async.progress import Reporter, open_progress
+from servers.wsgi import WSGIServer
 
 
 class Terminal(io.StringIO):
@@ -121,3 +125,64 @@ def test_anything_else(progress: Any) -> None:
     with pytest.raises(ValueError, match=r"progress is .*expected True, 'always'") as caught:
         open_progress(progress, 3)
     assert repr(progress) in str(caught.value)
+
+
+class Kernel:
+    """What IPython's `get_ipython` returns in a notebook."""
+
+    kernel = object()
+    config: dict[str, Any] = {"IPKernelApp": {}}  # noqa: RUF012
+
+
+def test_in_a_notebook_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    auto = pytest.importorskip("tqdm.auto")
+    made: list[dict[str, Any]] = []
+
+    class Widget(Bar):
+        def __init__(self, **keywords: Any) -> None:
+            super().__init__()
+            made.append(keywords)
+
+    ipython = types.ModuleType("IPython")
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setattr(auto, "tqdm", Widget)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for found in (None, object()):  # not IPython, and IPython in a terminal
+        ipython.get_ipython = lambda found=found: found  # type: ignore[attr-defined]
+        assert type(open_progress(True, 3)) is Reporter
+    ipython.get_ipython = Kernel  # type: ignore[attr-defined]
+    run(open_progress(True, 3))
+    assert [keywords["total"] for keywords in made] == [3]
+
+
+def test_total_is_told_where_the_iterable_has_no_length(httpbin: WSGIServer) -> None:
+    def requests() -> Iterator[str]:
+        yield from [httpbin("/get")] * 2
+
+    seen: list[tuple[int, int | None]] = []
+
+    def progress(done: int, total: int | None) -> None:
+        seen.append((done, total))
+
+    keywords: Any = {"progress": progress, "total": 7}
+    for function in (
+        reqkit_async.imap, reqkit_async.imap_unordered, reqkit_async.imap_enumerated,
+    ):  # fmt: skip
+        list(function(requests(), **keywords))
+    with reqkit_async.Pool(**keywords) as pool:
+        list(pool.imap(requests()))
+        list(pool.imap(requests(), total=9))
+        pool.map(requests())  # it has made a list of it, and knows
+        for request in requests():
+            pool.spawn(request)
+    reqkit_async.map(requests(), **keywords)
+    totals = [7, 7, 7, 7, 9, 2, 7, 2]
+    assert seen == [(done, total) for total in totals for done in (1, 2)]
+
+
+@pytest.mark.parametrize("total", [-1, "7", 1.5, True])
+def test_a_total_that_is_none(total: Any) -> None:
+    with pytest.raises(ValueError, match="total is"):
+        reqkit_async.map([], total=total)
+    with pytest.raises(ValueError, match="total is"):
+        reqkit_async.Pool().imap([], total=total)
