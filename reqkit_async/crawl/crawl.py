@@ -619,6 +619,7 @@ class _Loop(Iterator[Response]):
             crawl._end_turn()
         timeout = crawl._settings.timeout
         if self._ends is None:
+            crawl._store.busy_since = clock()
             self._ends = math.inf if timeout is None else clock() + timeout
         driver.start()
         if clock() - self._others_ran > _TURN:
@@ -645,6 +646,7 @@ class _Loop(Iterator[Response]):
             driver.news.wait(None if left == math.inf else left)
             self._others_ran = clock()
         self._over = True
+        crawl._store.busy_since = None
         crawl._store.flush()
         crawl._reporter.close(crawl.stats)
         raise StopIteration

@@ -413,6 +413,7 @@ class Driver:
             if answer is not None and end.status is None:
                 end.status = answer.status_code
             return end
+        end.seconds = response.elapsed.total_seconds()
         headers = response.headers
         end.etag = headers.get("ETag") or (page.etag if status == 304 else None)
         end.modified = headers.get("Last-Modified") or (page.modified if status == 304 else None)

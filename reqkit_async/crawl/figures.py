@@ -1,4 +1,4 @@
-"""What a report tells of a crawl: of all runs, from its store, and of what this run has sent."""
+"""What a report tells of a crawl: of all runs, from its store."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _EXAMPLES: Final = 50
 def figures_of(store: Store, stats: CrawlStats) -> dict[str, Any]:
     """Return a crawl's figures as what JSON can hold, in bounded size.
 
-    ``pages`` are all that have ended, in all runs, as `Stats.as_dict` tells them; latency, retries
-    and connections in it are those of this run.
+    ``pages`` are all that have ended, in all runs, as `Stats.as_dict` tells them; connections and
+    hooks' errors in it are those of this run.
     """
     read = store.rows
     states = dict(read("SELECT state, count(*) FROM urls WHERE kind='page' GROUP BY state"))
@@ -72,21 +72,24 @@ def figures_of(store: Store, stats: CrawlStats) -> dict[str, Any]:
 
 
 def _pages(store: Store, stats: CrawlStats) -> dict[str, Any]:
-    """Return the figures of pages that have ended, at their last visit."""
+    """Return the figures of pages that have ended, in all runs, at their last visit."""
     ended = Stats()
-    for url, status, error, size, when in store.rows(
-        "SELECT url, status, error, size, ended FROM page"
+    for url, status, error, size, when, seconds in store.rows(
+        "SELECT url, status, error, size, ended, seconds FROM page"
         " WHERE kind=? AND state IN (?, ?) AND ended IS NOT NULL",
         (PAGE, DONE, FAILED),
     ):
         kind, _, message = (error or "").partition(": ")
         ended.record(
-            status, kind or None, size=size or 0, url=url, message=message or kind, when=when
+            status, kind or None, seconds, size or 0, url=url, message=message or kind, when=when
         )
-    sent = stats.requests
     figures = ended.as_dict()
-    run = sent.as_dict()
-    for name in ("latency", "slowest", "connections", "retries", "seconds", "hook_errors"):
-        figures[name] = run[name]
-    figures["rate"] = stats.rate
+    figures["seconds"] = seconds = stats.busy_seconds
+    figures["rate"] = ended.requests / seconds if seconds else 0.0
+    ((figures["retries"],),) = store.rows(
+        "SELECT coalesce(sum(max(attempts - visits, 0)), 0) FROM page WHERE state IN (?, ?)",
+        (DONE, FAILED),
+    )
+    for name in ("connections", "hook_errors"):
+        figures[name] = getattr(stats.requests, name)
     return figures

@@ -17,6 +17,7 @@ __all__ = [
     "SCHEMA",
     "SITEMAP",
     "STATES",
+    "UPGRADE",
     "VERSION",
     "Page",
 ]
@@ -24,7 +25,7 @@ __all__ = [
 #: ``PRAGMA application_id`` of a store: "rqkc".
 APPLICATION_ID: Final = 0x72716B63
 #: ``PRAGMA user_version``: the schema's.
-VERSION: Final = 1
+VERSION: Final = 2
 
 QUEUED, IN_FLIGHT, DONE, FAILED, REFUSED = range(5)
 #: The states' names, by their number.
@@ -32,6 +33,20 @@ STATES: Final = ("queued", "in flight", "done", "failed", "refused")
 
 #: What a URL is asked for as: a page, a sitemap, or the sitemaps that a robots.txt names.
 PAGE, SITEMAP, ROBOTS_SITEMAPS = range(3)
+
+_URLS: Final = """CREATE VIEW urls AS
+    SELECT p.id, p.url,
+        CASE p.kind WHEN 0 THEN 'page' WHEN 1 THEN 'sitemap' ELSE 'robots sitemaps' END AS kind,
+        CASE p.state WHEN 0 THEN 'queued' WHEN 1 THEN 'in flight' WHEN 2 THEN 'done'
+            WHEN 3 THEN 'failed' ELSE 'refused' END AS state,
+        h.name AS host, p.depth, p.priority, p.context, p.attempts, p.visits, p.status, p.error,
+        f.url AS found_on, l.url AS leads_to, p.redirects, p.type, p.size, p.etag, p.modified,
+        p.seconds,
+        datetime(p.added, 'unixepoch') AS added, datetime(p.started, 'unixepoch') AS started,
+        datetime(p.ended, 'unixepoch') AS ended
+    FROM page p JOIN host h ON h.id = p.host
+        LEFT JOIN page f ON f.id = p.found_on LEFT JOIN page l ON l.id = p.leads_to;
+"""
 
 SCHEMA: Final = f"""
 CREATE TABLE host (
@@ -64,7 +79,8 @@ CREATE TABLE page (
     size INTEGER,
     etag TEXT,
     modified TEXT,
-    archived INTEGER
+    archived INTEGER,
+    seconds REAL
 );
 CREATE INDEX page_by_fingerprint ON page (fingerprint);
 CREATE INDEX queue ON page (host, priority DESC, id) WHERE state = 0;
@@ -106,27 +122,26 @@ CREATE TABLE totals (
     refused INTEGER NOT NULL,
     items INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
-    archive_length INTEGER NOT NULL
+    archive_length INTEGER NOT NULL,
+    seconds REAL NOT NULL DEFAULT 0
 );
-INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0, 0);
-CREATE VIEW urls AS
-    SELECT p.id, p.url,
-        CASE p.kind WHEN 0 THEN 'page' WHEN 1 THEN 'sitemap' ELSE 'robots sitemaps' END AS kind,
-        CASE p.state WHEN 0 THEN 'queued' WHEN 1 THEN 'in flight' WHEN 2 THEN 'done'
-            WHEN 3 THEN 'failed' ELSE 'refused' END AS state,
-        h.name AS host, p.depth, p.priority, p.context, p.attempts, p.visits, p.status, p.error,
-        f.url AS found_on, l.url AS leads_to, p.redirects, p.type, p.size, p.etag, p.modified,
-        datetime(p.added, 'unixepoch') AS added, datetime(p.started, 'unixepoch') AS started,
-        datetime(p.ended, 'unixepoch') AS ended
-    FROM page p JOIN host h ON h.id = p.host
-        LEFT JOIN page f ON f.id = p.found_on LEFT JOIN page l ON l.id = p.leads_to;
-CREATE VIEW every_item AS
+INSERT INTO totals VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0);
+{_URLS}CREATE VIEW every_item AS
     SELECT i.id, p.url, i.visit, datetime(i.kept, 'unixepoch') AS kept, i.item, i.page
     FROM item i LEFT JOIN page p ON p.id = i.page;
 CREATE VIEW items AS
     SELECT id, url, visit, kept, item FROM every_item e
     WHERE page IS NULL OR visit = (SELECT max(visit) FROM item WHERE page = e.page);
 PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+"""
+
+#: What makes a store of version 1 one of this version.
+UPGRADE: Final = f"""
+ALTER TABLE page ADD COLUMN seconds REAL;
+ALTER TABLE totals ADD COLUMN seconds REAL NOT NULL DEFAULT 0;
+DROP VIEW urls;
+{_URLS}
 PRAGMA user_version = {VERSION};
 """
 

@@ -75,6 +75,11 @@ class CrawlStats:
         return clock() - self._started
 
     @property
+    def busy_seconds(self) -> float:
+        """Of the loops of all runs, up to their last pages."""
+        return float(self._store.totals.seconds)
+
+    @property
     def rate(self) -> float:
         """Pages a second, in this run."""
         totals = self._store.totals

@@ -19,27 +19,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from reqkit.timeouts import clock
+
 from .canonical import fingerprint, host_of
-from .errors import NotAStore, StoreError, StoreTooNew
+from .errors import StoreError
 from .locking import Lock
-from .schema import (
-    APPLICATION_ID,
-    COLUMNS,
-    DONE,
-    FAILED,
-    IN_FLIGHT,
-    PAGE,
-    QUEUED,
-    REFUSED,
-    SCHEMA,
-    VERSION,
-    Page,
-)  # fmt: skip
+from .opening import connect, opened
+from .schema import COLUMNS, DONE, FAILED, IN_FLIGHT, PAGE, QUEUED, REFUSED, SCHEMA, Page
 from .turns import End, Turn
 
 __all__ = ["Store"]
 
-_MAGIC: Final = b"SQLite format 3\0"
 #: URLs that are remembered as known, so that a link that every page has is not looked up each time.
 _RECENT: Final = 20_000
 #: Bits of the filter that tells most unknown URLs from known ones without looking them up.
@@ -62,7 +52,7 @@ _INSERT: Final = (
 )
 _END: Final = (
     "UPDATE page SET state=?, attempts=?, visits=?, started=?, ended=?, status=?, error=?,"
-    " leads_to=?, type=?, size=?, etag=?, modified=?, archived=? WHERE id=?"
+    " leads_to=?, type=?, size=?, etag=?, modified=?, archived=?, seconds=? WHERE id=?"
 )
 _QUEUE_AGAIN: Final = (
     "UPDATE page SET state=0, priority=?, depth=?, context=?, redirects=? WHERE id=?"
@@ -73,21 +63,23 @@ _QUEUE: Final = (
 
 
 class Totals:
-    """How many URLs are in which state, items, and bytes. As in the table of that name."""
+    """How many URLs are in which state, and the like. As in the table of that name."""
 
-    __slots__ = ("archive_length", "bytes", "done", "failed", "items", "queued", "refused")
+    __slots__ = (
+        "archive_length", "bytes", "done", "failed", "items", "queued", "refused", "seconds",
+    )  # fmt: skip
 
-    def __init__(self, values: Sequence[int]) -> None:
+    def __init__(self, values: Sequence[Any]) -> None:
         (
             self.queued, self.done, self.failed, self.refused, self.items, self.bytes,
-            self.archive_length,
+            self.archive_length, self.seconds,
         ) = values  # fmt: skip
 
-    def values(self) -> tuple[int, ...]:
+    def values(self) -> tuple[Any, ...]:
         """Return them in the table's order."""
         return (
             self.queued, self.done, self.failed, self.refused, self.items, self.bytes,
-            self.archive_length,
+            self.archive_length, self.seconds,
         )  # fmt: skip
 
 
@@ -101,6 +93,7 @@ class Store:
         path: the file, or None.
         totals: what is in it; what waits to be written is counted already.
         changes: counts what was committed, so that others see whether there is something new.
+        busy_since: when the last page has ended, while a loop runs; else None.
         breathe: called now and then while much is written; None for nothing.
 
     Raises:
@@ -110,6 +103,7 @@ class Store:
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self.path: Path | None = None if path is None else Path(os.path.abspath(os.fspath(path)))
         self.changes = 0
+        self.busy_since: float | None = None
         self.breathe: Callable[[], None] | None = None
         self._lock: Lock | None = None
         self._marks: dict[int, tuple[int, float]] = {}
@@ -121,12 +115,12 @@ class Store:
         self._seeded: set[str] = set()
         self._filter: bytearray | None = None
         if self.path is None:
-            self._db = _connect(":memory:")
+            self._db = connect(":memory:")
             self._db.executescript(SCHEMA)
         else:
             self._lock = Lock(self.path)
             try:
-                self._db = _opened(self.path)
+                self._db = opened(self.path)
             except BaseException:
                 self._lock.release()
                 raise
@@ -327,7 +321,7 @@ class Store:
                 self._write_end(end)
             db.execute(
                 "UPDATE totals SET queued=?, done=?, failed=?, refused=?, items=?, bytes=?,"
-                " archive_length=?",
+                " archive_length=?, seconds=?",
                 self.totals.values(),
             )
             db.execute("COMMIT")
@@ -447,6 +441,10 @@ class Store:
 
     def _write_end(self, end: End) -> None:
         db, page, totals = self._db, end.page, self.totals
+        since = self.busy_since
+        if since is not None:
+            self.busy_since = now = clock()
+            totals.seconds += now - since
         leads_to = None
         if end.leads_to is not None:
             found = self.find(end.leads_to)
@@ -456,7 +454,7 @@ class Store:
             (
                 end.state, page.attempts, page.visits + 1, page.started, time.time(), end.status,
                 end.error, leads_to, end.type, end.size, end.etag, end.modified, end.archived,
-                page.id,
+                end.seconds, page.id,
             ),
         )  # fmt: skip
         totals.queued -= 1
@@ -529,7 +527,7 @@ class Store:
             self.totals.archive_length = length = length or 0
             self._db.execute(
                 "UPDATE totals SET queued=?, done=?, failed=?, refused=?, items=?, bytes=?,"
-                " archive_length=?",
+                " archive_length=?, seconds=?",
                 self.totals.values(),
             )
         return length
@@ -593,79 +591,3 @@ class Store:
         elif "readonly" in text:
             advice = "give it write permission, and its folder, too"
         return StoreError(f"the store {name} cannot be {what}: {text}; {advice}")
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None, cached_statements=256, timeout=5.0)
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open a store's file, or make one. Whatever is not a store is not touched."""
-    try:
-        _check(path)
-        if not path.exists() or not path.stat().st_size:
-            _make(path)
-        if not os.access(path, os.W_OK):
-            raise StoreError(
-                f"the store {path} cannot be written: it is read-only; give it write permission"
-            )
-        db = _connect(str(path))
-    except OSError as error:
-        raise StoreError(f"the store {path} cannot be opened: {error}") from error
-    except sqlite3.Error as error:
-        raise StoreError(
-            f"the store {path} cannot be made: {error}; make room on its disk, or take another"
-        ) from error
-    try:
-        db.execute("PRAGMA journal_mode=WAL")
-        row = db.execute("PRAGMA user_version").fetchone()
-        assert row[0] == VERSION
-        return db
-    except sqlite3.Error as error:
-        db.close()
-        raise StoreError(f"the store {path} cannot be opened: {error}") from error
-
-
-def _check(path: Path) -> None:
-    """See that a file is a store, by its first bytes: SQLite would change what it opens.
-
-    Source: https://www.sqlite.org/fileformat2.html section 1.3
-    """
-    if path.is_dir():
-        raise NotAStore(f"{path} is a folder: expected the name of a file for the store")
-    try:
-        with path.open("rb") as file:
-            head = file.read(100)
-    except FileNotFoundError:
-        return
-    if not head:
-        return
-    application = int.from_bytes(head[68:72], "big")
-    version = int.from_bytes(head[60:64], "big")
-    if len(head) < 100 or head[:16] != _MAGIC or application != APPLICATION_ID:
-        raise NotAStore(
-            f"{path} is no store of a crawl: it was left as it is; give the name of another file"
-        )
-    if version > VERSION:
-        raise StoreTooNew(
-            f"the store {path} has version {version}, and this reqkit knows {VERSION} at most: it"
-            " was left as it is; take a newer reqkit, or another file"
-        )
-
-
-def _make(path: Path) -> None:
-    """Make an empty store, whole or not at all."""
-    new = path.with_name(path.name + "-new")
-    new.unlink(missing_ok=True)
-    try:
-        db = _connect(str(new))
-        try:
-            db.executescript(f"BEGIN;{SCHEMA}COMMIT;")
-        finally:
-            db.close()
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
-        new.with_name(new.name + "-journal").unlink(missing_ok=True)

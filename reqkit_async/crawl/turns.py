@@ -50,13 +50,14 @@ class End:
         state: `schema.DONE` or `schema.FAILED`.
         status, error, type, size, etag, modified: as in the store.
         leads_to: the URL that it redirects to.
+        seconds: until the answer's head; None where there was none.
         archived: where its record ends in the archive.
         again: priority, depth, context and redirects, where its own turn asked for it once more.
     """
 
     __slots__ = (
-        "again", "archived", "error", "etag", "leads_to", "modified", "page", "size", "state",
-        "status", "type",
+        "again", "archived", "error", "etag", "leads_to", "modified", "page", "seconds",
+        "size", "state", "status", "type",
     )  # fmt: skip
 
     def __init__(self, page: Page, state: int) -> None:
@@ -70,4 +71,5 @@ class End:
         self.etag: str | None = None
         self.modified: str | None = None
         self.archived: int | None = None
+        self.seconds: float | None = None
         self.again: tuple[Any, int, str | None, int] | None = None

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from crawl.conftest import FAST
-from crawl.site import Site, tree
+from crawl.site import Answer, Site, tree
 
 import reqkit_async
 from reqkit_async.crawl import schema
@@ -329,6 +329,65 @@ def test_the_schema_has_a_version(store: Path) -> None:
     with contextlib.closing(sqlite3.connect(store)) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (schema.APPLICATION_ID,)
         assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+
+
+def test_a_store_of_an_older_version_is_brought_up_to_date(
+    store: Path, site: Callable[..., Site]
+) -> None:
+    pages = site(tree(9))
+    with reqkit_async.Crawl(store, pages=4, **FAST) as crawl:
+        crawl.add(pages("/page/0"))
+        for response in crawl:
+            crawl.keep(response.url)
+            crawl.follow(response)
+    with contextlib.closing(sqlite3.connect(store)) as db:  # as version 1 had it
+        db.executescript(
+            "DROP VIEW urls; ALTER TABLE page DROP COLUMN seconds; ALTER TABLE totals DROP COLUMN"
+            " seconds; CREATE VIEW urls AS SELECT id, url FROM page; PRAGMA user_version = 1;"
+        )
+    with reqkit_async.Crawl(store, **FAST) as crawl:
+        for response in crawl:
+            crawl.keep(response.url)
+            crawl.follow(response)
+        assert sorted(crawl.items()) == sorted(pages(f"/page/{n}") for n in range(9))
+        latency = crawl.figures()["pages"]["latency"]
+        assert sum(count for *_, count in latency["histogram"]) == 5  # of the others it is gone
+    with contextlib.closing(sqlite3.connect(store)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+        assert db.execute("SELECT count(*) FROM urls WHERE seconds > 0").fetchone() == (5,)
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_figures_are_of_all_runs(store: Path, site: Callable[..., Site], in_file: bool) -> None:
+    failing = {"/page/3"}
+
+    def answer(path: str, fields: dict[str, str]) -> Any:
+        if path in failing:
+            failing.remove(path)
+            return Answer(status=503, Retry_After="0")
+        return tree(12)(path, fields)
+
+    pages = site(answer)
+    busy = []
+    crawls = 3 if in_file else 1
+    for run in range(crawls):
+        with reqkit_async.Crawl(store if in_file else None, **FAST) as crawl:
+            crawl.add(pages("/page/0"))
+            for number, response in enumerate(crawl):
+                crawl.follow(response)
+                if number == 3 and run < crawls - 1:
+                    break
+            busy.append(crawl.stats.busy_seconds)
+            if run == crawls - 1:
+                told = crawl.figures()["pages"]
+    assert busy == sorted(busy)
+    assert busy[0] > 0
+    assert told["seconds"] == busy[-1]
+    assert told["requests"] == 12
+    assert told["retries"] >= 1
+    assert sum(count for *_, count in told["latency"]["histogram"]) == 12
+    assert len(told["slowest"]) == 12
+    assert told["rate"] == pytest.approx(12 / busy[-1])
 
 
 @pytest.fixture
