@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any, Final
 
-from .canonical import Joiner, may_be_trap, trap_in
+from .canonical import DEEP, Joiner, fingerprint, trap_in
 from .schema import PAGE
 from .scope import Scope
-from .store import Store
+from .store import MASK, Store
 from .turns import Turn
 
 __all__ = ["Admission"]
@@ -69,23 +68,25 @@ class Admission:
         """
         store = self._store
         key = (url, kind)
-        if key in turn.adds or (kind == PAGE and store.knows(url)):
+        if key in turn.adds or (kind == PAGE and url in store.recent):
             return False
         bound = self.scope.bound_of(url) if scoped else None
         if bound is None:
-            fingerprint = store.key_if_new(url, kind)
-            if fingerprint is None:
+            number = fingerprint(url, kind)
+            known = store.filter
+            if (known is None or known[number >> 3 & MASK] & 1 << (number & 7)) and store.has(
+                number, url, kind
+            ):
                 return False
-            if may_be_trap(url, self._longest):
+            if len(url) > self._longest or url.count("/") > DEEP:
                 bound = trap_in(url, self._longest)
             if bound is None and depth > (_NESTED if kind else self._deepest):
                 bound = "depth"
         if bound is not None:
             turn.bound(bound, url)
             return False
-        # As the store inserts it, which knows the host's number.
-        turn.adds[key] = [
-            fingerprint, url, kind, None, priority, depth, seed, redirects, context, found_on,
-            time.time(),
-        ]  # fmt: skip
+        turn.adds[key] = (
+            number, url, url[: url.index("/", 8)],
+            (kind, priority, depth, seed, redirects, context, found_on),
+        )  # fmt: skip
         return True

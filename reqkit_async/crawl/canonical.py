@@ -17,7 +17,7 @@ from reqkit.exceptions import InvalidURL
 from reqkit.message.urls import prepare_url, without_password
 
 __all__ = [
-    "Base", "Joiner", "canonical", "fingerprint", "host_of", "may_be_trap", "origin_of", "trap_in",
+    "DEEP", "Base", "Joiner", "canonical", "fingerprint", "host_of", "origin_of", "trap_in",
 ]  # fmt: skip
 
 # What a path or a query may have, and escapes in normal form: as in `reqkit.message.urls.targets`.
@@ -36,6 +36,8 @@ _inner_breaks = re.compile(r"[\t\n\r]").sub
 _REMEMBERED: Final = 30_000
 #: A segment that a path has more often is what a trap makes (``/a/b/a/b/a/b/a/b/``).
 _MOST_REPEATS: Final = 4
+#: Slashes of a URL up to which its path cannot be such a one.
+DEEP: Final = _MOST_REPEATS + 2
 #: A path with more segments is, too.
 _MOST_SEGMENTS: Final = 40
 
@@ -84,11 +86,6 @@ def fingerprint(url: str, kind: int = 0) -> int:
     return int.from_bytes(digest, "little", signed=True) ^ kind
 
 
-def may_be_trap(url: str, longest: int) -> bool:
-    """Tell whether `trap_in` is worth its call."""
-    return len(url) > longest or url.count("/") > _MOST_REPEATS + 2
-
-
 def trap_in(url: str, longest: int) -> str | None:
     """Return the name of the bound that a canonical URL goes beyond; None where it is none.
 
@@ -98,7 +95,7 @@ def trap_in(url: str, longest: int) -> str | None:
     """
     if len(url) > longest:
         return "url length"
-    if url.count("/") > _MOST_REPEATS + 2:
+    if url.count("/") > DEEP:
         segments = url.partition("?")[0].split("/")[3:]
         if len(segments) > _MOST_SEGMENTS:
             return "path segments"

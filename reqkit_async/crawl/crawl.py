@@ -39,8 +39,10 @@ from .visits import Known, Visit
 
 __all__ = ["Crawl"]
 
+_thread: Final = threading.get_ident
+
 #: URLs that are gathered outside of the loop before they are written.
-_GATHERED: Final = 20_000
+_GATHERED: Final = 50_000
 #: Links of a page that are looked at before others run.
 _LINKS: Final = 1000
 #: Seconds that the loop's bodies may take together before others run.
@@ -212,7 +214,7 @@ class Crawl:
         if turn is None:
             turn = self._outside
             # Now and then what was gathered has to be written, and a call from elsewhere refused.
-            if not len(turn.adds) & 63 or threading.get_ident() != self._thread:
+            if not len(turn.adds) & 63 or _thread() != self._thread:
                 turn = self._gathering()
         admission = self._admission
         url = admission.joiner.canonical(url)
@@ -224,7 +226,7 @@ class Crawl:
         if priority != 0 and not _is_number(priority):
             raise ValueError(f"priority is {priority!r}: expected a number")
         stored = None if context is None else _json("context", context)
-        if outside:
+        if outside and url[: url.index("/", 8)] not in admission.scope.begun:
             admission.scope.begin_at(url)
         if admission.admit(
             turn, url, PAGE, priority, depth, outside, 0, stored, None if page is None else page.id
@@ -274,13 +276,13 @@ class Crawl:
         stored = None if context is None else _json("context", context)
         found_on = None if page is None else page.id
         admit = self._admission.admit
-        knows = self._store.knows
+        recent = self._store.recent
         count = 0
         links = self._document_of(response).links(self._admission.joiner, css, nofollow)
         for number, url in enumerate(links, 1):
             if not number % _LINKS:
                 gevent.sleep(1e-6)  # a page may have very many
-            if not knows(url):
+            if url not in recent:
                 count += admit(turn, url, PAGE, priority, depth, False, 0, stored, found_on, True)
         return count
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+import gevent
+
 from reqkit.base.locks import IMPORTING
 
 from .canonical import Base, Joiner
@@ -16,6 +18,8 @@ _HTML: Final = ("text/html", "application/xhtml+xml")
 _words = re.compile(r"[a-z][a-z_-]*").findall
 #: Attributes that lead somewhere, in the order in which they are looked for.
 _LEADING: Final = ("href", "src", "action", "data-href")
+#: Bytes of a page that takes so long to parse (some 5 ms) that others should run meanwhile.
+_LARGE: Final = 256 * 1024
 
 
 def is_html(response: Any) -> bool:
@@ -69,9 +73,14 @@ class Document:
 
     @property
     def tree(self) -> Any:
-        """The parsed page: a `selectolax.lexbor.LexborHTMLParser`."""
+        """The parsed page, a `LexborHTMLParser`. May switch greenlets, where it is large."""
         if self._tree is None:
-            self._tree = _parser()(_text_of(self._response) if self.html else "")
+            text = _text_of(self._response) if self.html else ""
+            parse = _parser()
+            if len(text) < _LARGE:
+                self._tree = parse(text)
+            else:  # in another thread, which lets go of the interpreter's lock; others run
+                self._tree = gevent.get_hub().threadpool.apply(parse, (text,))
         return self._tree
 
     @property

@@ -35,6 +35,8 @@ class Scope:
         self._deny = patterns("deny", deny)
         self._chosen: Callable[[str], Any] | None = None
         self._places: set[str] = set()
+        #: Of these, `begin_at` has nothing more to learn.
+        self.begun: set[str] = set()
         #: Scheme, host and port of what the crawl begins with.
         self._origins: set[str] = set()
         self._trusted: set[str] = set()
@@ -71,6 +73,8 @@ class Scope:
                 return
         elif trusted:
             self._trusted.add(origin)
+            if not self._by_path:
+                self.begun.add(origin)
         if self._place_of is not None:
             if origin not in self._origins:
                 self._origins.add(origin)

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,18 +29,23 @@ from .errors import StoreError
 from .locking import Lock
 from .opening import connect, opened
 from .schema import COLUMNS, DONE, FAILED, IN_FLIGHT, PAGE, QUEUED, REFUSED, SCHEMA, Page
-from .turns import End, Turn
+from .turns import Add, End, Shape, Turn
 
-__all__ = ["Store"]
+__all__ = ["MASK", "Store"]
 
 #: URLs that are remembered as known, so that a link that every page has is not looked up each time.
 _RECENT: Final = 20_000
-#: Bits of the filter that tells most unknown URLs from known ones without looking them up.
-_FILTER_BITS: Final = 1 << 27
+#: Bytes of the filter that tells most unknown URLs from known ones without looking them up.
+_FILTER: Final = 1 << 24
+MASK: Final = _FILTER - 1
 #: A store with more URLs does without: reading all of their keys takes too long.
 _MOST_FILTERED: Final = 2_000_000
 #: URLs that are written before others may run.
 _AT_ONCE: Final = 1000
+#: URLs alike from which it pays to have a statement made for them.
+_MANY: Final = 16
+#: A number that is less is the same in SQL's text.
+_PLAIN: Final = 1 << 53
 #: Names of hosts that are remembered with their numbers.
 _MOST_HOSTS: Final = 50_000
 
@@ -47,8 +55,8 @@ _START: Final = (
 )
 _LIKE: Final = "SELECT url, kind FROM page WHERE fingerprint=?"
 _INSERT: Final = (
-    "INSERT INTO page (fingerprint, url, kind, host, priority, depth, seed, redirects, context,"
-    " found_on, added) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO page (fingerprint, url, host, added, kind, priority, depth, seed, redirects,"
+    " context, found_on) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 )
 _END: Final = (
     "UPDATE page SET state=?, attempts=?, visits=?, started=?, ended=?, status=?, error=?,"
@@ -68,6 +76,15 @@ class Totals:
     __slots__ = (
         "archive_length", "bytes", "done", "failed", "items", "queued", "refused", "seconds",
     )  # fmt: skip
+
+    queued: int
+    done: int
+    failed: int
+    refused: int
+    items: int
+    bytes: int
+    archive_length: int
+    seconds: float
 
     def __init__(self, values: Sequence[Any]) -> None:
         (
@@ -94,6 +111,8 @@ class Store:
         totals: what is in it; what waits to be written is counted already.
         changes: counts what was committed, so that others see whether there is something new.
         busy_since: when the last page has ended, while a loop runs; else None.
+        recent: URLs of pages that were seen lately, and are known.
+        filter: tells most unknown URLs from known ones (see `has`); None where there are too many.
         breathe: called now and then while much is written; None for nothing.
 
     Raises:
@@ -109,11 +128,13 @@ class Store:
         self._marks: dict[int, tuple[int, float]] = {}
         self._refusals: list[tuple[Any, ...]] = []
         self._robots: list[tuple[Any, ...]] = []
-        self._recent: set[str] = set()
+        self.recent: set[str] = set()
         self._hosts: dict[str, int] = {}
+        #: Of origins, the same numbers.
+        self._origins: dict[str, int] = {}
         #: Origins that the crawl is known to begin at.
         self._seeded: set[str] = set()
-        self._filter: bytearray | None = None
+        self.filter: bytearray | None = None
         if self.path is None:
             self._db = connect(":memory:")
             self._db.executescript(SCHEMA)
@@ -143,9 +164,9 @@ class Store:
         db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
         self.totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
         if self.known <= _MOST_FILTERED:
-            self._filter = known = bytearray(_FILTER_BITS >> 3)
+            self.filter = known = bytearray(_FILTER)
             for (key,) in db.execute("SELECT fingerprint FROM page"):
-                known[key >> 3 & 0xFFFFFF] |= 1 << (key & 7)
+                known[key >> 3 & MASK] |= 1 << (key & 7)
 
     @property
     def known(self) -> int:
@@ -155,29 +176,22 @@ class Store:
 
     # -- what is known ----------------------------------------------------------------------
 
-    def key_if_new(self, url: str, kind: int = PAGE) -> int | None:
-        """Return the fingerprint of a URL that is not in the store; None where it is."""
-        if url in self._recent and kind == PAGE:
-            return None
-        key = fingerprint(url, kind)
-        known = self._filter
-        if known is not None and not known[key >> 3 & 0xFFFFFF] & 1 << (key & 7):
-            return key
+    def has(self, key: int, url: str, kind: int = PAGE) -> bool:
+        """Tell whether a URL is known, by its fingerprint; `filter` tells it of most that are not.
+
+        Where that has no bit ``key & 7`` in byte ``key >> 3 & MASK``, it is none.
+        """
         for found, its in self._db.execute(_LIKE, (key,)):
             if found == url and its == kind:
                 if kind == PAGE:
                     self._know(url)
-                return None
-        return key
+                return True
+        return False
 
     def _know(self, url: str) -> None:
-        if len(self._recent) >= _RECENT:
-            self._recent.clear()
-        self._recent.add(url)
-
-    def knows(self, url: str) -> bool:
-        """Tell, at once, of a URL that was seen lately; False does not mean that it is new."""
-        return url in self._recent
+        if len(self.recent) >= _RECENT:
+            self.recent.clear()
+        self.recent.add(url)
 
     def find(self, url: str, kind: int = PAGE) -> tuple[int, int, int | None] | None:
         """Return the id, state and redirection's end of a URL; None where it is not known."""
@@ -211,6 +225,7 @@ class Store:
                 found = row[0]
             if len(self._hosts) >= _MOST_HOSTS:
                 self._hosts.clear()
+                self._origins.clear()
             self._hosts[name] = found
         return found
 
@@ -328,8 +343,9 @@ class Store:
         except BaseException as error:
             self.totals = Totals(before)
             self._hosts.clear()  # those that were new are not there
+            self._origins.clear()
             self._seeded.clear()
-            self._recent.clear()  # it may have been looked at meanwhile
+            self.recent.clear()  # it may have been looked at meanwhile
             with contextlib.suppress(sqlite3.Error):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
@@ -383,30 +399,50 @@ class Store:
 
     def _insert(self, turn: Turn) -> None:
         """Write what was added; each of a million takes its time here."""
-        hosts, seeded, known = turn.hosts, self._seeded, self._filter
-        origins: dict[str, int] = {}
         rows = list(turn.adds.values())
         for start in range(0, len(rows), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE]
-            for row in some:
-                key, url, _, _, priority, _, seed, redirects = row[:8]
-                origin = url[: url.index("/", 8)]
-                host = origins.get(origin)
-                if host is None:
-                    host = origins[origin] = self.host_id(host_of(url))
-                    hosts[host] = max(priority, hosts.get(host, priority))
-                elif priority > hosts[host]:
-                    hosts[host] = priority
-                row[3] = host
-                if seed and origin not in seeded:
-                    self._db.execute(_START, (origin, not redirects))
-                    seeded.add(origin)
-                if known is not None:
-                    known[key >> 3 & 0xFFFFFF] |= 1 << (key & 7)
-            self._db.executemany(_INSERT, some)
+            for shape, alike in groupby(rows[start : start + _AT_ONCE], itemgetter(3)):
+                self._insert_alike(turn, shape, alike)
             if self.breathe is not None:
                 self.breathe()
         self.totals.queued += len(rows)
+
+    def _insert_alike(self, turn: Turn, shape: Shape, adds: Iterable[Add]) -> None:
+        """Write URLs that were added one after the other, and have all but themselves alike."""
+        kind, priority, depth, seed, redirects, context, found_on = shape
+        known, origins = self.filter, self._origins
+        added = time.time()
+        rows = []
+        last, host = "", 0
+        for key, url, origin, _ in adds:
+            if origin != last:
+                last = origin
+                found = origins.get(origin)
+                if found is None:
+                    found = origins[origin] = self.host_id(host_of(url))
+                host = found
+                if priority > turn.hosts.get(host, -math.inf):
+                    turn.hosts[host] = priority
+                if seed and origin not in self._seeded:
+                    self._db.execute(_START, (origin, not redirects))
+                    self._seeded.add(origin)
+            if known is not None:
+                known[key >> 3 & MASK] |= 1 << (key & 7)
+            rows.append((key, url, host, added))
+        # What is a number and nobody's text may stand in the statement: fewer values to be bound.
+        if context is None and -_PLAIN < priority < _PLAIN and len(rows) >= _MANY:
+            statement = (
+                "INSERT INTO page (fingerprint, url, host, added, kind, priority, depth, seed,"
+                f" redirects, found_on) VALUES (?,?,?,?,{int(kind)},{priority!r},{int(depth)},"
+                f"{int(seed)},{int(redirects)},"
+            )
+            if found_on is None:
+                self._db.executemany(statement + "NULL)", rows)
+            else:  # another one for each page
+                self._db.executemany(statement + "?)", [(*row, found_on) for row in rows])
+        else:
+            rest = (kind, priority, depth, seed, redirects, context, found_on)
+            self._db.executemany(_INSERT, [row + rest for row in rows])
 
     def _queue_again(
         self, turn: Turn, url: str, kind: int, rest: tuple[Any, ...], end: End | None

@@ -6,7 +6,13 @@ from typing import Any
 
 from .schema import Page
 
-__all__ = ["End", "Turn"]
+__all__ = ["Add", "End", "Shape", "Turn"]
+
+#: What most URLs that are added after each other have alike: kind, priority, depth, seed,
+#: redirects, context and found_on, as in the store.
+Shape = tuple[int, Any, int, bool, int, "str | None", "int | None"]
+#: A URL that is added: its fingerprint, the URL, its origin (scheme, host and port), and its shape.
+Add = tuple[int, str, str, Shape]
 
 
 class Turn:
@@ -14,8 +20,7 @@ class Turn:
 
     Attributes:
         page: the page; None outside of the loop.
-        adds: by URL and kind: fingerprint, URL, kind, the host's number (None before it is
-            written), priority, depth, seed, redirects, context, found_on, and when.
+        adds: by URL and kind, in their order: see `Add`.
         again: known URLs that are to be asked for once more: URL, kind, priority, depth, context,
             redirects.
         items: what was kept, as JSON.
@@ -27,7 +32,7 @@ class Turn:
 
     def __init__(self, page: Page | None) -> None:
         self.page: Page | None = page
-        self.adds: dict[tuple[str, int], list[Any]] = {}
+        self.adds: dict[tuple[str, int], Add] = {}
         self.again: list[tuple[str, int, Any, int, str | None, int]] = []
         self.items: list[str] = []
         self.bounds: dict[str, tuple[int, str]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 from crawl.conftest import FAST
 from crawl.site import Answer, Site, linked
@@ -325,3 +326,18 @@ def test_a_page_of_another_crawl(site: Callable[..., Site]) -> None:
         assert crawl.links(response) == [pages("/y")]
         with pytest.raises(ValueError, match="not handed over"):
             crawl.visit(response)
+
+
+@pytest.mark.parametrize(("size", "switches"), [(100, False), (400_000, True)])
+def test_others_run_while_a_large_page_is_parsed(
+    crawling: Crawling, site: Callable[..., Site], size: int, switches: bool
+) -> None:
+    pages = site(lambda path, fields: linked("large", ["/x"], "x" * size))
+    with crawling(robots=False, pages=1) as crawl:
+        crawl.add(pages("/"))
+        for response in crawl:
+            ran: list[bool] = []
+            gevent.spawn(ran.append, True)
+            assert crawl.tree(response).css_first("title").text() == "large"
+            assert bool(ran) is switches
+            assert crawl.links(response) == [pages("/x")]

@@ -224,13 +224,11 @@ def test_urls_with_one_fingerprint_are_told_apart(
 def test_a_turn_is_written_whole_or_not_at_all(store: Path) -> None:
     opened = Store(store)
     turn = Turn(None)
-    turn.adds[("http://a.example/", 0)] = [
-        1, "http://a.example/", 0, None, 0, 0, False, 0, None, None, 0.0,
-    ]  # fmt: skip
+    sound = (0, 0, 0, False, 0, None, None)
+    no_number: Any = (0, 0, object(), False, 0, None, None)
+    turn.adds[("http://a.example/", 0)] = (1, "http://a.example/", "http://a.example", sound)
     turn.items.append("1")
-    turn.adds[("http://b.example/", 0)] = [
-        2, "http://b.example/", 0, None, 0, 0, False, 0, None, None, None,  # no moment
-    ]  # fmt: skip
+    turn.adds[("http://b.example/", 0)] = (2, "http://b.example/", "http://b.example", no_number)
     with pytest.raises(reqkit_async.StoreError):
         opened.commit(turn, None)
     assert opened.known == 0
