@@ -103,6 +103,18 @@ class Merging(Defaults):
             merged = self._merged = (base, own, pairs)
         return merged[2]
 
+    def _target_of(self, request: UnsentRequest, encode: bool) -> Target:
+        """Return where a request goes, with the session's base and parameters."""
+        params = request._arguments.params
+        if self.params:
+            params = merge(self.params, params)
+        elif params:
+            params = merge(None, params)
+        url = request.url
+        if self._base_url is not None:
+            url = with_base(self._base_url, url)
+        return prepare_url(url, params, encode)
+
     def _prepare(
         self,
         request: UnsentRequest,
@@ -130,15 +142,7 @@ class Merging(Defaults):
             prepared.prepare_method(method)
         arguments = request._arguments
         prepared.context = arguments.context
-        params = arguments.params
-        if self.params:
-            params = merge(self.params, params)
-        elif params:
-            params = merge(None, params)
-        url = request.url
-        if self._base_url is not None:
-            url = with_base(self._base_url, url)
-        target = prepared._target = prepare_url(url, params, prepared._encode)
+        target = prepared._target = self._target_of(request, config.encode_uri)
         prepared.url = target.url
         pairs = self._default_pairs(config)
         if arguments.headers:

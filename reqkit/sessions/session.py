@@ -299,6 +299,22 @@ class Request(UnsentRequest):
     def _session(self) -> Any:
         return self.session if self.session is not None else SingleUseSession()
 
+    @property
+    def sent(self) -> bool:
+        """Whether it was sent, and has a response: of a failed one, too."""
+        return self._response is not None
+
+    @property
+    def path_url(self) -> str:
+        """The path and the query, as they would go out.
+
+        Raises:
+            InvalidURL: the URL is wrong; or one of its kind.
+        """
+        session = self._session()
+        path: str = session._target_of(self, session._settings(self.config).encode_uri).path
+        return path
+
     def prepare(self) -> PreparedRequest:
         """Return the exact thing that would be sent. Sends nothing.
 

@@ -335,3 +335,26 @@ def test_a_bad_method_is_an_error(echo: ScriptedServer, method: Any) -> None:
 def test_a_session_refuses_bad_settings_when_it_is_made(setting: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)):
         reqkit.Session(**setting)
+
+
+def test_it_tells_whether_it_was_sent(echo: ScriptedServer) -> None:
+    request = reqkit.Request("GET", echo())
+    assert request.sent is False
+    request.send()
+    assert request.sent is True
+    requests = [reqkit_async.get(echo()), reqkit_async.get("nowhere"), reqkit_async.get(echo())]
+    reqkit_async.map(requests[:2])
+    assert [one.sent for one in requests] == [True, True, False]
+
+
+def test_it_tells_the_path_that_it_asks_for(echo: ScriptedServer) -> None:
+    request = reqkit.Request("GET", f"{echo()}a b?q=ä#f", params={"x": "1"})
+    assert request.path_url == "/a%20b?q=%C3%A4&x=1"
+    assert request.send().json()["target"] == request.path_url
+    with reqkit.Session(base_url=echo("/v1"), params={"lang": "en"}) as session:
+        request = reqkit.Request("GET", "users", params={"x": "1"}, session=session)
+        assert request.path_url == "/v1/users?lang=en&x=1"
+        assert request.send().json()["target"] == request.path_url
+    assert reqkit.Request("GET", echo.url).path_url == "/"
+    with pytest.raises(reqkit.MissingSchema):
+        reqkit.Request("GET", "nowhere").path_url  # noqa: B018
