@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlparse
 from urllib.request import getproxies, proxy_bypass
 
-from ..message import environment
+from ..message import proxies as settings
 
 __all__ = [
     "address_in_network",
@@ -38,7 +38,7 @@ def select_proxy(url: str, proxies: Mapping[str, Any] | None) -> str | None:
     if host is None:
         proxy: str | None = given.get(scheme, given.get("all"))
         return proxy
-    return environment.select_proxy(given, scheme, host, _PORTS.get(scheme, 0)) or None
+    return settings.select_proxy(given, scheme, host, _PORTS.get(scheme, 0)) or None
 
 
 def should_bypass_proxies(url: str, no_proxy: str | None) -> bool:
@@ -56,7 +56,7 @@ def should_bypass_proxies(url: str, no_proxy: str | None) -> bool:
     if rules is None:
         rules = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     port = parts.port or _PORTS.get(parts.scheme, 0)
-    if rules and environment.bypasses(rules, host, port):
+    if rules and settings.bypasses(rules, host, port):
         return True
     with set_environ("no_proxy", rules):
         try:  # the settings of Windows and macOS

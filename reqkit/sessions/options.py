@@ -6,11 +6,11 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..message import environment
 from ..message.config import Settings
 from ..message.keywords import UNSET
 from ..message.policy import Policy
 from ..message.prepare import PreparedRequest
+from ..message.proxies import names_proxies, proxies_for, select_proxy
 from ..message.request import UnsentRequest
 from ..message.urls import DEFAULT_PORTS, Target, without_password
 from ..network import Network, current
@@ -110,18 +110,14 @@ class CallOptions:
         """Return the proxies that count for a message: those given, else the environment's."""
         given = self.proxies
         trusts = self.config.trust_env
-        if (
-            not given
-            and target.scheme in DEFAULT_PORTS
-            and not (trusts and environment.names_proxies())
-        ):
+        if not given and target.scheme in DEFAULT_PORTS and not (trusts and names_proxies()):
             return None
         if given:
-            proxy = environment.select_proxy(given, target.scheme, target.host, target.port)
+            proxy = select_proxy(given, target.scheme, target.host, target.port)
             if proxy is not None:  # an empty one says: directly
                 return {target.scheme: proxy} if proxy else None
         if trusts:
-            proxy = environment.proxies_for(target.scheme, target.host, target.port)
+            proxy = proxies_for(target.scheme, target.host, target.port)
             if proxy is not None:
                 return {target.scheme: proxy}
         return None

@@ -14,6 +14,7 @@ from ..auth import basic_header
 from ..message import environment
 from ..message.keywords import UNSET
 from ..message.prepare import PreparedRequest
+from ..message.proxies import proxies_for, select_proxy
 from ..message.request import UnsentRequest
 from ..message.response import Response
 from ..message.urls import Target
@@ -134,13 +135,13 @@ class OverridableSession(Sending):
         target = prepared_request.target
         counting = {key: value for key, value in (proxies or {}).items() if value is not None}
         where = (target.scheme, target.host, target.port)
-        if self.trust_env and environment.select_proxy(counting, *where) is None:
-            found = environment.proxies_for(*where)
+        if self.trust_env and select_proxy(counting, *where) is None:
+            found = proxies_for(*where)
             if found is not None:
                 counting[target.scheme] = found
         headers = prepared_request.headers
         headers.pop("Proxy-Authorization", None)
-        proxy = environment.select_proxy(counting, *where)
+        proxy = select_proxy(counting, *where)
         if proxy and target.scheme == "http":
             user, password = parse_proxy(proxy)[3:5]
             if user is not None:
@@ -179,8 +180,8 @@ class OverridableSession(Sending):
             verify = self._verify
         if self.trust_env:
             where = (target.scheme, target.host, target.port)
-            if environment.select_proxy(merged, *where) is None:
-                proxy = environment.proxies_for(*where)
+            if select_proxy(merged, *where) is None:
+                proxy = proxies_for(*where)
                 if proxy is not None:
                     merged[target.scheme] = proxy
             if verify is None or verify is True:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from ..base.deferred import DeferredModule
 from ..exceptions import AddressNotAllowed, InvalidSchema
 from ..message.conversion import response_from_urllib3
-from ..message.environment import select_proxy
 from ..message.framing import frame, outgoing
 from ..message.prepare import PreparedRequest
+from ..message.proxies import select_proxy
 from ..message.urls import without_password
 from ..timeouts import Deadline, Timeouts
 from ..wire.h1.head import block_of

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import InvalidSchema
-from ..message.environment import select_proxy
+from ..message.proxies import select_proxy
 from ..message.urls import without_password
 from ..wire.h1.head import check_field
 from .routes import Proxy, Route, parse_proxy

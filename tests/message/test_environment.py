@@ -11,14 +11,9 @@ from typing import Any
 import pytest
 
 from reqkit.exceptions import RequestsWarning
-from reqkit.message import environment
-from reqkit.message.environment import (
-    bypasses,
-    ca_bundle,
-    netrc_credentials,
-    proxies_for,
-    select_proxy,
-)
+from reqkit.message import environment, proxies
+from reqkit.message.environment import ca_bundle, netrc_credentials
+from reqkit.message.proxies import bypasses, proxies_for, select_proxy
 
 
 @pytest.fixture(autouse=True)
@@ -108,12 +103,12 @@ def test_in_cgi_the_lower_case_name_is_still_the_administrators(
 
 
 def test_where_names_have_no_case_a_cgi_has_no_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_POSIX", False)
-    environment._proxy_variables.cache_clear()
+    monkeypatch.setattr(proxies, "POSIX", False)
+    proxies._proxy_variables.cache_clear()
     try:
-        assert environment._proxy_variables("http", True).names == ("all_proxy", "ALL_PROXY")
+        assert proxies._proxy_variables("http", True).names == ("all_proxy", "ALL_PROXY")
     finally:
-        environment._proxy_variables.cache_clear()
+        proxies._proxy_variables.cache_clear()
 
 
 def test_a_change_counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

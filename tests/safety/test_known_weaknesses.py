@@ -26,8 +26,8 @@ from reqkit.auth.challenges import parse_challenges
 from reqkit.cookies.parsing import parse_set_cookie
 from reqkit.exceptions import RequestException
 from reqkit.message.content.charsets import find_encoding, parse_content_type
-from reqkit.message.environment import bypasses, proxies_for
 from reqkit.message.links import parse_links
+from reqkit.message.proxies import bypasses, proxies_for
 from reqkit.message.urls import prepare_url, without_password
 from reqkit.structures import CaseInsensitiveDict
 from reqkit.transport.routes import parse_proxy
