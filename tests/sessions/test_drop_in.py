@@ -612,6 +612,20 @@ def test_a_session_whose_send_is_its_own(scripted: Scripted) -> None:
     assert [one.get("Cookie") for one in server.requests] == ["c=d"] * 3
 
 
+class OnlyGetAdapter(reqkit.Session):
+    def get_adapter(self, url: str) -> Any:
+        self.asked = url
+        return super().get_adapter(url)
+
+
+def test_a_session_whose_choice_of_an_adapter_is_its_own(echo: ScriptedServer) -> None:
+    with OnlyGetAdapter() as session:
+        assert session.get(echo("/a")).status_code == 200
+        assert session.asked == echo("/a")
+    with reqkit.Session() as plain:
+        assert plain.get(echo("/a")).status_code == 200
+
+
 def test_config_of_a_call_reaches_a_send_of_ones_own(scripted: Scripted) -> None:
     with OnlySend() as session, pytest.raises(reqkit.HTTPError) as caught:
         session.get(scripted([answer(404)])(), config={"danger_mode": True})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import pytest
 
 import reqkit
 from reqkit import testing
+from reqkit.timeouts import clock
+from reqkit.transport import tracing
 from servers.scripted import ScriptedServer
 
 Send = Callable[..., reqkit.Response]
@@ -37,6 +40,25 @@ def test_a_line_for_each_failure(send: Send, caplog: pytest.LogCaptureFixture) -
     [record] = caplog.records
     assert "failed after" in record.getMessage()
     assert record.getMessage().endswith("attempt 1: ConnectionError")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_times_are_in_milliseconds(
+    send: Send, fails: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "clock", lambda: clock() + 2)
+    with testing.Router() as router, caplog.at_level(logging.DEBUG, "reqkit"):
+        route = router.get(URL)
+        if fails:
+            route.fail(ConnectionResetError)
+            with pytest.raises(reqkit.ConnectionError):
+                send(URL)
+        else:
+            route.answer(200)
+            send(URL)
+    found = re.search(r" (?:in|after) (\d+) ms", caplog.records[0].getMessage())
+    assert found is not None
+    assert 2000 <= int(found[1]) < 60_000
 
 
 def test_redirects_are_told_of(send: Send, caplog: pytest.LogCaptureFixture) -> None:
