@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..network import numeric_address
 from .answers import END, Pause, Step
 from .calls import Call
 from .requests import RequestReader, SentRequest
+from .socks import SocksPeer
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -41,6 +43,11 @@ class MemoryStream:
         self._port = port
         self._tls: TlsSettings | None = None
         self._proxy: str | None = None
+        #: While a SOCKS proxy is asked for the connection.
+        self._socks: SocksPeer | None = None
+        #: Whether the proxy was told an address in place of the name.
+        self._by_address = False
+        self._begun = False
         self._reader = RequestReader()
         self._steps: deque[Step] = deque()
         self._closed = False
@@ -64,6 +71,8 @@ class MemoryStream:
         if request.target.startswith("/") or request.target == "*":
             scheme, usual = ("http", 80) if self._tls is None else ("https", 443)
             host = f"[{self._host}]" if ":" in self._host else self._host
+            if self._by_address:  # the name is what the message says
+                host = (request.get("host") or host).partition(":")[0]
             place = host if self._port == usual else f"{host}:{self._port}"
             url = f"{scheme}://{place}{'' if request.target == '*' else request.target}"
         else:  # a proxy is asked for the whole URL (RFC 9112 section 3.2.2)
@@ -78,8 +87,27 @@ class MemoryStream:
         """Take what is sent; never waits."""
         if self._closed or self._ended:
             raise BrokenPipeError(errno.EPIPE, "the stood-in server has closed the connection")
+        if not self._begun:
+            self._begun = True
+            if SocksPeer.begins(bytes(data[:1])):
+                self._socks = SocksPeer()
+        if self._socks is not None:
+            data = self._take_socks(self._socks, bytes(data))
         for request in self._reader.feed(data):
             self._asked(request)
+
+    def _take_socks(self, peer: SocksPeer, data: bytes) -> bytes:
+        """Have the proxy answer, and return what comes after that."""
+        answer = peer.feed(data)
+        if answer:
+            self._steps.append(answer)
+        if peer.place is None:
+            return b""
+        self._socks = None
+        self._proxy = f"{self._host}:{self._port}"
+        self._host, self._port = peer.place
+        self._by_address = numeric_address(*peer.place) is not None
+        return peer.rest
 
     def wait_readable(self, timeout: float | None) -> None:
         """Wait for as long as the answer is put off."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit import testing
+from servers.http2 import Http2Server, Peer
+from servers.messages import answer
 from servers.scripted import ScriptedServer
+from servers.tls import Authority
 from servers.wsgi import WSGIServer
 
 Send = Callable[..., reqkit.Response]
@@ -141,3 +145,59 @@ def test_a_file_that_is_no_recording(tmp_path: Path, content: str) -> None:
     assert path.read_text() == content
     with pytest.raises(FileNotFoundError), testing.Recording(tmp_path / "none", record=False):
         pass
+
+
+class BothWires(Http2Server):
+    """Speaks HTTP/2, and HTTP/1.1 with who does not ask for it; answers with the body that came."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        super().__init__(lambda request: request.answer(request.read()), tls=tls)
+        self.by_http1 = 0
+
+    def _serve(self, sock: Any) -> None:
+        assert self.tls is not None
+        with self.tls.wrap_socket(sock, server_side=True) as wrapped:
+            if wrapped.selected_alpn_protocol() == "h2":
+                peer = Peer(self, wrapped, len(self.peers) + 1)
+                self.peers.append(peer)
+                peer.run()
+                return
+            with wrapped.makefile("rb") as file:
+                while line := file.readline():
+                    length = 0
+                    while (line := file.readline()) != b"\r\n":
+                        name, _, value = line.partition(b":")
+                        length = int(value) if name.lower() == b"content-length" else length
+                    self.by_http1 += 1
+                    wrapped.sendall(answer(200, file.read(length)))
+
+
+@pytest.mark.parametrize("http2", [None, "auto", True, False])
+def test_where_servers_speak_http2(
+    authority: Authority, ca_bundle: str, tmp_path: Path, http2: Any
+) -> None:
+    """It is recorded by HTTP/1.1, whatever was spoken before, and answered from the file."""
+    n = 8
+    config: Any = {} if http2 is None else {"http2": http2}
+    usual = 11 if http2 is False else 20
+    shown: list[Any] = []
+    with (
+        BothWires(authority.server()) as server,
+        reqkit.Session(verify=ca_bundle, config=config) as session,
+    ):
+        [before] = reqkit_async.map([reqkit_async.get(server("/a"), session=session)])
+        for record in (True, False):
+            with testing.Recording(tmp_path / "r.json", record=record):
+                requests = [
+                    reqkit_async.post(server(f"/{k}"), data=b"x" * k, session=session)
+                    for k in range(n)
+                ]
+                entries = [
+                    *reqkit_async.map(requests, size=4), session.get(server("/b"), prefetch=True),
+                ]  # fmt: skip
+                shown.append([(entry.error, entry.version, entry.content) for entry in entries])
+        [after] = reqkit_async.map([reqkit_async.get(server("/c"), session=session)])
+    assert (before.version, after.version) == (usual, usual)
+    assert shown[0] == [(None, 11, b"x" * k) for k in range(n)] + [(None, 11, b"")]
+    assert shown[1] == shown[0]
+    assert server.by_http1 == n + 1 + (2 if http2 is False else 0)  # none for what was replayed

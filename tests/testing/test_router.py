@@ -404,3 +404,21 @@ def test_routers_are_nested() -> None:
 def test_bad_arguments(make: Callable[[], Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         make()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("user", ["", "user:s3cret@"])
+@pytest.mark.parametrize("kind", ["socks5h", "socks5", "socks4a", "socks4"])
+@pytest.mark.parametrize("send", [lambda requests: [requests[0].send()], reqkit_async.map])
+def test_socks_proxies_are_stood_in_for(scheme: str, user: str, kind: str, send: Any) -> None:
+    pytest.importorskip("socksio")
+    if kind.startswith("socks4"):
+        user = user.replace(":s3cret", "")  # which has none
+    with testing.Router(all_called=True) as router:
+        router.post(f"{scheme}://api.example/a", body=b"x" * 9).answer(200, b"here")
+        proxies = {"all": f"{kind}://{user}10.0.0.7:1080"}
+        url = f"{scheme}://api.example/a?b=c"
+        [response] = send([reqkit_async.post(url, data=b"x" * 9, proxies=proxies)])
+        assert (response.status_code, response.content) == (200, b"here")
+        [call] = router.calls
+    assert (call.url, call.proxy) == (url, "10.0.0.7:1080")
