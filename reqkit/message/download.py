@@ -70,6 +70,8 @@ Progress = Callable[[int, "int | None"], Any]
 
 #: Answers without the file in them: no content, and all that point or refer elsewhere.
 _WITHOUT_FILE: Final = frozenset((204, 205, 207, 208))
+#: What a path ends in that can only be a folder's.
+_SEPARATORS: Final = tuple({"/", os.sep, os.altsep or "/"})
 #: Bytes of a file's name that a URL gives it.
 _LONGEST_NAME: Final = 200
 
@@ -111,7 +113,8 @@ def download(
             stays. A retry with ``resume`` is safe.
         RequestException: the response's ``error``, where it stands for a failed request.
         TypeError: ``progress`` cannot be called, or ``decode`` is neither True, False nor None.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written: there is no such folder, say, or what is there is no
+            file (a folder, a FIFO, a device).
     """
     given: Any = progress
     if given is not None and not callable(given):
@@ -121,7 +124,7 @@ def download(
         raise TypeError(f"decode is {redacted(decode)}: expected True, False or None")
     if response.error is not None:  # not that it cannot be resumed is what went wrong
         raise response.error
-    target = _file_for(response, Path(os.fspath(path)))
+    target = _file_for(response, os.fsdecode(path))
     asked = asked_for(_headers_sent(response).get("range"))
     if asked is not None or _method(response) != "GET":
         resume = False  # RFC 9110 section 14.2: Range is defined for GET alone
@@ -155,7 +158,8 @@ def _check_is_file(response: Answer, asked: Asked | None) -> None:
     why = ""
     if _method(response) == "HEAD":
         why = "the answer to a HEAD has no body"
-    elif status in _WITHOUT_FILE or 300 <= status < 400:
+    elif status in _WITHOUT_FILE or 300 <= status < 400 or status >= 600:
+        # RFC 9110 section 15: what is no status is to be taken for a 5xx.
         why = "that is not the file"
     elif status == 206:
         found = content_range(response.headers.get("content-range"))
@@ -236,13 +240,38 @@ def _between(pieces: Iterator[bytes], first: int, last: int | None) -> Iterator[
     closing.close()
 
 
-def _file_for(response: Answer, path: Path) -> Path:
-    if not path.is_dir():
-        if not path.parent.is_dir():
+def _file_for(response: Answer, given: str) -> Path:
+    """Return the file that is meant, which may be there already, and nothing else than a file.
+
+    Raises:
+        OSError: there is no such folder, or something in the file's place that is to stay.
+    """
+    path = Path(given)
+    if path.is_dir():
+        path /= _name_for(response)
+    else:
+        folder = path if given.endswith(_SEPARATORS) else path.parent
+        if not folder.is_dir():
             raise FileNotFoundError(
-                errno.ENOENT, "there is no such folder to download into", str(path.parent)
+                errno.ENOENT, "there is no such folder to download into", str(folder)
             )
-        return path
+    if path.exists() and not path.is_file():
+        # The file is renamed to this place: a device would be gone, and a FIFO's reader left.
+        if path.is_dir():
+            raise IsADirectoryError(
+                errno.EISDIR, "there is a folder in the file's place", str(path)
+            )
+        raise FileExistsError(
+            errno.EEXIST,
+            "what is there is no file, and a download would replace it: write the pieces of"
+            " iter_content() to it",
+            str(path),
+        )
+    return path
+
+
+def _name_for(response: Answer) -> str:
+    """Return what a file in a folder is called."""
     # The name that was asked for: where it redirects to is the server's choice.
     asked = response.history[0] if response.history else response
     path_part = (asked.url or "").partition("://")[2].split("?")[0].split("#")[0]
@@ -253,7 +282,7 @@ def _file_for(response: Answer, path: Path) -> Path:
         name = name[:-1]
     if name in ("", ".", ".."):
         name = "download"
-    return path / name
+    return name
 
 
 def _write(

@@ -100,17 +100,25 @@ class Partial:
 
     def close(self) -> None:
         """Leave the part to whoever goes on with it; one with nothing in it is removed."""
-        if not self._file.closed:
-            try:
-                empty = not self._finished and not self._file.seek(0, os.SEEK_END)
-                if empty:
-                    for path in (self.path, self._note):
-                        with contextlib.suppress(OSError):
-                            path.unlink()
-            finally:
-                self._file.close()  # which unlocks it
-        with _guard:
-            _under_way.discard(self._key)
+        try:
+            if not self._file.closed:
+                self._leave()
+        finally:
+            with _guard:
+                _under_way.discard(self._key)
+
+    def _leave(self) -> None:
+        if self._finished:
+            self._file.close()
+            return
+        # What a full disk has not taken fails once more here, and was said already.
+        with contextlib.suppress(OSError):
+            if not self._file.seek(0, os.SEEK_END):
+                for path in (self.path, self._note):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+        with contextlib.suppress(OSError):
+            self._file.close()  # which unlocks it
 
     # -- whose it is ------------------------------------------------------------------------
 

@@ -251,12 +251,13 @@ class Response(ReadableBody):
     @property
     def is_redirect(self) -> bool:
         """Whether this is a redirect that can be followed."""
-        return self.status_code in _REDIRECTS and self._field("location") is not None
+        # An empty one is none: others do not follow it either, and it would lead back here.
+        return self.status_code in _REDIRECTS and bool(self._field("location"))
 
     @property
     def is_permanent_redirect(self) -> bool:
         """Whether this is a redirect that holds for good (301 or 308)."""
-        return self.status_code in (301, 308) and self._field("location") is not None
+        return self.status_code in (301, 308) and bool(self._field("location"))
 
     @property
     def next(self) -> PreparedRequest | None:

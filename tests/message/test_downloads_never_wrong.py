@@ -397,6 +397,71 @@ def test_odd_validators(scripted: Scripted, path: Path, tag: str) -> None:
     assert reqkit.get(server("/file.bin")).download(path, resume=True).read_bytes() == DATA
 
 
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_is_no_file_is_not_replaced_by_one(
+    scripted: Scripted, path: Path, kind: str, resume: bool
+) -> None:
+    server = answering(scripted, ranged)
+    place: Path = path
+    into = path
+    if kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "device":
+        place = Path("/dev/null")
+        into = path
+        into.symlink_to(place)  # so that a fault costs no machine its /dev/null
+    else:
+        place.mkdir()
+        into = path.parent  # which gets a file of that name
+    with pytest.raises(OSError, match="no file|a folder in the file's place"):
+        reqkit.get(server("/file.bin")).download(into, resume=resume)
+    assert left(path) == ["file.bin"]
+    assert not place.is_file()
+    assert path.is_symlink() == (kind == "device")
+
+
+def test_a_path_that_ends_as_a_folders_is_one(scripted: Scripted, path: Path) -> None:
+    server = answering(scripted, ranged)
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        reqkit.get(server("/file.bin")).download(f"{path.parent}/new/")
+    written = reqkit.get(server("/file.bin")).download(f"{path.parent}/")
+    assert written == path
+    assert reqkit.get(server("/file.bin")).download(os.fsencode(path)) == path
+    assert left(path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_a_full_disk_leaves_a_part_that_is_gone_on_with(
+    scripted: Scripted, path: Path, tries: int
+) -> None:
+    resource = pytest.importorskip("resource")
+    server = answering(scripted, ranged)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        for _ in range(tries):
+            with pytest.raises(OSError):
+                reqkit.get(server("/file.bin")).download(path, resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert left(path) == ["file.bin.part", "file.bin.part.version"]
+    kept = path.with_name("file.bin.part").stat().st_size
+    assert 0 < kept <= 50_000
+    assert reqkit.get(server("/file.bin")).download(path, resume=True).read_bytes() == DATA
+    assert server.requests[-1].get("Range") == f"bytes={kept}-"
+    assert left(path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("status", [600, 999])
+def test_what_is_no_status_is_no_file(scripted: Scripted, path: Path, status: int) -> None:
+    with pytest.raises(reqkit.HTTPError, match="not the file"):
+        reqkit.get(
+            scripted([b"HTTP/1.1 %d no\r\nContent-Length: 2\r\n\r\nno" % status])()
+        ).download(path)
+    assert left(path) == []
+
+
 def test_nothing_is_left_of_a_download_that_had_no_byte(scripted: Scripted, path: Path) -> None:
     def handler(connection: Connection) -> None:
         connection.recv_request()

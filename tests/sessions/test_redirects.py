@@ -237,10 +237,12 @@ def test_other_statuses_are_not_followed(town: Town, status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_without_a_location_is_an_answer(town: Town, status: int) -> None:
-    town.answers["/start"] = answer(status, b"x")
-    response = town.get()
-    assert response.status_code == status
-    assert not response.is_redirect
+    for fields in ([], [("Location", "")], [("Location", " \t")], [("Location", "")] * 2):
+        town.answers["/start"] = answer(status, b"x", fields)
+        response = town.get()
+        assert response.status_code == status
+        assert not response.is_redirect
+        assert not response.is_permanent_redirect
 
 
 # How long a chain may be
