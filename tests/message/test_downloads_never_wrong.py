@@ -414,7 +414,7 @@ def test_what_is_no_file_is_not_replaced_by_one(
     else:
         place.mkdir()
         into = path.parent  # which gets a file of that name
-    with pytest.raises(OSError, match="no file|a folder in the file's place"):
+    with pytest.raises(OSError, match=r"no file|a folder in the file's place"):
         reqkit.get(server("/file.bin")).download(into, resume=resume)
     assert left(path) == ["file.bin"]
     assert not place.is_file()
