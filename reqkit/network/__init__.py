@@ -9,24 +9,21 @@ Begin with `network.Network`.
 
 from __future__ import annotations
 
+from .addresses import Address, SocketOptions, interleave, numeric_address
 from .lookups import no_such_name
 from .network import (
-    ATTEMPT_DELAY,
-    Address,
     Network,
     Semaphore,
     SharedStream,
     Signal,
-    SocketOptions,
     StdlibNetwork,
     Stream,
     Waiter,
     current,
     forks,
-    interleave,
-    numeric_address,
     use,
 )
+from .racing import ATTEMPT_DELAY
 
 __all__ = [
     "ATTEMPT_DELAY",

@@ -14,24 +14,23 @@ import contextlib
 import contextvars
 import errno
 import os
-import selectors
 import socket
 import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from .._types import SharedStream, Stream
 from ..base.descriptors import look_up
 from ..base.locks import native_local
+from .addresses import Address, SocketOptions, interleave, numeric_address
 from .lookups import Remembered, SharedLookUps
+from .racing import has_connected, new_socket, race
 from .signals import NativeSignal, SocketSignal
 from .streams import PLAIN, bounded, stream_on
 
 __all__ = [
-    "ATTEMPT_DELAY",
-    "Address",
     "Network",
     "Semaphore",
     "SharedStream",
@@ -40,29 +39,15 @@ __all__ = [
     "Stream",
     "Waiter",
     "current",
-    "interleave",
-    "numeric_address",
     "use",
 ]
 
-#: Seconds between the starts of two connection attempts (RFC 8305 section 5).
-ATTEMPT_DELAY: Final = 0.25
 
 #: Seconds that are as good as none, and yet are waited for.
 _MOMENT: Final = 1e-6
 
 #: Look-ups of blocking code that run at a time.
 _LOOK_UPS: Final = 32
-
-#: ``(level, option, value)`` triples for ``setsockopt``.
-SocketOptions = Sequence[tuple[int, int, Any]]
-
-
-class Address(NamedTuple):
-    """One address of a host, as a socket takes it."""
-
-    family: int
-    sockaddr: Any
 
 
 class Semaphore(Protocol):
@@ -189,40 +174,6 @@ class Network(Protocol):
         """
 
 
-def numeric_address(host: str, port: int) -> Address | None:
-    """Return the address that a host written in numbers is, or None for a name."""
-    if ":" in host:
-        bare, _, zone = host.partition("%")
-        try:
-            socket.inet_pton(socket.AF_INET6, bare)
-        except OSError:
-            return None
-        if not zone:
-            return Address(socket.AF_INET6, (host, port, 0, 0))
-        return None  # a zone has to be turned into an index by the resolver
-    try:
-        socket.inet_pton(socket.AF_INET, host)
-    except OSError:
-        return None
-    return Address(socket.AF_INET, (host, port))
-
-
-def interleave(addresses: Sequence[Address]) -> list[Address]:
-    """Order addresses so that the families alternate (RFC 8305 section 4)."""
-    families: dict[int, list[Address]] = {}
-    for address in addresses:
-        rows = families.setdefault(address.family, [])
-        if address not in rows:
-            rows.append(address)
-    ordered: list[Address] = []
-    while families:
-        for family in list(families):
-            ordered.append(families[family].pop(0))
-            if not families[family]:
-                del families[family]
-    return ordered
-
-
 class _Forks:
     """Counts the forks between this process and the first one."""
 
@@ -339,20 +290,20 @@ class StdlibNetwork:
     ) -> Stream:
         """Connect to the first address that answers."""
         if len(addresses) == 1:
-            sock = _new_socket(addresses[0], options, source)
+            sock = new_socket(addresses[0], options, source)
             try:
                 sock.settimeout(None if timeout is None else bounded(timeout))
                 try:
                     sock.connect(addresses[0].sockaddr)
                 except TimeoutError:
                     # A patched socket's limit may run out while the loop is kept from the network.
-                    if type(sock) is PLAIN or not _has_connected(sock, addresses[0]):
+                    if type(sock) is PLAIN or not has_connected(sock, addresses[0]):
                         raise
             except BaseException:
                 sock.close()
                 raise
             return stream_on(sock)
-        return stream_on(_race(interleave(addresses), timeout, options, source))
+        return stream_on(race(interleave(addresses), timeout, options, source))
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -406,91 +357,6 @@ def _look_ups() -> SharedLookUps:
 def _getaddrinfo(host: str, port: int) -> list[Address]:
     found = look_up(socket.getaddrinfo, host, port, _LOOK_UPS)
     return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
-
-
-def _new_socket(
-    address: Address, options: SocketOptions, source: tuple[str, int] | None
-) -> socket.socket:
-    sock = socket.socket(address.family, socket.SOCK_STREAM)
-    try:
-        for option in options:
-            sock.setsockopt(*option)
-        if source is not None:
-            sock.bind(source)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _has_connected(sock: socket.socket, address: Address) -> bool:
-    sock.settimeout(0.0)
-    return sock.connect_ex(address.sockaddr) in (0, errno.EISCONN)
-
-
-def _race(
-    addresses: list[Address],
-    timeout: float | None,
-    options: SocketOptions,
-    source: tuple[str, int] | None,
-) -> socket.socket:
-    """Start one attempt after the other, a quarter of a second apart; the first to connect wins."""
-    ends = None if timeout is None else time.monotonic() + timeout
-    selector = selectors.DefaultSelector()
-    running: list[socket.socket] = []
-    waiting = list(addresses)
-    failure: OSError | None = None
-    won: socket.socket | None = None
-    late = False
-    try:
-        next_start = time.monotonic()
-        while won is None:
-            now = time.monotonic()
-            if late:
-                raise TimeoutError(errno.ETIMEDOUT, "connecting took too long")
-            # Who has answered in time is looked for once more.
-            late = ends is not None and now >= ends
-            if waiting and not late and (now >= next_start or not running):
-                try:
-                    sock = _new_socket(waiting[0], options, source)
-                    running.append(sock)
-                    sock.setblocking(False)
-                    code = sock.connect_ex(waiting[0].sockaddr)
-                    if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
-                        raise OSError(code, os.strerror(code))
-                    selector.register(sock, selectors.EVENT_WRITE)
-                except OSError as error:
-                    failure = error
-                    if running and running[-1] is sock:
-                        running.pop().close()
-                    next_start = now
-                else:
-                    next_start = now + ATTEMPT_DELAY
-                del waiting[0]
-                continue
-            if not running:
-                raise failure or OSError(errno.EHOSTUNREACH, "no address to connect to")
-            pause = None if ends is None else max(ends - now, 0.0)
-            if waiting and not late:
-                pause = min(next_start - now, pause) if pause is not None else next_start - now
-            for key, _ in selector.select(pause):
-                tried: Any = key.fileobj
-                selector.unregister(tried)
-                code = tried.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if code == 0:
-                    won = tried
-                    break
-                failure = OSError(code, os.strerror(code))
-                running.remove(tried)
-                tried.close()
-                next_start = now  # a failed attempt makes way for the next one at once
-        won.settimeout(None if timeout is None else bounded(timeout))
-        return won
-    finally:
-        selector.close()
-        for sock in running:
-            if sock is not won:
-                sock.close()
 
 
 STDLIB: Final = StdlibNetwork()

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from reqkit import exceptions as ours
-from reqkit.network.network import STDLIB, Address, StdlibNetwork, Stream
+from reqkit.network.addresses import Address
+from reqkit.network.network import STDLIB, StdlibNetwork, Stream
 from reqkit.timeouts import Deadline, Timeouts
 from reqkit.transport.connecting import open_stream
 from reqkit.transport.routes import Marks, Proxy, Route, parse_proxy
