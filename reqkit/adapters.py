@@ -186,7 +186,9 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         manager = self.poolmanager
         if type(manager) is not PoolManager:
             manager = self._own_manager()
-        pool = manager.pool(network)
+        pool = manager.pools.get(network.scope())
+        if pool is None:
+            pool = manager.pool(network)
         keywords = manager.connection_pool_kw
         policy = request._policy
         key: Hashable = target.origin

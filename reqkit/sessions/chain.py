@@ -21,12 +21,13 @@ from ..message import environment
 from ..message.config import Settings
 from ..message.conversion import adopted_response
 from ..message.credentials import auth_of
+from ..message.environment import names_proxies
 from ..message.keywords import UNSET
 from ..message.policy import Policy
 from ..message.prepare import PreparedRequest
 from ..message.request import NO_ARGUMENTS, UnsentRequest
 from ..message.response import Response
-from ..message.urls import Target, without_password
+from ..message.urls import DEFAULT_PORTS, Target, without_password
 from ..network import current, use
 from ..timeouts import Deadline
 from .mounting import Mounting
@@ -150,10 +151,11 @@ class Chain:
         Raises:
             RequestException: the request failed.
         """
-        self._begin(prepared)
         if prepared._credentials is None:
+            self._first = prepared._target or prepared.target
             response = self._send_one(prepared, None)
         else:
+            self._begin(prepared)
             response = self._answered(prepared)
         status = response.status_code
         if status is not None and 300 <= status < 400 and response.is_redirect:
@@ -347,7 +349,9 @@ class Chain:
             options.tell(prepared)
         prepared._policy = self.policy
         verify, cert, timeouts = options.verify, options.cert, options.timeouts
-        proxies = options.proxies_for(target)
+        proxies = None
+        if options.proxies or names_proxies() or target.scheme not in DEFAULT_PORTS:
+            proxies = options.proxies_for(target)
         session = options.session
         adapter = session._adapter_for(target)
         usual = type(adapter) is HTTPAdapter

@@ -29,7 +29,11 @@ class Outcome:
         safe: whether ``safe_mode`` is on.
         as_failure: whether an answer with an error (danger mode) is handed over as a failure.
         pending: the response hooks that are still to run; None before the first one did.
+        scheduler: who says when its messages may go, and tries it again: a batch's workers, where
+            it is a part of one. What it is sent through does not try again, then.
     """
+
+    scheduler: Any = None
 
     __slots__ = (
         "as_failure", "chain", "error", "errors", "pending", "request", "response", "retries",
@@ -47,11 +51,6 @@ class Outcome:
         self.safe: bool = False
         self.as_failure: bool = False
         self.pending: list[Any] | None = None
-
-    @property
-    def tries_again(self) -> bool:
-        """Whether what it is sent through tries again, as ``config['max_retries']`` says."""
-        return True
 
     def pass_to(self, host: str, deadline: Deadline | None) -> None:
         """Wait until its next message may go to a host: a batch's have limits."""

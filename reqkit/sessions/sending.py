@@ -75,7 +75,7 @@ class Sending(ChainedSession):
             connection = self._connection_for(request, config)
             chain = outcome.chain = self._chain_class(connection, request, prefetch, deadline)
             chain.errors = outcome.errors
-            if not outcome.tries_again:
+            if outcome.scheduler is not None:
                 chain.gate = outcome
                 if chain.policy is not None:
                     chain.policy.retries = None

@@ -23,6 +23,8 @@ def request_of(method: str, url: Any, keywords: dict[str, Any]) -> Request:
     if not keywords:
         return plain_request(method, url, None)
     session: Session | None = keywords.get("session")
+    if isinstance(session, Session) and len(keywords) == 1 and not session._hooks:
+        return plain_request(method, url, session)
     if session is not None and not hasattr(session, "attempt"):
         raise TypeError(
             f"session is of type {type(session).__name__}: expected a reqkit.Session, or None"

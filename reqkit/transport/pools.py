@@ -159,16 +159,13 @@ class ConnectionPool:
     def take_back(self, connection: Multiplexed) -> None:
         """Keep a connection of HTTP/2 that nobody uses any more, or close it. Never blocks."""
         self.forget(connection)
-        self._keep(connection)
+        self.release(connection)
 
-    def release(self, connection: Connection | Exchange) -> None:
+    def release(self, connection: Connection | Multiplexed | Exchange) -> None:
         """Keep a connection for the next request, or close it. Never blocks."""
         if type(connection) is Exchange:
             connection.release()
-        else:
-            self._keep(connection)
-
-    def _keep(self, connection: Connection | Multiplexed) -> None:
+            return
         if self.closed or not connection.is_reusable():
             connection.close()
             return

@@ -95,11 +95,6 @@ class Job(Outcome):
         self.turn: Event | None = None
         self.last: str | None = None
 
-    @property
-    def tries_again(self) -> bool:
-        """Whether what it is sent through does: a pool does so itself, without holding a slot."""
-        return self.scheduler is None
-
     def pass_to(self, host: str, deadline: Deadline | None) -> None:
         """Wait until its next message may go to a host. Blocks; first ones have had their turn.
 
@@ -107,8 +102,13 @@ class Job(Outcome):
             TotalTimeout: that would be after the deadline.
         """
         scheduler = self.scheduler
-        if scheduler is not None:
+        if scheduler is None:
+            return
+        if scheduler.queue is not None:
             scheduler.pass_to(self, host, deadline)
+        else:
+            self.sent = True
+            self.host = host
 
 
 def failure_of(job: Job, entry: Any) -> BaseException | None:

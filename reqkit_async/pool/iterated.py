@@ -123,7 +123,9 @@ class UnorderedBatch(IteratedBatch):
         if not job.done:
             job.done = True
             self.outstanding -= 1
-            self._entries.append((job.index, self._raised(job, entry)))
+            if self.options.raise_errors:
+                entry = self._raised(job, entry)
+            self._entries.append((job.index, entry))
             self.changed.set()
 
     def take(self) -> tuple[int, Any] | None:

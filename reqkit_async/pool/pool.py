@@ -245,14 +245,17 @@ class Pool:
                             _wait_for(batch)
                     _raise_interruption(batch)
                     continue
-                self._workers.arrange()  # there is room for one more
+                workers = self._workers
+                if workers.active < workers.most:
+                    workers.arrange()  # there is room for one more
                 if reporter is not SILENT:
                     reporter.step()
                 entry = taken[1]
                 if isinstance(entry, Failed):
                     raise entry.error
                 yield taken if numbered else entry
-                _raise_interruption(batch)
+                if batch.interruption is not None:
+                    _raise_interruption(batch)
             if batch.error is not None:
                 raise batch.error
         finally:

@@ -18,7 +18,7 @@ from reqkit.base.warn import warn
 from reqkit.exceptions import RequestException, RetryError, TotalTimeout
 from reqkit.hooks import dispatch_hook, warn_of
 from reqkit.message.keywords import UNSET
-from reqkit.message.request import UnsentRequest
+from reqkit.message.request import NO_ARGUMENTS, UnsentRequest
 from reqkit.message.retryafter import retry_after, too_long
 from reqkit.message.urls import prepare_url
 from reqkit.network import use
@@ -93,7 +93,12 @@ class Sender:
         session: Any = request.session
         if session is None:
             session = self._session_for(request)
-        if job.policy is None and not job.retries and self._scheduler_ref is not None:
+        if (
+            job.policy is None
+            and not job.retries
+            and self._scheduler_ref is not None
+            and (request._arguments is not NO_ARGUMENTS or session._config is not None)
+        ):
             job.policy = _policy_of(request, session)
         if job.policy is not None and job.deadline is None:
             job.deadline = _deadline_of(request, session)

@@ -47,6 +47,7 @@ class Workers:
         active: requests in flight.
         batches: where requests come from, in turn.
         send: sends a job's request; set before the first job.
+        queue: jobs by host, where hosts have limits (from the first Retry-After on, too).
         on_hold: told which host an answer holds back, and for how many seconds.
     """
 
@@ -60,8 +61,7 @@ class Workers:
         #: The one that was started and has not run yet: it sees to the next.
         self._starting: Any = None
         self._limits = limits
-        #: Jobs by host, where hosts have limits (from the first Retry-After on, too).
-        self._queue: HostQueue[Job] | None = HostQueue(limits) if limited else None
+        self.queue: HostQueue[Job] | None = HostQueue(limits) if limited else None
         #: Jobs whose back-off is over.
         self._again: deque[Job] = deque()
         #: Jobs that wait for the end of their back-off.
@@ -107,7 +107,7 @@ class Workers:
             # Weakly: it is told a turn later, when the pool may have been dropped.
             worker.rawlink(partial(_ended, weakref.ref(self)))
             worker.start()
-        elif self._later or self._queue is not None:
+        elif self._later or self.queue is not None:
             self._start_timer()
 
     def again(self, job: Job, when: float) -> None:
@@ -122,16 +122,16 @@ class Workers:
 
     def hold_host(self, host: str, wait: float) -> None:
         """Start nothing to a host for so many seconds."""
-        if self._queue is None:
-            self._queue = HostQueue(self._limits)
+        if self.queue is None:
+            self.queue = HostQueue(self._limits)
             while self._again:
                 self._enqueue(self._again.popleft())
         now = clock()
-        self._queue.hold(host, now + wait, now)
+        self.queue.hold(host, now + wait, now)
 
     def held_back(self) -> int:
         """Return how many jobs wait for their host, or until they are tried again."""
-        queue = self._queue
+        queue = self.queue
         return len(self._later) + (0 if queue is None else len(queue))
 
     @property
@@ -150,7 +150,7 @@ class Workers:
             out += later
             self._later = [entry for entry in self._later if not wanted(entry[2])]
             heapq.heapify(self._later)
-        queue = self._queue
+        queue = self.queue
         if queue is not None and len(queue):
             for job in list(queue.drain()):
                 if job.turn is None and wanted(job):
@@ -191,7 +191,7 @@ class Workers:
                 return True
         if self._later and self._later[0][0] <= clock():
             return True
-        queue = self._queue
+        queue = self.queue
         return queue is not None and queue.next_time() <= clock()
 
     def _ended(self, worker: Any) -> None:
@@ -253,7 +253,7 @@ class Workers:
             TotalTimeout: its turn would come after the deadline.
         """
         first, job.sent = not job.sent, True
-        queue, limits = self._queue, self._limits
+        queue, limits = self.queue, self._limits
         if queue is None or (first and host == job.host):
             job.host = host
             return
@@ -289,8 +289,8 @@ class Workers:
         """Give a job's slot at its host back."""
         if job.has_slot:
             job.has_slot = False
-            assert self._queue is not None
-            self._queue.ended(job.host)
+            assert self.queue is not None
+            self.queue.ended(job.host)
             self.arrange()
 
     def _take(self) -> Job | None:
@@ -299,7 +299,7 @@ class Workers:
             now = clock()
             while self._later and self._later[0][0] <= now:
                 self._enqueue(heapq.heappop(self._later)[2])
-        queue = self._queue
+        queue = self.queue
         if queue is None:
             if self._again:
                 return self._again.popleft()
@@ -342,18 +342,18 @@ class Workers:
         return None
 
     def _enqueue(self, job: Job) -> None:
-        if self._queue is None:
+        if self.queue is None:
             self._again.append(job)
         else:
-            self._queue.push(_host_of(job), job)
+            self.queue.push(_host_of(job), job)
 
     # -- the timer --------------------------------------------------------------------------
 
     def _start_timer(self) -> None:
         """Have the hub start a worker when the next job may start."""
         when = self._later[0][0] if self._later else math.inf
-        if self._queue is not None:
-            when = min(when, self._queue.next_time())
+        if self.queue is not None:
+            when = min(when, self.queue.next_time())
         if when >= self._timer_at:
             return
         self._stop_timer()

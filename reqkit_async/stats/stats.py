@@ -174,9 +174,8 @@ class Stats:
         else:
             self._add_unusual(response, error)
         self.bytes += response._received
-        history = response._history
-        if history:
-            for before in history:
+        if response._history:
+            for before in response._history:
                 if before._times is not None and before._times.connect is not None:
                     self.connections += 1
         errors = response._hook_errors or hook_errors
@@ -223,9 +222,7 @@ class Stats:
     def _count_traffic(self) -> None:
         """Count the details of the answers that wait for it."""
         seen, self._seen = self._seen, []
-        add, epoch = self._traffic.add, self._epoch
-        for url, started, headed, status, size in seen:
-            add(url, epoch + headed, headed - started, status, size)
+        self._traffic.add_answers(seen, self._epoch)
 
     @property
     def traffic(self) -> Traffic:

@@ -9,7 +9,7 @@ import re
 from reqkit.exceptions import ChunkedEncodingError, ProtocolError
 from reqkit.wire.h1 import usual
 from reqkit.wire.h1.connection import Connection
-from reqkit.wire.h1.framing import ChunkedReader, framing_of, keeps_alive
+from reqkit.wire.h1.framing import ChunkedReader, Framing, framing_of, keeps_alive
 from reqkit.wire.h1.head import AnswerHead, find_end, parse_head
 
 try:
@@ -102,6 +102,39 @@ def readers(data: bytes) -> None:
         if in_c is not None:
             said.append(_facts(in_c.read_usual(block)))
         assert all(one == said[0] for one in said), said
+        following = [usual.read_next(block), usual.read_next(block + b"\r\n\r\nX")]
+        if in_c is not None:
+            following += [in_c.read_next(block), in_c.read_next(block + b"\r\n\r\nX")]
+            _check_length(following[2])
+            assert _facts(following[0]) == _facts(following[2])
+            assert _facts(following[1]) == _facts(following[3])
+        if said[0] is not None:
+            assert all(_facts(one) == said[0] for one in following)
+
+
+def _check_length(parsed: AnswerHead | None) -> None:
+    """What the reader in C says of a body is what `framing` says; it says so of most."""
+    if parsed is None:
+        return
+    try:
+        kind, length = framing_of("GET", parsed)
+    except ProtocolError:
+        assert parsed.length == -1
+        return
+    plain = kind == Framing.LENGTH and keeps_alive(parsed)
+    if parsed.length >= 0:
+        assert plain
+        assert parsed.length == length
+    elif plain:
+        options = parsed.said.get("connection")
+        digits = parsed.said["content-length"]
+        # Left to `framing`: what few servers send.
+        assert (
+            options not in (None, "keep-alive")
+            or len(digits) > 18
+            or not digits.isdigit()
+            or ("transfer-encoding" in parsed.said)
+        )
 
 
 def _facts(parsed: AnswerHead | None) -> tuple[object, ...] | None:

@@ -8,13 +8,12 @@ normalised by urllib3's parser, as ``requests`` does.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ...base.deferred import DeferredModule
 from ...exceptions import InvalidURL, MissingSchema, URLRequired
 from ..multimapping import urlencoded
-from .sites import DEFAULT_PORTS, UnusableSite, decoded_userinfo, fault, site_of
+from .sites import DEFAULT_PORTS, Site, UnusableSite, decoded_userinfo, fault, site_of
 from .text import plain_escapes, requote, shown, suggestion, without_dots, without_password
 
 if TYPE_CHECKING:
@@ -32,12 +31,13 @@ _LONGEST_REMEMBERED: Final = 2048
 # What a path or a query may have (RFC 3986 section 3.3), but for '%'; and '?', which starts a query
 # or is a part of it.
 _PLAIN: Final = r"[!$&-;=?-Z_a-z~]"
+_NOT_PLAIN: Final = r"[^!$&-;=?-Z_a-z~]"
 # An escape in its normal form (RFC 3986 section 6.2.2): upper case, of nothing unreserved.
 _ESCAPE: Final = r"%(?:[0189A-F][0-9A-F]|2[0-9A-CF]|3[A-F]|[46]0|5[B-E]|7[BCDF])"
 # The site is visible ASCII without '#/?\', then path and query. No fragment: it is rare.
-_normal = re.compile(
-    rf"(https?://[!\"$-.0->@-\[\]-~]+)(/{_PLAIN}*(?:{_ESCAPE}{_PLAIN}*)*)"
-).fullmatch
+_normal_site = re.compile(r"https?://[!\"$-.0->@-\[\]-~]+").fullmatch
+_normal_rest = re.compile(rf"/{_PLAIN}*(?:{_ESCAPE}{_PLAIN}*)*").fullmatch
+_not_plain = re.compile(_NOT_PLAIN).search
 
 _SCHEME: Final = re.compile(r"([A-Za-z0-9+.-]+):(//)?")
 _HTTP_URL: Final = re.compile(r"(https?://[^/?#\\]+)(\\)?", re.IGNORECASE)
@@ -136,10 +136,9 @@ def prepare_url(url: Any, params: Any = None, encode: bool = True) -> Target:
         url = _text(url)
     if not encode:
         target = _as_given(url)
-    elif len(url) <= _LONGEST_REMEMBERED:
-        target = _remembered(url)
     else:
-        target = _parsed(url)
+        known = _targets.get(url)
+        target = _parsed(url) if known is None else known
     if params is None or not target.path:
         return target
     query = encode_params(params)
@@ -161,27 +160,58 @@ def _text(url: Any) -> str:
         ) from error
 
 
+#: URLs that were asked for, and what came before the path in others. When there are many, all are
+#: forgotten: a program that has many has ever new ones.
+_targets: Final[dict[str, Target]] = {}
+_sites: Final[dict[str, Site]] = {}
+_MOST_REMEMBERED: Final = 128
+
+
 def _parsed(url: str) -> Target:
-    match = _normal(url)
-    if match is None:
-        return _normalised(url)
-    prefix, path = match.groups()
-    if "/." in path or path[-1] == "?":
-        return _normalised(url)
-    return _target(url, prefix, path, path)
+    at = url.find("/", 8)
+    if at < 0:
+        return _remember(url, _normalised(url))
+    prefix = url[:at]
+    site = _sites.get(prefix)
+    if site is None:
+        if _normal_site(prefix) is None:
+            return _remember(url, _normalised(url))
+        site = _site(url, prefix)
+        if at <= _LONGEST_REMEMBERED:
+            if len(_sites) >= _MOST_REMEMBERED:
+                _sites.clear()
+            _sites[prefix] = site
+    path = url[at:]
+    if (
+        (_not_plain(path) is not None and _normal_rest(path) is None)
+        or "/." in path
+        or path[-1] == "?"
+    ):
+        return _remember(url, _normalised(url))
+    start, scheme, host, port, authority, userinfo, origin = site
+    target = Target(start + path, scheme, host, port, authority, path, userinfo, origin)
+    return _remember(url, target)
 
 
-_remembered = lru_cache(maxsize=1024)(_parsed)
+def _remember(url: str, target: Target) -> Target:
+    if len(url) <= _LONGEST_REMEMBERED:
+        if len(_targets) >= _MOST_REMEMBERED:
+            _targets.clear()
+        _targets[url] = target
+    return target
 
 
 def _target(url: str, prefix: str, rest: str, path: str) -> Target:
     """Put a target together; ``rest`` follows the site in the URL, ``path`` is what is sent."""
+    start, scheme, host, port, authority, userinfo, origin = _site(url, prefix)
+    return Target(start + rest, scheme, host, port, authority, path, userinfo, origin)
+
+
+def _site(url: str, prefix: str) -> Site:
     try:
-        site = site_of(prefix)
+        return site_of(prefix)
     except UnusableSite as error:
         raise InvalidURL(f"URL {shown(url)} cannot be sent to: {error}") from error
-    start, scheme, host, port, authority, userinfo, origin = site
-    return Target(start + rest, scheme, host, port, authority, path, userinfo, origin)
 
 
 def _normalised(url: str) -> Target:

@@ -1,8 +1,9 @@
 /* The reader of usual heads in C: what `usual.read_usual` does, several times faster.
 
    Bytes in; what they say, or "not mine" (None) for whatever is not sound in every line, is large, or
-   has a field twice that may stand once: that is for Python, which words the error, too. Nothing is
-   kept between two calls. `scan` knows nothing of Python and takes the bytes as they are, without a
+   has a field twice that may stand once: that is for Python, which words the error, too. `read_next`
+   takes what came with the head, too, and tells of a body of a plain length. Nothing is kept between
+   two calls. `scan` knows nothing of Python and takes the bytes as they are, without a
    terminator; all that it finds are places in them.
 
    Source: RFC 9112 sections 2 to 5; RFC 9110 section 5. */
@@ -13,6 +14,8 @@
 /* As in answer.py; a test compares them. */
 #define MOST_BYTES 65536
 #define MOST_FIELDS 256
+/* Of a length that fits into a long long, whatever they are. */
+#define MOST_DIGITS 18
 
 /* The fields that are watched, in the order of the lengths of their names. */
 enum {
@@ -81,6 +84,7 @@ struct span {
 struct facts {
     int version;
     int status;
+    size_t size; /* of the head, with its empty line */
     struct span reason;
     int found; /* of the looked-for fields, in their order */
     struct {
@@ -147,18 +151,22 @@ watched_by(const unsigned char *name, size_t length)
     return WATCHED;
 }
 
-/* Read a head from the status line through the empty line; tell whether it is a usual one. */
+/* Read a head from the status line through the empty line; tell whether it is a usual one. Bytes may
+   follow it. */
 static int
 scan(const unsigned char *at, size_t size, struct facts *facts)
 {
+    const unsigned char *begin = at;
     const unsigned char *end = at + size;
     const unsigned char *stop;
     unsigned int seen = 0;
     int lines = 0;
 
     /* RFC 9112 section 4: a status line; the space before a missing reason is often left out. */
-    if (size > MOST_BYTES || size < 16 || memcmp(at, "HTTP/1.", 7) != 0)
+    if (size < 16 || memcmp(at, "HTTP/1.", 7) != 0)
         return 0;
+    if (size > MOST_BYTES)
+        end = at + MOST_BYTES; /* where the head ends, too */
     if ((at[7] != '0' && at[7] != '1') || at[8] != ' ')
         return 0;
     if (at[9] < '1' || at[9] > '9' || at[10] < '0' || at[10] > '9' || at[11] < '0' || at[11] > '9')
@@ -185,8 +193,10 @@ scan(const unsigned char *at, size_t size, struct facts *facts)
             return 0;
         at += 2;
         /* The empty line, which is the last. */
-        if (end - at == 2)
-            return at[0] == '\r' && at[1] == '\n';
+        if (end - at >= 2 && at[0] == '\r' && at[1] == '\n') {
+            facts->size = (size_t)(at - begin) + 2;
+            return 1;
+        }
         if (++lines > MOST_FIELDS)
             return 0;
         name = at;
@@ -218,6 +228,44 @@ scan(const unsigned char *at, size_t size, struct facts *facts)
     }
 }
 
+/* Return the bytes of the body, where nothing of it is asked for but a plain length: it has one, no
+   coding, and the connection goes on; -1 elsewhere. As framing.py has it, which is asked for the rest.
+
+   Source: RFC 9112 sections 6.3 and 9.3. */
+static long long
+plain_length(const struct facts *facts)
+{
+    long long length = -1;
+    int goes_on = facts->version == 11;
+
+    if (facts->status < 200 || facts->status == 204 || facts->status == 304)
+        return -1;
+    for (int i = 0; i < facts->found; i++) {
+        const struct span value = facts->fields[i].value;
+
+        switch (facts->fields[i].which) {
+        case CONTENT_LENGTH: /* which stands once */
+            if (value.length < 1 || value.length > MOST_DIGITS)
+                return -1;
+            length = 0;
+            for (size_t at = 0; at < value.length; at++) {
+                if (value.start[at] < '0' || value.start[at] > '9')
+                    return -1;
+                length = length * 10 + (value.start[at] - '0');
+            }
+            break;
+        case TRANSFER_ENCODING:
+            return -1;
+        case CONNECTION:
+            if (value.length != 10 || memcmp(value.start, "keep-alive", 10) != 0)
+                return -1;
+            goes_on = 1;
+            break;
+        }
+    }
+    return goes_on ? length : -1;
+}
+
 #ifndef SCAN_ALONE
 
 #define PY_SSIZE_T_CLEAN
@@ -227,7 +275,7 @@ scan(const unsigned char *at, size_t size, struct facts *facts)
 struct state {
     PyObject *kind; /* the class AnswerHead */
     PyObject *names[WATCHED];
-    PyObject *version, *status, *reason, *text, *said, *oddity; /* its attributes */
+    PyObject *version, *status, *reason, *text, *said, *oddity, *length; /* its attributes */
     PyObject *ok, *empty;
 };
 
@@ -289,8 +337,10 @@ set(PyObject *head, PyObject *name, PyObject *value)
     return failed;
 }
 
+/* Return the head that the bytes begin with; None where it is not a usual one, or, where that is
+   asked for, is not all of them. */
 static PyObject *
-read_usual(PyObject *module, PyObject *block)
+head_of(PyObject *module, PyObject *bytes, int whole)
 {
     struct state *state = PyModule_GetState(module);
     struct facts facts;
@@ -299,12 +349,13 @@ read_usual(PyObject *module, PyObject *block)
     char *data;
     Py_ssize_t size;
 
-    if (PyBytes_AsStringAndSize(block, &data, &size) < 0)
+    if (PyBytes_AsStringAndSize(bytes, &data, &size) < 0)
         return NULL;
     all.start = (const unsigned char *)data;
     all.length = (size_t)size;
-    if (!scan(all.start, all.length, &facts))
+    if (!scan(all.start, all.length, &facts) || (whole && facts.size != all.length))
         Py_RETURN_NONE;
+    all.length = facts.size;
     if (facts.reason.length == 2 && memcmp(facts.reason.start, "OK", 2) == 0) {
         reason = state->ok;
         Py_INCREF(reason);
@@ -321,11 +372,24 @@ read_usual(PyObject *module, PyObject *block)
         || set(head, state->status, PyLong_FromLong(facts.status))
         || set(head, state->text, text_of(all))
         || set(head, state->said, said_of(state, &facts))
+        || set(head, state->length, PyLong_FromLongLong(plain_length(&facts)))
         || PyObject_SetAttr(head, state->oddity, state->empty)) {
         Py_DECREF(head);
         return NULL;
     }
     return head;
+}
+
+static PyObject *
+read_usual(PyObject *module, PyObject *block)
+{
+    return head_of(module, block, 1);
+}
+
+static PyObject *
+read_next(PyObject *module, PyObject *data)
+{
+    return head_of(module, data, 0);
 }
 
 static int
@@ -355,6 +419,7 @@ start(PyObject *module)
         || (state->text = PyUnicode_InternFromString("text")) == NULL
         || (state->said = PyUnicode_InternFromString("said")) == NULL
         || (state->oddity = PyUnicode_InternFromString("oddity")) == NULL
+        || (state->length = PyUnicode_InternFromString("length")) == NULL
         || (state->ok = PyUnicode_InternFromString("OK")) == NULL
         || (state->empty = PyUnicode_InternFromString("")) == NULL)
         return -1;
@@ -387,6 +452,7 @@ clear(PyObject *module)
     Py_CLEAR(state->text);
     Py_CLEAR(state->said);
     Py_CLEAR(state->oddity);
+    Py_CLEAR(state->length);
     Py_CLEAR(state->ok);
     Py_CLEAR(state->empty);
     return 0;
@@ -405,8 +471,15 @@ PyDoc_STRVAR(read_usual_doc,
 "    an AnswerHead, or None where it is not sound in every line, is large, or has a field\n"
 "    twice that may stand once.");
 
+PyDoc_STRVAR(read_next_doc,
+"read_next(data, /)\n--\n\n"
+"Read the head that bytes begin with; others may follow it.\n\n"
+"Returns:\n"
+"    an AnswerHead, or None where it is not whole, or as read_usual has it.");
+
 static PyMethodDef methods[] = {
     {"read_usual", read_usual, METH_O, read_usual_doc},
+    {"read_next", read_next, METH_O, read_next_doc},
     {NULL, NULL, 0, NULL},
 };
 

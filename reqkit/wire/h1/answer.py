@@ -58,9 +58,12 @@ class AnswerHead:
             `get` gives them. Not to be changed.
         oddity: what a strict reader would have refused it for; empty for a sound head. After an odd
             one the connection is not to be used again.
+        length: bytes of the body that follows it, but after HEAD and CONNECT, where the reader has
+            seen that there is a length, no coding, and nothing that ends the connection; -1 where
+            `framing` is to be asked.
     """
 
-    __slots__ = ("oddity", "reason", "said", "status", "text", "version")
+    __slots__ = ("length", "oddity", "reason", "said", "status", "text", "version")
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class AnswerHead:
         self.text: str = text
         self.said = said
         self.oddity: str = oddity
+        self.length: int = -1
 
     @property
     def fields(self) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from ...timeouts import Deadline
 from .answer import AnswerHead
 from .framing import ChunkedReader, Framing, framing_of, keeps_alive
 from .head import find_end, parse_head
-from .reader import read_usual
+from .reader import read_next
 
 __all__ = ["Connection", "ConnectionGone"]
 
@@ -32,6 +32,9 @@ _TIMED: Final = 16384
 #: Interim answers (RFC 9110 section 15.2) that are skipped before the peer is taken for hostile.
 _MOST_INTERIM: Final = 32
 
+
+#: Methods whose answers' bodies do not end as their lengths say.
+_NO_LENGTH: Final = frozenset(("HEAD", "CONNECT"))
 
 _NO_HEAD: Final = AnswerHead(11, 0, "", "", {})
 
@@ -232,27 +235,33 @@ class Connection:
             )
             silent.no_answer = True
             raise silent
-        end = data.find(b"\r\n\r\n") + 4
-        block = data if end == len(data) else data[:end]
-        if block == self._block and end >= 4 and method == self._method:
+        block = self._block
+        if block and method == self._method and data.startswith(block):
             # Said once more, which is not read again. That it may be kept was found then, too.
+            end = len(block)
             head = self._head
             kind = self._kind
             length = self._length
         else:
-            usual = read_usual(block)
+            usual = read_next(data)
             if usual is None:
                 # Not whole, or odd: then it may end elsewhere.
                 head, data, end = self._next_head(data, limit, deadline, strict)
                 block = b""
             else:
                 head = usual
-            if head.status < 200:
-                head, data, end = self._skip_interim(head, data, end, limit, deadline, strict)
-                block = b""
-            kind, length = framing_of(method, head, strict)
-            if self._keep:
-                self._keep = keeps_alive(head)
+                end = len(head.text)
+                block = data[:end]
+            length = head.length
+            if length >= 0 and method not in _NO_LENGTH:
+                kind = _BY_LENGTH
+            else:
+                if head.status < 200:
+                    head, data, end = self._skip_interim(head, data, end, limit, deadline, strict)
+                    block = b""
+                kind, length = framing_of(method, head, strict)
+                if self._keep:
+                    self._keep = keeps_alive(head)
             self._head = head
             self._kind = kind
             self._length = length

@@ -13,23 +13,28 @@ from typing import Final
 from . import usual
 from .answer import AnswerHead
 
-__all__ = ["EXTENSIONS", "read_usual"]
+__all__ = ["EXTENSIONS", "read_next", "read_usual"]
 
 
-def _choose() -> tuple[Callable[[bytes], AnswerHead | None], tuple[str, ...]]:
+_Reader = Callable[[bytes], "AnswerHead | None"]
+
+
+def _choose() -> tuple[_Reader, _Reader, tuple[str, ...]]:
     if os.environ.get("REQKIT_NO_EXTENSIONS", "0") in ("", "0"):
         try:
-            from . import _head
-        except ImportError:
+            from ._head import read_next, read_usual
+        except ImportError:  # it was not built, or from another version's source
             pass
         else:
-            return _head.read_usual, ("head",)
-    return usual.read_usual, ()
+            return read_usual, read_next, ("head",)
+    return usual.read_usual, usual.read_next, ()
 
 
 _chosen: Final = _choose()
 
 #: Read a sound head; None for any other: see `usual.read_usual`.
 read_usual: Final = _chosen[0]
+#: Read the sound head that bytes begin with: see `usual.read_next`.
+read_next: Final = _chosen[1]
 #: What is in use that was compiled: ``("head",)``, or nothing.
-EXTENSIONS: Final = _chosen[1]
+EXTENSIONS: Final = _chosen[2]

@@ -1,7 +1,8 @@
 """Reading the heads that nearly all answers have: sound ones of a usual size. Sans-IO.
 
 What is not such a head is left to `odd`, which reads it or says what is wrong with it.
-`read_usual` here and the one in C (`_head.c`) give the same for any bytes.
+`read_usual` and `read_next` here and those in C (`_head.c`) give the same for any bytes, but that
+those in C may tell of a plain length, too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 from .answer import LOOKED_FOR, ONCE, STRICT_FIELDS, STRICT_HEAD, AnswerHead
 from .errors import TOKEN
 
-__all__ = ["STATUS_LINE", "read_usual"]
+__all__ = ["STATUS_LINE", "read_next", "read_usual"]
 
 # RFC 9112 section 4: a status line; the space before a missing reason is often left out.
 STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
@@ -166,6 +167,19 @@ def read_usual(block: bytes) -> AnswerHead | None:
     except _Unsound:
         return None
     return AnswerHead(version, status, reason, text, said)
+
+
+def read_next(data: bytes) -> AnswerHead | None:
+    """Read the head that bytes begin with.
+
+    Args:
+        data: the bytes from the status line on.
+
+    Returns:
+        what it says, or None where it is not whole, or as `read_usual` has it.
+    """
+    end = data.find(b"\r\n\r\n") + 4
+    return read_usual(data if end == len(data) else data[:end])
 
 
 def _joined(found: list[_Field]) -> dict[str, str]:

@@ -21,7 +21,9 @@ one(const unsigned char *data, size_t size)
     usual = size ? scan(exact, size, &facts) : scan(exact + 1, 0, &facts);
     if (usual) {
         /* Every place that was found lies within. */
-        const unsigned char *end = exact + size;
+        const unsigned char *end = exact + facts.size;
+        if (facts.size > size || plain_length(&facts) < -1)
+            abort();
         if (facts.reason.start < exact || facts.reason.start + facts.reason.length > end)
             abort();
         for (int i = 0; i < facts.found; i++) {
