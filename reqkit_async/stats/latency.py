@@ -19,6 +19,7 @@ EXACT: Final = 1000
 TOLD: Final = ("mean", "p50", "p90", "p99", "max")
 # Classes are 2 % wide, so the middle of one is within 1 % of all in it.
 _WIDTH: Final = 1.02
+_LOG_WIDTH: Final = math.log(_WIDTH)
 _SHORTEST: Final = 1e-6
 
 
@@ -54,8 +55,10 @@ class Latency:
         self._count += len(recent)
         self._sum += sum(recent)
         self._max = max(self._max, max(recent))
-        relative = map(truediv, map(max, recent, repeat(_SHORTEST)), repeat(_SHORTEST))
-        self._classes.update(map(int, map(math.log, relative, repeat(_WIDTH))))
+        if min(recent) < _SHORTEST:
+            recent = [max(seconds, _SHORTEST) for seconds in recent]
+        logarithms = map(math.log, map(truediv, recent, repeat(_SHORTEST)))
+        self._classes.update(map(int, map(truediv, logarithms, repeat(_LOG_WIDTH))))
 
     def __len__(self) -> int:
         """Return how many were counted."""

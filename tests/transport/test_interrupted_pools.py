@@ -67,7 +67,7 @@ def test_a_handler_in_the_middle_of_a_pools_work(
     server = scripted(at_once)
     session = reqkit.Session()
     session.get(server()).close()
-    code = {pools.ConnectionPool.acquire.__code__, pools.ConnectionPool._keep.__code__}
+    code = {pools.ConnectionPool.acquire.__code__, pools.ConnectionPool.release.__code__}
     inside = False
     sent = 0
 
