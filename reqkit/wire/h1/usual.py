@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from itertools import repeat
-from typing import Final
+from typing import Final, Union
 
 from .answer import LOOKED_FOR, ONCE, STRICT_FIELDS, STRICT_HEAD, AnswerHead
 from .errors import TOKEN
@@ -37,8 +37,8 @@ _NOT_REMEMBERED: Final = frozenset(("set-cookie", "location"))
 
 #: A watched field's name, in lower case, and whether its value is looked for.
 _Kind = tuple[str, bool]
-#: The same name, and the value that was looked for.
-_Field = tuple[str, "str | None"]
+#: The same name, and the value that was looked for; the name alone where it was not.
+_Field = Union[str, "tuple[str, str]"]
 
 
 class _Unsound(Exception):
@@ -68,8 +68,8 @@ class _Names(dict[str, "_Kind | None"]):
 class _Lines(dict[str, "_Field | None"]):
     """Field lines to their name, in lower case, and value; learned as `_Names` are.
 
-    The value is None where only the name counts, for it may stand once. None alone stands for a
-    sound line of a field that is not watched.
+    The name is alone where only it counts, for it may stand once. None stands for a sound line of
+    a field that is not watched.
     """
 
     __slots__ = ("new",)
@@ -81,13 +81,17 @@ class _Lines(dict[str, "_Field | None"]):
         name, colon, value = line.partition(":")
         if not colon or (not value.isprintable() and _CONTROL.search(value)):
             raise _Unsound
+        field: _Field | None
         kind = _NAMES[name]
-        field: _Field | None = None
-        if kind is not None:
-            name, wanted = kind
-            field = (name, value.strip(" \t") if wanted else None)
         self.new += 1
-        if len(line) <= _REMEMBERED_LINE and name not in _NOT_REMEMBERED:
+        if kind is None:
+            field = None
+        else:
+            name, wanted = kind
+            field = (name, value.strip(" \t")) if wanted else name
+            if name in _NOT_REMEMBERED:
+                return field
+        if len(line) <= _REMEMBERED_LINE:
             if len(self) >= _REMEMBERED:
                 self.clear()
             self[line] = field
@@ -111,9 +115,36 @@ class _StatusLines(dict[str, tuple[int, int, str]]):
         return facts
 
 
+class _Said(dict["tuple[_Field, ...]", "dict[str, str]"]):
+    """The watched fields of a head to what they say; learned as `_Names` are.
+
+    Most heads of a server have the same ones, but for fields of which only the name counts.
+    """
+
+    __slots__ = ()
+
+    def __missing__(self, found: tuple[_Field, ...]) -> dict[str, str]:
+        said: dict[str, str] = {}
+        once: set[str] = set()
+        for field in found:
+            name, value = (field, None) if isinstance(field, str) else field
+            if name in ONCE:
+                if name in once:
+                    raise _Unsound
+                once.add(name)
+            if value is not None:  # a list's are joined
+                said[name] = f"{said[name]}, {value}" if name in said else value
+        if _NOT_REMEMBERED.isdisjoint(said):
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[found] = said
+        return said
+
+
 _NAMES: Final = _Names()
 _LINES: Final = _Lines()
 _STATUS_LINES: Final = _StatusLines()
+_SAID: Final = _Said()
 _partition: Final = str.partition
 _field_of: Final = _LINES.__getitem__
 
@@ -152,17 +183,12 @@ def read_usual(block: bytes) -> AnswerHead | None:
             _strange = strange + 1
             said = _by_names(block, lines)
         if said is None:
-            found = list(filter(None, map(_field_of, lines)))
-            if _LINES.new:
-                _strange = strange + 1 if 2 * _LINES.new > len(lines) else 0
+            found: tuple[_Field, ...] = tuple(filter(None, map(_field_of, lines)))
+            new = _LINES.new
+            if new:
                 _LINES.new = 0
-            if len(dict(found)) == len(found):
-                said = {}
-                for name, value in found:
-                    if value is not None:
-                        said[name] = value
-            else:
-                said = _joined(found)
+                _strange = strange + 1 if 2 * new > len(lines) else 0
+            said = _SAID[found]
         version, status, reason = _STATUS_LINES[first]
     except _Unsound:
         return None
@@ -180,19 +206,6 @@ def read_next(data: bytes) -> AnswerHead | None:
     """
     end = data.find(b"\r\n\r\n") + 4
     return read_usual(data if end == len(data) else data[:end])
-
-
-def _joined(found: list[_Field]) -> dict[str, str]:
-    """Join the values of lists, such as Set-Cookie's."""
-    said: dict[str, str] = {}
-    seen = set()
-    for name, value in found:
-        if name in seen and name in ONCE:
-            raise _Unsound
-        seen.add(name)
-        if value is not None:
-            said[name] = f"{said[name]}, {value}" if name in said else value
-    return said
 
 
 def _by_names(block: bytes, lines: list[str]) -> dict[str, str] | None:
