@@ -87,9 +87,9 @@ class Multiplexed:
     """
 
     __slots__ = (
-        "__weakref__", "_buffer", "_closed", "_draining", "_due", "_heard", "_left", "_network",
-        "_pool", "_retired", "_unsent", "_waiters", "_writes", "beside", "error", "idle_since",
-        "key", "shared", "stream", "users", "wire",
+        "__weakref__", "_amid", "_buffer", "_closed", "_draining", "_due", "_heard", "_left",
+        "_network", "_pool", "_retired", "_unsent", "_waiters", "_writes", "beside", "error",
+        "idle_since", "key", "shared", "stream", "users", "wire",
     )  # fmt: skip
 
     def __init__(self, stream: Any, key: Hashable, network: Network, pool: Owner) -> None:
@@ -106,6 +106,9 @@ class Multiplexed:
         self._pool = weakref.ref(pool)
         self._retired = False
         self._closed = False
+        #: In blocking code, whoever was lent the stream moves bytes. Where that was interrupted,
+        #: some may be lost: it stays so.
+        self._amid = False
         #: When bytes came last.
         self._heard = clock()
         #: A call was asked for and has not come yet.
@@ -182,12 +185,17 @@ class Multiplexed:
 
     def leave(self, exchange: Exchange) -> None:
         """Take an exchange back that was given up. Never raises; from anywhere."""
-        if not self.shared:
-            # One stream at a time: it was the connection's last, as on HTTP/1.1.
-            self.close()
-        else:
+        if self.shared:
             self._left.append(exchange)
             self.kick()
+            return
+        if not self._amid and self.error is None and self.is_reusable():
+            try:
+                self._end_alone(exchange)
+            except Exception:
+                self.close()
+        else:
+            self.close()
 
     def close(self) -> None:
         """Close it; those who use it get an error. Never raises, and may be called again."""
@@ -353,26 +361,58 @@ class Multiplexed:
 
     def _wait_alone(self, exchange: Exchange, timeout: float | None) -> None:
         """Move bytes until something new is known: in blocking code."""
-        ends = None if timeout is None else clock() + timeout
+        asked = clock()
+        ends = None if timeout is None else asked + timeout
         left = timeout
+        self._begin_alone(exchange)
         while True:
             try:
                 if self.error is None:
                     self._send_alone(left)
-                data = self.stream.receive_next(_READ, left)
+                try:
+                    data = self.stream.receive_next(_READ, left)
+                except TimeoutError:
+                    if self._heard < asked:
+                        self._retired = True  # nothing at all has come
+                    self._amid = False
+                    raise
             except TimeoutError:
                 raise
             except OSError as error:
                 self.error = self.error or error
                 self.wire.end("the connection broke")
-                return
-            stirred = self.wire.receive(data, clock()) if data else self.wire.end()
+                break
+            self._heard = now = clock()
+            stirred = self.wire.receive(data, now) if data else self.wire.end()
             if exchange.stream in stirred:
-                return
+                break
             if ends is not None:
-                left = ends - clock()
+                left = ends - now
                 if left <= 0:
+                    self._amid = False
                     raise TimeoutError(errno.ETIMEDOUT, f"nothing happened for {timeout:g} s")
+        self._amid = False
+
+    def _begin_alone(self, exchange: Exchange) -> None:
+        """Take note that bytes are moved for an exchange, unless another thread has given it up."""
+        self._amid = True
+        if exchange.over:
+            self._amid = False
+            raise OSError(errno.EBADF, "the answer was closed on this side")
+
+    def _end_alone(self, exchange: Exchange) -> None:
+        """Take the one exchange of blocking code back: its stream ends, and the connection goes on.
+
+        Others are told at once, as far as the socket takes it without waiting.
+        """
+        stream = exchange.stream
+        if stream is not None:
+            stream.drop()
+            self.wire.reset(stream)
+        self._amid = True
+        self._send_alone(0.0)
+        self._amid = False
+        self.give_back(exchange)
 
     def _look(self) -> None:
         """Take in what has come for a connection that one uses at a time."""
@@ -409,7 +449,10 @@ class Multiplexed:
         """
         waiter = exchange.waiter
         if waiter is None:
-            self._send_alone(limit if deadline is None else deadline.left(limit, "send"))
+            left = limit if deadline is None else deadline.left(limit, "send")
+            self._begin_alone(exchange)
+            self._send_alone(left)
+            self._amid = False
         else:
             self._draining.append(waiter)
             self.kick()
@@ -422,21 +465,21 @@ class Exchange:
 
     Attributes:
         stream: the wire's, once the request was sent.
+        over: it was given back, or given up.
         waiter: where its user waits; None in blocking code, and once it has come to its end.
         key, phase, sent, headed, ended, beside: as a `reqkit.wire.h1.connection.Connection` has
             them.
     """
 
     __slots__ = (
-        "_connection", "_method", "_over", "beside", "ended", "headed", "phase", "sent", "stream",
+        "_connection", "_method", "beside", "ended", "headed", "over", "phase", "sent", "stream",
         "waiter",
     )  # fmt: skip
 
     def __init__(self, connection: Multiplexed, waiter: Waiter | None) -> None:
         self._connection = connection
         self._method = ""
-        #: It was given back, or given up.
-        self._over = False
+        self.over = False
         self.stream: Stream | None = None
         self.waiter: Waiter | None = waiter
         self.phase = "send"
@@ -450,16 +493,16 @@ class Exchange:
 
     def release(self) -> None:
         """Give it back: the answer has come to its end."""
-        if not self._over:
-            self._over = True
+        if not self.over:
+            self.over = True
             if self.beside is not None:
                 self._connection.beside = self.beside
             self._connection.give_back(self)
 
     def close(self) -> None:
         """Give it up: the stream ends, and the connection goes on. Never raises."""
-        if not self._over:
-            self._over = True
+        if not self.over:
+            self.over = True
             self._connection.leave(self)
 
     # -- out --------------------------------------------------------------------------------

@@ -253,7 +253,7 @@ class Peer:
             self.requests[event.stream_id or 0].ended = True
         elif isinstance(event, h2.events.StreamReset):
             self.requests[event.stream_id or 0].reset = int(event.error_code or 0)
-            self.server.resets.append(int(event.error_code or 0))
+            self.server.take_reset(int(event.error_code or 0))
         elif isinstance(event, h2.events.WindowUpdated):
             number = event.stream_id or 0
             self.windows[number] = self.windows.get(number, 0) + (event.delta or 0)
@@ -387,8 +387,14 @@ class Http2Server:
             with self._lock:
                 self._running -= 1
 
+    def take_reset(self, code: int) -> None:
+        """Take note that a client has ended a stream."""
+        with self._lock:
+            self.resets.append(code)
+            self._lock.notify_all()
+
     def wait_until(self, true: Callable[[Http2Server], Any]) -> None:
-        """Wait until something is true of the server: asked whenever a request comes."""
+        """Wait until something is true of the server: asked whenever a request or a reset comes."""
         with self._lock:
             assert self._lock.wait_for(lambda: true(self), PATIENCE)
 

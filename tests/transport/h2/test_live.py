@@ -374,6 +374,84 @@ def test_an_unread_body_holds_back_nobody(start: Start, session: reqkit.Session)
     assert len(server.peers) == 1
 
 
+class Endless:
+    """Answers ``/endless`` until the client has had enough, and tells when that was."""
+
+    def __call__(self, request: Request) -> None:
+        if request.path == "/endless":
+            request.head()
+            while True:
+                request.data(bytes(10_000))  # raises when the stream is reset
+        elif request.path == "/silent":
+            request.wait(lambda request: request.reset is not None)
+        else:
+            request.answer(b"ok")
+
+
+@pytest.mark.parametrize("end", ["close", "drop", "leave the loop", "leave the block"])
+def test_an_unread_body_in_blocking_code_costs_its_stream(
+    start: Start, blocking: reqkit.Session, end: str
+) -> None:
+    server = start(Endless())
+    for number in range(1, 31):
+        response = blocking.get(server("/endless"), stream=True)
+        if end == "close":
+            response.close()
+        elif end == "leave the loop":
+            for piece in response.iter_content(100_000):
+                assert len(piece) == 100_000
+                break
+            del piece
+        elif end == "leave the block":
+            with response:
+                assert response.raw.read(5) == bytes(5)
+        del response
+        gc.collect()
+        server.wait_until(lambda server, number=number: len(server.resets) == number)
+        assert blocking.get(server()).text == "ok"
+    assert len(server.peers) == 1
+    assert set(server.resets) == {Codes.CANCEL}
+
+
+def test_a_timeout_in_blocking_code(start: Start, blocking: reqkit.Session) -> None:
+    server = start(Endless())
+    assert blocking.get(server()).text == "ok"
+    # Nothing at all has come: the connection may be dead.
+    with pytest.raises(ReadTimeout):
+        blocking.get(server("/silent"), timeout=(10, 0.2))
+    assert blocking.get(server()).text == "ok"
+    assert len(server.peers) == 2
+    # The server is there, and the answer takes too long as a whole.
+    with pytest.raises(TotalTimeout):
+        blocking.get(server("/endless"), timeout=reqkit.Timeouts(total=0.3), prefetch=True)
+    assert blocking.get(server()).text == "ok"
+    assert len(server.peers) == 2
+    server.wait_until(lambda server: len(server.resets) == 1)
+
+
+def test_a_body_closed_while_it_is_read_in_blocking_code(
+    start: Start, blocking: reqkit.Session
+) -> None:
+    """As another thread does it: nobody else gets a connection that bytes may be lost of."""
+    server = start(Endless())
+    response = blocking.get(server("/endless"), stream=True)
+    connection = response._source._connection._connection
+    stream = connection.stream
+
+    class Closing:
+        def __getattr__(self, name: str) -> Any:
+            if name == "receive_next":
+                response.close()
+            return getattr(stream, name)
+
+    connection.stream = Closing()
+    with pytest.raises(reqkit.RequestException):
+        while response.raw.read(100_000):
+            pass
+    assert blocking.get(server()).text == "ok"
+    assert len(server.peers) == 2
+
+
 def test_a_prefetched_body_has_a_wide_window(start: Start, session: reqkit.Session) -> None:
     server = start(lambda request: request.answer(bytes(2_000_000)))
     [response] = batch(session, [server()])
