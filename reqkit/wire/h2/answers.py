@@ -98,15 +98,17 @@ class Answers(State):
             return
         head = self._heads.get(block)
         if head is None:
+            repeatable = not self._decoder.has_table
             try:
-                head = None if self._decoder.has_table else self._reader.read(block)
+                head = self._reader.read(block) if repeatable else None
                 if head is None:
                     # The table is decoded to its end, whatever the fields are.
                     head = head_of_fields(self._decoded(block))
+                    repeatable = self._decoder.repeatable
             except ProtocolError as error:
                 self._end(stream, str(error))
                 return
-            if self._decoder.repeatable and len(block) <= _REMEMBERED_LENGTH:
+            if repeatable and len(block) <= _REMEMBERED_LENGTH:
                 if len(self._heads) >= _REMEMBERED:
                     self._heads.clear()
                 self._heads[block] = head
