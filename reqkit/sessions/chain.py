@@ -21,10 +21,10 @@ from ..message import environment
 from ..message.config import Settings
 from ..message.conversion import adopted_response
 from ..message.credentials import auth_of
-from ..message.environment import names_proxies
 from ..message.keywords import UNSET
 from ..message.policy import Policy
 from ..message.prepare import PreparedRequest
+from ..message.proxies import names_proxies
 from ..message.request import NO_ARGUMENTS, UnsentRequest
 from ..message.response import Response
 from ..message.urls import DEFAULT_PORTS, Target, without_password
