@@ -129,7 +129,8 @@ def _loop(crawl: Crawl, screen: Screen) -> None:
     with screen.watching(_Watched(crawl)):
         for response in crawl:
             item = item_of(crawl, response)
-            crawl.keep(item)
+            if not crawl.visit(response).unchanged:  # else what was kept of it counts still
+                crawl.keep(item)
             if response.error is None:
                 crawl.follow(response)
             screen.tell(_shown(item))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from warcio.archiveiterator import ArchiveIterator
 
 from reqkit_async.command import main
 from servers.messages import Received, answer
@@ -156,6 +158,99 @@ def test_export(reqkit_command: Command, site: Site, tmp_path: Path, name: str) 
         assert sorted(json.loads(line)["url"] for line in text.splitlines()) == sorted(
             map(site, paths)
         )
+
+
+@pytest.mark.parametrize("name", ["a.warc", "a.warc.gz"])
+def test_an_archive_of_killed_crawls_is_whole(
+    reqkit_command: Command, site: Site, tmp_path: Path, name: str
+) -> None:
+    paths = tree(site)
+    for path in paths:
+        site.answers[path] = slow_after(site, 12, site.answers[path])
+    command = ("crawl", site("/"), "--store", "s", "--archive", name, *QUICK)
+    process = reqkit_command.start(*command)
+    site.wait_for_requests(13)
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    site.released.set()
+    reqkit_command.run(*command)
+    with open(tmp_path / name, "rb") as file:
+        found = [
+            record.rec_headers.get_header("WARC-Target-URI")
+            for record in ArchiveIterator(file)
+            if record.rec_type == "response"
+        ]
+    assert sorted(found) == sorted(map(site, paths))
+    # A store has one archive.
+    other = reqkit_command.run(*command, "--archive", "other.warc", status=2)
+    assert f"has its pages in the archive {name}" in " ".join(other.err.split())
+
+
+def test_sitemaps(reqkit_command: Command, site: Site, tmp_path: Path) -> None:
+    link(site, "/")
+    link(site, "/hidden")
+    link(site, "/deep")
+    named = f"<urlset><url><loc>{site('/hidden')}</loc></url></urlset>"
+    more = gzip.compress(f"{site('/deep')}\nhttp://elsewhere.invalid/\n".encode())
+    index = f"<sitemapindex><sitemap><loc>{site('/more.txt.gz')}</loc></sitemap></sitemapindex>"
+    robots = f"Sitemap: {site('/map.xml')}\nSitemap: {site('/index.xml')}\n"
+    site.answers["/robots.txt"] = answer(200, robots.encode())
+    site.answers["/map.xml"] = answer(200, named.encode(), [("Content-Type", "text/xml")])
+    site.answers["/index.xml"] = answer(200, index.encode(), [("Content-Type", "text/xml")])
+    site.answers["/more.txt.gz"] = answer(200, more)
+    quick = ("--delay", "0")
+    ended = reqkit_command.run("crawl", site("/"), "--store", "s", *quick, "--sitemaps")
+    expected = sorted(map(site, ["/", "/hidden", "/deep"]))
+    assert [item["url"] for item in items(tmp_path / "s")] == expected
+    assert "3 done: 3 good" in ended.err
+    reqkit_command.run("crawl", site("/"), "--store", "s", *quick, "--sitemaps")
+    assert len(site.paths) == 7  # these three, robots.txt, and three sitemaps
+
+
+def test_other_bounds_and_settings(reqkit_command: Command, site: Site, tmp_path: Path) -> None:
+    tree(site, 3)
+    site.answers["/0"] = answer(200, b"x" * 5000, HTML)
+    tries = []
+
+    def at_last(connection: Connection, request: Received) -> bytes:
+        tries.append(request)
+        return answer(503 if len(tries) == 1 else 200, b"", [("Retry-After", "0")])
+
+    site.answers["/1"] = at_last
+    site.answers["/2"] = lambda connection, request: connection.wait(site.released)  # type: ignore[func-returns-value]
+    ended = reqkit_command.run(
+        "crawl", site("/"), "--store", "s", *QUICK, "--size", "4", "--max-size", "2000",
+        "--pages-per-host", "9", "--retries", "1", "--timeout", "1.5", "--allow", r"/\d$",
+        "--within", "any", "--per-host", "4", status=1,
+    )  # fmt: skip
+    found = {item["url"].removeprefix(site.url): item for item in items(tmp_path / "s")}
+    assert sorted(found) == ["/", "/0", "/1", "/2"]
+    assert found["/0"]["error"].startswith("ContentTooLarge")
+    assert (found["/1"]["status"], len(tries)) == (200, 2)
+    assert found["/2"]["error"].startswith("TotalTimeout")
+    assert "2 good, 2 failed" in ended.err
+
+
+def test_older_pages_once_more(reqkit_command: Command, site: Site, tmp_path: Path) -> None:
+    body = b'<title>first</title><a href="/x">x</a>'
+    site.answers["/"] = answer(200, body, [*HTML, ("ETag", '"one"')])
+    link(site, "/x", title="x")
+    command = ("crawl", site("/"), "--store", "s", *QUICK)
+    reqkit_command.run(*command)
+
+    def unchanged(connection: Connection, request: Received) -> bytes:
+        assert request.get("If-None-Match") == '"one"'
+        return answer(304)
+
+    site.answers["/"] = unchanged
+    link(site, "/x", title="second")
+    reqkit_command.run(*command, "--revisit", "86400")
+    assert len(site.paths) == 2
+    reqkit_command.run(*command, "--revisit", "0")
+    assert sorted(site.paths) == ["/", "/", "/x", "/x"]
+    first, second = items(tmp_path / "s")
+    assert second["title"] == "second"
+    assert (first["title"], first["links"]) == ("first", 1)  # as it was
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from reqkit_async.command.executors import ExecutorError, executor_of
+from servers.messages import answer
 
 from .conftest import PATIENCE, Command, Site, read_records
 
@@ -40,6 +41,38 @@ def test_processes(reqkit_command: Command, site: Site, tmp_path: Path, closed_p
 def test_threads(reqkit_command: Command, site: Site) -> None:
     ended = reqkit_command.run("fetch", site("/a"), site("/b"), "--executor", "threads:2")
     assert [record["ok"] for record in ended.records] == [True, True]
+
+
+@pytest.mark.slow
+def test_a_cluster(reqkit_command: Command, site: Site, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    paths = [f"/{number}" for number in range(40)]
+    write_urls(tmp_path / "u.txt", site, *paths, "/status/404")
+    # Workers outlive the requests, and a cluster takes its time to end: nothing is to be kept open.
+    for path in (*paths, "/again"):
+        site.answers[path] = answer(200, path.encode(), [("Connection", "close")])
+    site.answers["/status/404"] = answer(404, b"", [("Connection", "close")])
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        executor = f"dask:{cluster.scheduler_address}"
+        where = ("--executor", executor, "--to", tmp_path / "d", "--per-host", "3")
+        ended = reqkit_command.run("fetch", "--from", "u.txt", *where, status=1)
+        for path, record in zip(paths, ended.records, strict=False):
+            assert (tmp_path / record["file"]).read_text() == path
+        assert (ended.records[40]["status"], ended.records[40]["file"]) == (404, None)
+        assert "41 done: 40 good, 1 failed (404: 1)" in ended.err
+        # The cluster is somebody's, and goes on.
+        ended = reqkit_command.run("fetch", site("/again"), "--executor", executor)
+        assert ended.records[0]["ok"]
+    assert sorted(site.paths) == sorted([*paths, "/status/404", "/again"])
+
+
+def test_no_cluster_there(reqkit_command: Command, closed_port: int) -> None:
+    pytest.importorskip("distributed")
+    executor = f"dask:tcp://127.0.0.1:{closed_port}"
+    ended = reqkit_command.run("fetch", "http://h.invalid/", "--executor", executor, status=2)
+    assert f"no Dask scheduler answers at tcp://127.0.0.1:{closed_port}" in ended.err
 
 
 def test_interrupted_with_its_workers(reqkit_command: Command, site: Site, tmp_path: Path) -> None:
