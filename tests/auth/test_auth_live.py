@@ -80,9 +80,9 @@ def test_an_auth_may_change_the_body(echo: ScriptedServer) -> None:
             r.body = r.body + "&signature=1"
             return r
 
-    told = reqkit.post(echo(), data={"a": "1"}, auth=Sign()).json()
-    assert told["body"] == "a=1&signature=1"
-    assert ["Content-Length", "15"] in told["fields"]
+    echoed = reqkit.post(echo(), data={"a": "1"}, auth=Sign()).json()
+    assert echoed["body"] == "a=1&signature=1"
+    assert ["Content-Length", "15"] in echoed["fields"]
 
 
 def test_an_auth_that_returns_nothing_is_named(echo: ScriptedServer) -> None:
@@ -252,10 +252,10 @@ class Strict:
                 return answer(400, fault.encode())
             if stale:
                 return self.challenge(stale=True)
-            told = []
+            echoed = []
             if self.next_nonce:
-                told.append(("Authentication-Info", f'nextnonce="{self.nonce()}"'))
-            return answer(200, request.body or b"ok", told)
+                echoed.append(("Authentication-Info", f'nextnonce="{self.nonce()}"'))
+            return answer(200, request.body or b"ok", echoed)
 
     def nonce(self) -> str:
         nonce = secrets.token_hex(8)
@@ -567,12 +567,12 @@ def legs(connection: Connection) -> None:
     token = f"nonce{connection.number}"
     known = False
     while (request := connection.recv_request()) is not None:
-        said = request.get("Authorization")
-        known = known or said == f"Legs {token}-signed"
+        authorization = request.get("Authorization")
+        known = known or authorization == f"Legs {token}-signed"
         if known:
             connection.send(answer(200, request.body or b"in"))
         else:
-            value = f"Legs {token}" if said == "Legs hello" else "Legs"
+            value = f"Legs {token}" if authorization == "Legs hello" else "Legs"
             connection.send(answer(401, b"out" * 100, [("WWW-Authenticate", value)]))
 
 

@@ -208,18 +208,18 @@ def test_what_was_reduced_in_a_hook_does_not_travel(
 
 def test_what_stays_with_the_caller(executor: Any, site: Site, closed_port: int) -> None:
     """The exception handler, progress, and errors that are raised."""
-    told: list[tuple[int, int | None]] = []
+    seen: list[tuple[int, int | None]] = []
     dead = f"http://127.0.0.1:{closed_port}/"
     entries = reqkit_async.map(
         [get(site("/x")), get(dead), get("no scheme")],
         exception_handler=lambda request, error: (os.getpid(), request.url, type(error)),
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: seen.append((done, total)),
         executor=executor,
     )
     assert entries[0].ok
     assert entries[1] == (os.getpid(), dead, reqkit.ConnectionError)
     assert entries[2] == (os.getpid(), "no scheme", reqkit.exceptions.MissingSchema)
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
     with pytest.raises(reqkit.ConnectionError):
         reqkit_async.map([get(dead)] * 3, executor=executor, raise_errors=True)
     with pytest.raises(reqkit.ConnectionError):

@@ -51,12 +51,12 @@ def test_a_stranger_is_noticed_by_either_side() -> None:
 
 def test_an_answer_serves_no_other_challenge() -> None:
     first, second, worker = Greeting(KEY), Greeting(KEY), Greeting(KEY)
-    said = worker.answer(first.challenge())
+    reply = worker.answer(first.challenge())
     with pytest.raises(NotOurs):
-        second.confirm(said)
+        second.confirm(reply)
     # Nor does a caller's word back to it pass for a worker's.
     with pytest.raises(NotOurs):
-        Greeting(KEY).confirm(first.challenge()[-32:] + first.confirm(said))
+        Greeting(KEY).confirm(first.challenge()[-32:] + first.confirm(reply))
 
 
 @pytest.mark.parametrize("change", ["flipped", "twice", "left out", "back", "length"])
@@ -116,13 +116,13 @@ def test_strangers_get_nothing_and_nothing_of_theirs_is_unpickled(toward: str | 
     with listening(toward) as (listener, met):
         framer = Framer()
         for address in listener.addresses:
-            for said in (
+            for reply in (
                 framer.pack(pickle.dumps([Bomb()])),
                 b"x" * Greeting.ANSWER + framer.pack(pickle.dumps([Bomb()])),
                 b"",
             ):
                 with contextlib.closing(reach(address)) as sock:
-                    sock.sendall(said.ljust(Greeting.ANSWER, b"x"))
+                    sock.sendall(reply.ljust(Greeting.ANSWER, b"x"))
                     got = b""
                     with contextlib.suppress(ConnectionError):
                         while piece := sock.recv(1000):

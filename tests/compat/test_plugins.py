@@ -180,8 +180,8 @@ def test_a_multipart_encoder_is_streamed(echo: ScriptedServer, tmp_path: Path) -
     path.write_bytes(b"0123456789" * 100_000)
     with open(path, "rb") as file:
         encoder = toolbelt.MultipartEncoder({"a": "b", "f": ("big", file, "text/plain")})
-        told: list[int] = []
-        monitor = toolbelt.MultipartEncoderMonitor(encoder, lambda m: told.append(m.bytes_read))
+        received: list[int] = []
+        monitor = toolbelt.MultipartEncoderMonitor(encoder, lambda m: received.append(m.bytes_read))
         headers = {"Content-Type": monitor.content_type}
         response = reqkit.post(echo(), data=monitor, headers=headers)
         assert response.status_code == 200
@@ -190,9 +190,9 @@ def test_a_multipart_encoder_is_streamed(echo: ScriptedServer, tmp_path: Path) -
     assert sent.get("Transfer-Encoding") is None
     assert sent.get("Content-Type") == monitor.content_type
     assert b"0123456789" * 100_000 in sent.body
-    assert len(told) > 10
-    assert told == sorted(told)
-    assert told[-1] == len(sent.body)
+    assert len(received) > 10
+    assert received == sorted(received)
+    assert received[-1] == len(sent.body)
 
 
 def test_toolbelts_auths(scripted: Scripted, session: reqkit.Session) -> None:

@@ -35,9 +35,9 @@ NOW = 1_000_000.0
     ],
 )
 def test_name_and_value_are_kept_as_received(text: str, name: str, value: str | None) -> None:
-    said = parse_set_cookie(text, NOW)
-    assert said is not None
-    assert (said.name, said.value) == (name, value)
+    parsed = parse_set_cookie(text, NOW)
+    assert parsed is not None
+    assert (parsed.name, parsed.value) == (name, value)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_bad_cookies_are_none(text: str) -> None:
     ],
 )
 def test_attributes(attributes: str, field: str, expected: object) -> None:
-    said = parse_set_cookie(f"a=b; {attributes}", NOW)
-    assert said is not None
-    assert getattr(said, field) == expected
+    parsed = parse_set_cookie(f"a=b; {attributes}", NOW)
+    assert parsed is not None
+    assert getattr(parsed, field) == expected
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_no_dates(text: str) -> None:
 
 @given(st.text(alphabet=st.characters(max_codepoint=255)))
 def test_never_raises_for_any_header_text(text: str) -> None:
-    said = parse_set_cookie(text, NOW)
-    assert said is None or said.name
+    parsed = parse_set_cookie(text, NOW)
+    assert parsed is None or parsed.name
     parse_date(text)

@@ -140,10 +140,10 @@ def test_map_with_all_its_keywords(counting_server: Count) -> None:
 
 
 def test_a_handler_makes_the_entry(server: ScriptedServer, nobody: str, scripted: Start) -> None:
-    told: list[tuple[str, type[Any]]] = []
+    received: list[tuple[str, type[Any]]] = []
 
     def exception_handler(request: Any, exception: Any) -> str | None:
-        told.append((request.url, type(exception)))
+        received.append((request.url, type(exception)))
         return "refused" if isinstance(exception, reqkit.ConnectionError) else None
 
     slow = scripted(silent)
@@ -155,7 +155,7 @@ def test_a_handler_makes_the_entry(server: ScriptedServer, nobody: str, scripted
     responses = grequests.map(reqs, exception_handler=exception_handler)
     assert responses[:2] == [None, "refused"]
     assert responses[2].status_code == 500
-    assert sorted(told) == sorted(
+    assert sorted(received) == sorted(
         [(slow("/slow"), reqkit.ReadTimeout), (nobody, reqkit.ConnectionError)]
     )
 
@@ -166,8 +166,8 @@ def test_gtimeout(scripted: Start) -> None:
     responses = grequests.map(reqs, gtimeout=0.1)
     assert [bool(response) for response in responses] == [False] * 3
     assert all(isinstance(response.error, reqkit.TotalTimeout) for response in responses)
-    told = grequests.map(reqs, gtimeout=0.1, exception_handler=lambda request, error: error)
-    assert [type(error) for error in told] == [reqkit.TotalTimeout] * 3
+    received = grequests.map(reqs, gtimeout=0.1, exception_handler=lambda request, error: error)
+    assert [type(error) for error in received] == [reqkit.TotalTimeout] * 3
 
 
 def test_stream_and_size_by_position_are_told_apart(server: ScriptedServer) -> None:

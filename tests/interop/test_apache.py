@@ -20,7 +20,7 @@ Send = Callable[..., reqkit.Response]
 SMALL = DOCUMENTS["small.txt"]
 
 
-def said(response: reqkit.Response) -> dict[str, str]:
+def fields_of(response: reqkit.Response) -> dict[str, str]:
     """Return the parameters of the Authorization field that brought an answer."""
     value = response.request.headers["Authorization"]
     assert value.startswith("Digest ")
@@ -41,9 +41,13 @@ def test_digest(apache: Daemon, send: Send) -> None:
     assert send(url).status_code == 401
     response = send(url, auth=HTTPDigestAuth(USER, PASSWORD))
     assert response.content == SMALL
-    told = said(response)
-    assert (told["realm"], told["username"], told["algorithm"]) == (REALM, USER, "MD5")
-    assert (told["qop"], told["nc"], told["uri"]) == ("auth", "00000001", "/digest/small.txt?a=b")
+    fields = fields_of(response)
+    assert (fields["realm"], fields["username"], fields["algorithm"]) == (REALM, USER, "MD5")
+    assert (fields["qop"], fields["nc"], fields["uri"]) == (
+        "auth",
+        "00000001",
+        "/digest/small.txt?a=b",
+    )
     assert [each.status_code for each in response.history] == [401]
 
 
@@ -60,7 +64,7 @@ def test_one_challenge_serves_for_many(apache: Daemon, session: reqkit.Session, 
     responses = [send(url, session=session) for _ in range(12)]
     assert [response.content for response in responses] == [SMALL] * 12
     assert [len(response.history) for response in responses] == [1] + [0] * 11
-    assert [int(said(response)["nc"], 16) for response in responses] == [*range(1, 13)]
+    assert [int(fields_of(response)["nc"], 16) for response in responses] == [*range(1, 13)]
 
 
 def test_counts_over_many_at_once(apache: Daemon, session: reqkit.Session) -> None:
@@ -72,10 +76,10 @@ def test_counts_over_many_at_once(apache: Daemon, session: reqkit.Session) -> No
     assert [response.content for response in responses] == [SMALL] * 200
     # One nonce for all of them, and every count once.
     assert [len(response.history) for response in responses] == [0] * 200
-    assert len({said(response)["nonce"] for response in responses}) == 1
-    counts = sorted(int(said(response)["nc"], 16) for response in responses)
+    assert len({fields_of(response)["nonce"] for response in responses}) == 1
+    counts = sorted(int(fields_of(response)["nc"], 16) for response in responses)
     assert counts == [*range(2, 202)]
-    assert len({said(response)["cnonce"] for response in responses}) == 200
+    assert len({fields_of(response)["cnonce"] for response in responses}) == 200
 
 
 def test_fifty_at_once_from_the_first(apache: Daemon) -> None:
@@ -83,7 +87,7 @@ def test_fifty_at_once_from_the_first(apache: Daemon) -> None:
     requests = [reqkit_async.get(apache("/digest/small.txt"), auth=auth) for _ in range(50)]
     responses = reqkit_async.map(requests, size=50)
     assert [response.content for response in responses] == [SMALL] * 50
-    counted = [(said(response)["nonce"], said(response)["nc"]) for response in responses]
+    counted = [(fields_of(response)["nonce"], fields_of(response)["nc"]) for response in responses]
     assert len(set(counted)) == 50
 
 

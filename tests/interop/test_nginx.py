@@ -25,9 +25,9 @@ def test_a_connection_is_kept(nginx: Daemon, session: reqkit.Session, send: Send
     for path in ("/big.bin", "/words.json", "/redirect/", "/no-such-file", "/small.txt"):
         assert send(nginx(path), session=session).content
         send(nginx("/small.txt"), session=session, headers={"Range": "bytes=0-9"})
-    told = send(nginx("/facts"), session=session).text.split()
-    assert told[0] == seen[0][0]
-    assert told[1] == "17"  # a redirect is two
+    received = send(nginx("/facts"), session=session).text.split()
+    assert received[0] == seen[0][0]
+    assert received[1] == "17"  # a redirect is two
 
 
 def test_a_batch_uses_few_connections(nginx: Daemon, session: reqkit.Session) -> None:
@@ -96,15 +96,15 @@ def test_head(nginx: Daemon, session: reqkit.Session) -> None:
 
 
 def test_a_download(nginx: Daemon, tmp_path: Path, session: reqkit.Session) -> None:
-    told: list[tuple[int, int | None]] = []
+    received: list[tuple[int, int | None]] = []
 
     def progress(done: int, total: int | None) -> None:
-        told.append((done, total))
+        received.append((done, total))
 
     path = session.get(nginx("/big.bin")).download(tmp_path / "big.bin", progress=progress)
     size = len(DOCUMENTS["big.bin"])
     assert path.read_bytes() == DOCUMENTS["big.bin"]
-    assert told[-1] == (size, size)
+    assert received[-1] == (size, size)
     assert [each.name for each in tmp_path.iterdir()] == ["big.bin"]
 
 

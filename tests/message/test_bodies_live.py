@@ -135,9 +135,9 @@ def test_a_generator_is_read_while_it_is_sent(scripted: Scripted) -> None:
 def test_a_length_given_by_hand_counts(scripted: Scripted) -> None:
     got = post(scripted, data=generated(b"ab", b"c"), headers={"Content-Length": "3"})
     assert (got.body, got.get("Transfer-Encoding")) == (b"abc", None)
-    for pieces, said in (((b"ab",), "ended after 2 of the 3"), ((b"abcd",), "more than the 3")):
+    for pieces, message in (((b"ab",), "ended after 2 of the 3"), ((b"abcd",), "more than the 3")):
         server = scripted([answer(200)])
-        with pytest.raises(reqkit.RequestException, match=said):
+        with pytest.raises(reqkit.RequestException, match=message):
             reqkit.post(server(), data=generated(*pieces), headers={"Content-Length": "3"})
         server.wait_for_no_connections()
 
@@ -242,7 +242,7 @@ def test_a_multipart_body_is_sent_again(scripted: Scripted, status: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: generated(b"once"), "an iterable can be read only once"),
         (lambda: Pipe(b"once"), "cannot be sought"),
@@ -250,10 +250,10 @@ def test_a_multipart_body_is_sent_again(scripted: Scripted, status: int) -> None
     ],
 )
 def test_what_cannot_be_rewound_is_an_error_that_says_so(
-    scripted: Scripted, make: Callable[[], Any], said: str
+    scripted: Scripted, make: Callable[[], Any], message: str
 ) -> None:
     server = scripted(redirecting(307))
-    with pytest.raises(reqkit.UnrewindableBodyError, match=said) as got:
+    with pytest.raises(reqkit.UnrewindableBodyError, match=message) as got:
         reqkit.post(server(), data=make())
     assert got.value.request is not None
     assert len(server.requests) == 1

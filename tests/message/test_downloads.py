@@ -164,7 +164,7 @@ def test_progress_is_told_in_bytes(scripted: Scripted, path: Path) -> None:
         assert seen[0] == (0, total)
         assert seen[-1] == (size, total)
         assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-        assert {told for _, told in seen} == {total}
+        assert {received for _, received in seen} == {total}
 
 
 def test_a_progress_that_raises_is_a_warning(scripted: Scripted, shop: Shop, path: Path) -> None:

@@ -92,8 +92,8 @@ def test_truth_is_ok(scripted: Scripted, status: int) -> None:
         response.raise_for_status()
         return
     side = "Client" if status < 500 else "Server"
-    said = f"{status} {side} Error: R for url: {response.url}"
-    with pytest.raises(reqkit.HTTPError, match=said) as got:
+    expected_text = f"{status} {side} Error: R for url: {response.url}"
+    with pytest.raises(reqkit.HTTPError, match=expected_text) as got:
         response.raise_for_status()
     assert got.value.response is response
     assert got.value.request is response.request

@@ -52,8 +52,8 @@ def assert_together(url: str, count: int = PARTIES, **keywords: Any) -> None:
     """Send so many requests, all in flight at once, or fail."""
     requests = [reqkit_async.get(url, **keywords) for _ in range(count)]
     responses = reqkit_async.map(requests, size=count)
-    told = {response.error or (response.status_code, response.text) for response in responses}
-    assert told == {(200, "ok")}
+    received = {response.error or (response.status_code, response.text) for response in responses}
+    assert received == {(200, "ok")}
 
 
 # -- every way to a server
@@ -655,18 +655,18 @@ def test_a_session_serves_blocking_code_and_greenlets_in_turn(
     def handler(connection: Connection) -> None:
         while (request := connection.recv_request()) is not None:
             number = request.target.strip("/")
-            told = {"connection": connection.number, "cookies": request.get("Cookie") or ""}
+            received = {"connection": connection.number, "cookies": request.get("Cookie") or ""}
             fields = [("Set-Cookie", f"c{number}=v{number}")]
-            connection.send(answer(200, json.dumps(told).encode(), fields))
+            connection.send(answer(200, json.dumps(received).encode(), fields))
 
     server = scripted(handler, tls=authority.server() if scheme == "https" else None)
     used: dict[str, set[int]] = {"blocking": set(), "greenlets": set(), "thread": set()}
     cookies: list[str] = []
 
     def note(way: str, response: reqkit.Response) -> None:
-        told = response.json()
-        used[way].add(told["connection"])
-        cookies.append(told["cookies"])
+        received = response.json()
+        used[way].add(received["connection"])
+        cookies.append(received["cookies"])
 
     with reqkit.Session(verify=ca_bundle) as session:
 
@@ -725,10 +725,10 @@ def test_two_hundred_greenlets_share_a_session(scripted: Start) -> None:
         for _ in range(2):
             for number, response in enumerate(reqkit_async.map(requests, size=200)):
                 assert response.error is None
-                told = response.json()
-                fields = {name.lower(): value for name, value in told["fields"]}
-                assert told["target"] == f"/{number}?s=1&n={number}"
-                assert told["body"] == f"body {number}"
+                received = response.json()
+                fields = {name.lower(): value for name, value in received["fields"]}
+                assert received["target"] == f"/{number}?s=1&n={number}"
+                assert received["body"] == f"body {number}"
                 assert fields["x-number"] == str(number)
                 assert fields.get("x-all") == (None if number % 2 else "mine")
                 assert set(fields["cookie"].split("; ")) == {"all=yes", f"number={number}"}

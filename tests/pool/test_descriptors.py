@@ -76,18 +76,18 @@ def run(port: int, limit: int, code: str) -> str:
     ],
 )
 def test_a_batch_over_many_hosts(port: int, limit: int, size: Any, hosts: int) -> None:
-    said = run(
+    output = run(
         port,
         limit,
         f"""
         print(endings(reqkit_async.map(map(reqkit_async.get, urls({hosts})), size={size})))
         """,
     )
-    assert said == str({"200": hosts})
+    assert output == str({"200": hosts})
 
 
 def test_several_pools_and_sessions_at_once(port: int) -> None:
-    said = run(
+    output = run(
         port,
         96,
         """
@@ -102,12 +102,12 @@ def test_several_pools_and_sessions_at_once(port: int) -> None:
         print(endings(entry for one in batches for entry in one.get()))
         """,
     )
-    assert said == str({"200": 240})
+    assert output == str({"200": 240})
 
 
 @pytest.mark.parametrize("threads", [1, 8])
 def test_blocking_sessions_over_many_hosts(port: int, threads: int) -> None:
-    said = run(
+    output = run(
         port,
         64,
         f"""
@@ -117,12 +117,12 @@ def test_blocking_sessions_over_many_hosts(port: int, threads: int) -> None:
             print(endings(pool.map(session.get, urls(200))))
         """,
     )
-    assert said == str({"200": 200})
+    assert output == str({"200": 200})
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_no_descriptor_left_is_named_as_that(port: int, scheme: str) -> None:
-    said = run(
+    output = run(
         port,
         64,
         f"""
@@ -155,12 +155,12 @@ def test_no_descriptor_left_is_named_as_that(port: int, scheme: str) -> None:
         print(told(send))
         """,
     )
-    assert said.splitlines() == ["('ConnectionError', True)"] * 2
+    assert output.splitlines() == ["('ConnectionError', True)"] * 2
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
 def test_as_many_at_once_as_asked_for_where_there_is_room(port: int) -> None:
-    said = run(
+    output = run(
         port,
         1024,
         """
@@ -169,4 +169,4 @@ def test_as_many_at_once_as_asked_for_where_there_is_room(port: int) -> None:
         print(reqkit_async.Pool(100)._workers.most < 50, reqkit_async.Pool(10)._workers.most)
         """,
     )
-    assert said.splitlines() == ["[100, 10, 300]", "True 10"]
+    assert output.splitlines() == ["[100, 10, 300]", "True 10"]

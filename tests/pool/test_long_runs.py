@@ -281,14 +281,14 @@ def test_a_kept_entry_keeps_no_other_and_none_needs_the_collector(
     scripted: Start, ending: str, way: str
 ) -> None:
     server = scripted(failing)
-    path, said = ENDINGS[ending]
+    path, options = ENDINGS[ending]
     url = server(path) if path.startswith("/") else path
     deadline = 0.3 if ending == "deadline" else None
     if deadline and way == "safe":
-        said = {"timeout": reqkit.Timeouts(total=0.1)}
+        options = {"timeout": reqkit.Timeouts(total=0.1)}
 
     def fetch() -> list[Any]:
-        asked = [reqkit_async.get(url, **said) for _ in range(4)]
+        asked = [reqkit_async.get(url, **options) for _ in range(4)]
         if way == "map":
             return reqkit_async.map(asked, size=3, timeout=deadline)
         if way == "imap":
@@ -298,7 +298,7 @@ def test_a_kept_entry_keeps_no_other_and_none_needs_the_collector(
                 handles = [pool.spawn(one) for one in asked]
             return [handle.get() for handle in handles]
         session = reqkit.Session(config={"safe_mode": ending != "auth"})
-        keywords = {name: value for name, value in said.items() if name != "callback"}
+        keywords = {name: value for name, value in options.items() if name != "callback"}
         if ending == "auth":
             keywords = {"config": {"safe_mode": True}}
         return [session.get(url, **keywords) for _ in asked]

@@ -218,19 +218,19 @@ def test_as_dict_is_json_and_bounded() -> None:
             10, url=f"http://ann:secret@host{number % 5000}.example/{number}", message="m" * 5000,
             when=1_700_000_000 + number,
         )  # fmt: skip
-    told = stats.as_dict()
-    text = json.dumps(told)
+    figures = stats.as_dict()
+    text = json.dumps(figures)
     assert len(text) < 600_000
     assert "secret" not in text
-    assert told["requests"] == 20_000
-    assert told["failed"] == stats.failed == 13_333
-    assert sum(told["timeline"]["ended"]) == 20_000
-    assert sum(told["timeline"]["failed"]) == 13_333
-    assert len(told["timeline"]["ended"]) <= 512
-    assert sum(host["requests"] for host in told["hosts"]) == 20_000
-    assert sum(count for _, _, count in told["latency"]["histogram"]) == len(stats.latency)
-    assert [entry["seconds"] for entry in told["slowest"][:2]] == [19.999, 19.998]
-    assert all(len(examples) <= 3 for examples in told["examples"].values())
+    assert figures["requests"] == 20_000
+    assert figures["failed"] == stats.failed == 13_333
+    assert sum(figures["timeline"]["ended"]) == 20_000
+    assert sum(figures["timeline"]["failed"]) == 13_333
+    assert len(figures["timeline"]["ended"]) <= 512
+    assert sum(host["requests"] for host in figures["hosts"]) == 20_000
+    assert sum(count for _, _, count in figures["latency"]["histogram"]) == len(stats.latency)
+    assert [entry["seconds"] for entry in figures["slowest"][:2]] == [19.999, 19.998]
+    assert all(len(examples) <= 3 for examples in figures["examples"].values())
 
 
 def test_an_error_with_a_status_is_one_failure() -> None:
@@ -255,12 +255,12 @@ def test_two_can_be_added() -> None:
     assert total.statuses == {200: 1500, 503: 1}
     assert total.errors == {"RetryError": 1}
     assert (len(total.latency), total.latency.max) == (1501, 9.0)
-    told = total.as_dict()
-    assert sum(told["timeline"]["ended"]) == 1501
-    assert [host["host"] for host in told["hosts"]] == ["a.example", "b.example"]
-    assert told["examples"] == {"RetryError": [{"url": "http://b.example/", "message": "why"}]}
+    figures = total.as_dict()
+    assert sum(figures["timeline"]["ended"]) == 1501
+    assert [host["host"] for host in figures["hosts"]] == ["a.example", "b.example"]
+    assert figures["examples"] == {"RetryError": [{"url": "http://b.example/", "message": "why"}]}
     assert first.requests == 1500
-    assert sum([first, second]).as_dict() == told
+    assert sum([first, second]).as_dict() == figures
     with pytest.raises(TypeError):
         first + 1  # type: ignore[operator]
 
@@ -270,26 +270,26 @@ def test_most_frequent_hosts_keep_their_names() -> None:
     for number in range(10_000):
         stats.record(200, url=f"http://host{number}.example/")
         stats.record(200, url="http://ALL.example:8080?q")
-    told = stats.as_dict()
-    assert told["hosts"][0]["host"] == "all.example:8080"
-    assert told["hosts"][0]["requests"] == 10_000
-    assert told["hosts"][-1]["host"] is None
-    assert told["hosts_seen"] == 10_001
+    figures = stats.as_dict()
+    assert figures["hosts"][0]["host"] == "all.example:8080"
+    assert figures["hosts"][0]["requests"] == 10_000
+    assert figures["hosts"][-1]["host"] is None
+    assert figures["hosts_seen"] == 10_001
 
 
 def test_batches_tell_of_hosts_and_failures(closed_port: int, echo: ScriptedServer) -> None:
     with reqkit_async.Pool(3) as pool:
         pool.map([*[reqkit_async.get(echo(f"/{number}")) for number in range(5)],
                   reqkit_async.get(f"http://127.0.0.1:{closed_port}/x")])  # fmt: skip
-        told = pool.stats.as_dict()
-    assert {host["host"]: host["requests"] for host in told["hosts"]} == {
+        figures = pool.stats.as_dict()
+    assert {host["host"]: host["requests"] for host in figures["hosts"]} == {
         f"127.0.0.1:{echo.port}": 5, f"127.0.0.1:{closed_port}": 1,
     }  # fmt: skip
-    [example] = told["examples"]["ConnectionError"]
+    [example] = figures["examples"]["ConnectionError"]
     assert example["url"].endswith("/x")
-    assert sum(told["timeline"]["ended"]) == 6
+    assert sum(figures["timeline"]["ended"]) == 6
     copy = pickle.loads(pickle.dumps(pool.stats))
-    assert copy.as_dict() == told
+    assert copy.as_dict() == figures
 
 
 def test_what_was_never_sent_is_counted(scripted: Any) -> None:
@@ -303,9 +303,9 @@ def test_what_was_never_sent_is_counted(scripted: Any) -> None:
     pool = reqkit_async.Pool(1, timeout=0.2)
     pool.map([reqkit_async.get(server(f"/{number}")) for number in range(50)])
     held.set()
-    told = pool.stats.as_dict()
-    assert told["failed"] == sum(told["timeline"]["failed"]) == 50
-    assert sum(host["requests"] for host in told["hosts"]) == 50
+    figures = pool.stats.as_dict()
+    assert figures["failed"] == sum(figures["timeline"]["failed"]) == 50
+    assert sum(host["requests"] for host in figures["hosts"]) == 50
 
 
 class Wordless(Exception):

@@ -418,11 +418,11 @@ def test_raise_errors_at_the_deadline(scripted: Start) -> None:
 
 def test_progress_counts_what_never_started(scripted: Start) -> None:
     requests = [reqkit_async.get(scripted(stuck)("/wait")) for _ in range(50)]
-    told: list[Any] = []
+    received: list[Any] = []
     reqkit_async.map(
-        requests, size=2, timeout=0.2, progress=lambda done, total: told.append((done, total))
+        requests, size=2, timeout=0.2, progress=lambda done, total: received.append((done, total))
     )
-    assert told == [(number, 50) for number in range(1, 51)]
+    assert received == [(number, 50) for number in range(1, 51)]
 
 
 def test_one_timer_serves_many_functions_until_it_has_rung(monkeypatch: Any) -> None:

@@ -38,16 +38,16 @@ class Seen:
     """A page that was opened, and what came of it."""
 
     def __init__(self, browser: Any, path: Path, width: int, scheme: str, scripts: bool) -> None:
-        self.said: list[str] = []
+        self.complaints: list[str] = []
         self.asked: list[str] = []
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme,
             java_script_enabled=scripts,
         )  # fmt: skip
         self.page = context.new_page()
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.said.append("dialog"), dialog.dismiss()))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append("dialog"), dialog.dismiss()))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(path.as_uri(), wait_until="load")
 
@@ -59,7 +59,7 @@ def test_it_is_quiet_and_whole(
     browser: Any, pages: dict[str, Path], kind: str, width: int, scheme: str
 ) -> None:
     seen = Seen(browser, pages[kind], width, scheme, scripts=True)
-    assert seen.said == []
+    assert seen.complaints == []
     assert [url for url in seen.asked if not url.startswith("data:")] == [pages[kind].as_uri()]
     ask = seen.page.evaluate
     assert ask("document.documentElement.scrollWidth <= innerWidth")
@@ -104,4 +104,4 @@ def test_what_others_say_is_shown_as_it_is(browser: Any, pages: dict[str, Path])
     seen = Seen(browser, pages["stats"], 1200, "light", scripts=True)
     shown = seen.page.locator(".message").filter(has_text="<script>alert(1)</script>")
     assert shown.first.inner_text() == HOSTILE
-    assert seen.said == []
+    assert seen.complaints == []

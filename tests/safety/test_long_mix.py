@@ -53,28 +53,32 @@ def asked(base: str, seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
 def batch(base: str, seed: int, counted: Counter[object]) -> None:
     with reqkit.Session() as session:
         requests = [
-            reqkit_async.get(url, session=session, **said) for url, said in asked(base, seed)
+            reqkit_async.get(url, session=session, **options) for url, options in asked(base, seed)
         ]
         counted.update(map(outcome_of, reqkit_async.map(requests, size=40, retries=seed % 2)))
 
 
 def stream(base: str, seed: int, counted: Counter[object]) -> None:
     session = reqkit.Session()  # dropped, not closed
-    requests = (reqkit_async.get(url, session=session, **said) for url, said in asked(base, seed))
+    requests = (
+        reqkit_async.get(url, session=session, **options) for url, options in asked(base, seed)
+    )
     for entry in reqkit_async.imap_unordered(requests, size=30, per_host=25):
         counted[outcome_of(entry)] += 1
 
 
 def queue(base: str, seed: int, counted: Counter[object]) -> None:
     with reqkit_async.Pool(20) as pool:
-        handles = [pool.spawn(reqkit_async.get(url, **said)) for url, said in asked(base, seed)]
+        handles = [
+            pool.spawn(reqkit_async.get(url, **options)) for url, options in asked(base, seed)
+        ]
     counted.update(outcome_of(handle.get()) for handle in handles)
 
 
 def one_by_one(base: str, seed: int, counted: Counter[object]) -> None:
     session = reqkit.Session(config={"safe_mode": True}, prefetch=True)
-    for url, said in asked(base, seed):
-        counted[outcome_of(session.get(url, **said))] += 1
+    for url, options in asked(base, seed):
+        counted[outcome_of(session.get(url, **options))] += 1
 
 
 WAYS: tuple[Callable[..., None], ...] = (batch, stream, queue, one_by_one)

@@ -132,8 +132,8 @@ def start_nginx(folder: Path, ca: trustme.CA) -> Daemon:
             f"{kind}_temp_path {own}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
-        told = "$connection $connection_requests $ssl_session_reused $ssl_client_verify"
-        facts = f'return 200 "{told}";'
+        received = "$connection $connection_requests $ssl_session_reused $ssl_client_verify"
+        facts = f'return 200 "{received}";'
         (own / "nginx.conf").write_text(
             f"""
             {f"user {user};" if user else ""}

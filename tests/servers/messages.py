@@ -49,7 +49,7 @@ class Received:
 
     def as_json(self) -> bytes:
         """Tell what was received, as the echo server does."""
-        told = {
+        received = {
             "connection": self.connection,
             "head": self.head.decode("latin-1"),
             "method": self.method,
@@ -58,7 +58,7 @@ class Received:
             "fields": self.fields,
             "body": self.body.decode("latin-1"),
         }
-        return json.dumps(told).encode()
+        return json.dumps(received).encode()
 
 
 def answer(

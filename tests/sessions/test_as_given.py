@@ -25,24 +25,24 @@ Send = Callable[..., reqkit.Response]
 def test_hooks_get_the_timeout_as_it_was_given(
     echo: ScriptedServer, send: Send, timeout: Any, name: str, by_session: bool
 ) -> None:
-    told: list[Any] = []
+    received: list[Any] = []
 
     def hook(subject: Any, **keywords: Any) -> None:
-        told.append(keywords["timeout"])
+        received.append(keywords["timeout"])
 
     own = {"timeout": timeout} if by_session else {}
     with reqkit.Session(**own) as session:
         call = {} if by_session else {"timeout": timeout}
         send(echo(), session=session, hooks={name: hook}, **call)
-    assert len(told) == 1
-    assert told[0] is timeout
+    assert len(received) == 1
+    assert received[0] is timeout
 
 
 def test_auth_handlers_send_with_it(echo: ScriptedServer, send: Send) -> None:
-    told: list[Any] = []
+    received: list[Any] = []
 
     def handle(response: reqkit.Response, **keywords: Any) -> Any:
-        told.append(keywords["timeout"])
+        received.append(keywords["timeout"])
         return response.connection.send(response.request.copy(), **keywords)
 
     def auth(prepared: reqkit.PreparedRequest) -> reqkit.PreparedRequest:
@@ -50,7 +50,7 @@ def test_auth_handlers_send_with_it(echo: ScriptedServer, send: Send) -> None:
         return prepared
 
     assert send(echo(), auth=auth, timeout=20).status_code == 200
-    assert told == [20]
+    assert received == [20]
     assert len(echo.requests) == 2
 
 

@@ -88,7 +88,7 @@ def test_the_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({"keepalive": False}, r"no config key 'keepalive': did you mean 'keep_alive'\?"),
         ({"max_redirect": 1}, r"did you mean 'max_redirects'\?"),
@@ -108,7 +108,7 @@ def test_the_defaults() -> None:
     ],
 )
 def test_a_wrong_key_or_value_is_a_config_error(
-    echo: ScriptedServer, config: Any, said: str
+    echo: ScriptedServer, config: Any, message: str
 ) -> None:
     for call in (
         lambda: reqkit.get(echo(), config=config),
@@ -118,7 +118,7 @@ def test_a_wrong_key_or_value_is_a_config_error(
     ):
         if config == "keep_alive" and call.__code__.co_names[-1] == "update":
             continue
-        with pytest.raises(reqkit.ConfigError, match=said) as got:
+        with pytest.raises(reqkit.ConfigError, match=message) as got:
             call()
         assert isinstance(got.value, ValueError)
         assert isinstance(got.value, reqkit.RequestException)

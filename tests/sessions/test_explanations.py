@@ -50,13 +50,13 @@ def test_a_failed_response_is_empty_and_says_why(
         assert list(response.iter_content()) == list(response.iter_lines()) == list(response) == []
         assert response.text == ""
         assert not response.content
-    told: list[Callable[[], Any]] = [
+    received: list[Callable[[], Any]] = [
         response.raise_for_status,
         response.json,
         lambda: response.download(tmp_path / "new"),
         lambda: response.download(tmp_path / "new", resume=True),
     ]
-    for ask in told:
+    for ask in received:
         with pytest.raises(reqkit.ConnectionError) as caught:
             ask()
         assert caught.value is response.error
@@ -103,7 +103,7 @@ def test_what_a_users_own_function_raises_while_json_is_read(scripted: Scripted)
 
 
 @pytest.mark.parametrize(
-    ("prefix", "adapter", "told"),
+    ("prefix", "adapter", "received"),
     [
         ("https://", None, r"'https://' is None: expected .*HTTPAdapter\(\)"),
         ("https://", HTTPAdapter, r"is a class: expected an object, HTTPAdapter\(\)"),
@@ -113,10 +113,10 @@ def test_what_a_users_own_function_raises_while_json_is_read(scripted: Scripted)
     ],
 )
 def test_what_cannot_be_mounted(
-    prefix: Any, adapter: Any, told: str, session: reqkit.Session
+    prefix: Any, adapter: Any, received: str, session: reqkit.Session
 ) -> None:
     before = dict(session.adapters)
-    with pytest.raises(TypeError, match=told) as caught:
+    with pytest.raises(TypeError, match=received) as caught:
         session.mount(prefix, adapter)
     assert "secret" not in str(caught.value)
     assert session.adapters == before
@@ -241,8 +241,8 @@ def test_a_hook_that_returns_something_else(
         return "secret"
 
     seen: list[Any] = []
-    told = f"the {name} hook .*wrong returned a str: expected {expected}, or None"
-    with pytest.warns(reqkit.HookWarning, match=told) as warned:
+    received = f"the {name} hook .*wrong returned a str: expected {expected}, or None"
+    with pytest.warns(reqkit.HookWarning, match=received) as warned:
         response = send(echo("/x"), hooks={name: [wrong, seen.append]})
     assert "secret" not in str(warned[0].message)
     assert response.json()["target"] == "/x"

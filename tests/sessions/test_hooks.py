@@ -155,9 +155,9 @@ def test_args_may_be_changed_or_replaced(echo: ScriptedServer) -> None:
     def replace(args: dict[str, Any]) -> dict[str, Any]:
         return {**args, "url": echo("/replaced"), "headers": {"X-New": "1"}}
 
-    told = reqkit.get(echo("/"), hooks={"args": replace}).json()
-    assert told["target"] == "/replaced"
-    assert ["X-New", "1"] in told["fields"]
+    received = reqkit.get(echo("/"), hooks={"args": replace}).json()
+    assert received["target"] == "/replaced"
+    assert ["X-New", "1"] in received["fields"]
 
 
 def test_args_changed_in_place_leave_the_callers_dictionaries_alone(echo: ScriptedServer) -> None:
@@ -165,8 +165,8 @@ def test_args_changed_in_place_leave_the_callers_dictionaries_alone(echo: Script
         args["headers"]["X-New"] = "1"
 
     mine = {"X-Mine": "1"}
-    told = reqkit.get(echo("/"), headers=mine, hooks={"args": change}).json()
-    assert ["X-New", "1"] in told["fields"]
+    received = reqkit.get(echo("/"), headers=mine, hooks={"args": change}).json()
+    assert ["X-New", "1"] in received["fields"]
     assert mine == {"X-Mine": "1"}
 
 
@@ -177,16 +177,16 @@ def test_the_second_hook_gets_what_the_first_left(echo: ScriptedServer) -> None:
     def second(args: dict[str, Any]) -> dict[str, Any]:
         return {**args, "params": {"n": args["params"]["n"] + "2"}}
 
-    told = reqkit.get(echo("/"), hooks={"args": [first, second]}).json()
-    assert told["target"] == "/?n=12"
+    received = reqkit.get(echo("/"), hooks={"args": [first, second]}).json()
+    assert received["target"] == "/?n=12"
 
 
 def test_pre_request_may_change_the_message(echo: ScriptedServer) -> None:
     def sign(prepared: reqkit.PreparedRequest) -> None:
         prepared.headers["X-Signed"] = "yes"
 
-    told = reqkit.get(echo("/"), hooks={"pre_request": sign}).json()
-    assert ["X-Signed", "yes"] in told["fields"]
+    received = reqkit.get(echo("/"), hooks={"pre_request": sign}).json()
+    assert ["X-Signed", "yes"] in received["fields"]
 
 
 def test_pre_request_may_replace_the_message(echo: ScriptedServer) -> None:
@@ -194,8 +194,8 @@ def test_pre_request_may_replace_the_message(echo: ScriptedServer) -> None:
     seen = Seen()
     hooks = {"pre_request": lambda prepared: other, "post_request": seen.hook("post")}
     response = reqkit.get(echo("/"), hooks=hooks)
-    told = response.json()
-    assert (told["method"], told["target"], told["body"]) == ("PUT", "/other", "body")
+    received = response.json()
+    assert (received["method"], received["target"], received["body"]) == ("PUT", "/other", "body")
     assert response.request is other
     assert seen.got == [other]
 
@@ -398,37 +398,37 @@ def test_args_run_for_the_unsent_requests_of_the_async_package(echo: ScriptedSer
 def test_a_hook_with_keywords_is_told_how_it_is_sent(
     echo_secure: ScriptedServer, ca_bundle: str, name: str
 ) -> None:
-    told: dict[str, Any] = {}
+    received: dict[str, Any] = {}
 
     def hook(data: Any, *args: Any, **keywords: Any) -> None:
         assert args == ()
-        told.update(keywords)
+        received.update(keywords)
 
     proxies = {"http": "127.0.0.1:9"}
     reqkit.get(echo_secure(), hooks={name: hook}, verify=ca_bundle, proxies=proxies, timeout=(3, 4))
-    assert sorted(told) == ["cert", "proxies", "stream", "timeout", "verify"]
-    assert told["verify"] == ca_bundle
-    assert told["cert"] is None
-    assert told["proxies"] == proxies
-    assert told["stream"] is True
-    assert reqkit.Timeouts.of(told["timeout"]) == reqkit.Timeouts(3, 4)
+    assert sorted(received) == ["cert", "proxies", "stream", "timeout", "verify"]
+    assert received["verify"] == ca_bundle
+    assert received["cert"] is None
+    assert received["proxies"] == proxies
+    assert received["stream"] is True
+    assert reqkit.Timeouts.of(received["timeout"]) == reqkit.Timeouts(3, 4)
 
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_keywords_have_the_sessions_settings(
     echo_secure: ScriptedServer, ca_bundle: str, name: str
 ) -> None:
-    told: dict[str, Any] = {}
+    received: dict[str, Any] = {}
 
     def hook(data: Any, **keywords: Any) -> None:
-        told.update(keywords)
+        received.update(keywords)
 
     own = {name: hook}
     with reqkit.Session(hooks=own, verify=ca_bundle, timeout=7, prefetch=True) as session:
         session.get(echo_secure())
-    assert told["verify"] == ca_bundle
-    assert told["stream"] is False
-    assert reqkit.Timeouts.of(told["timeout"]) == reqkit.Timeouts(7, 7)
+    assert received["verify"] == ca_bundle
+    assert received["stream"] is False
+    assert reqkit.Timeouts.of(received["timeout"]) == reqkit.Timeouts(7, 7)
 
 
 def test_a_hook_without_keywords_gets_one_argument(echo: ScriptedServer) -> None:

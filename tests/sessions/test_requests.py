@@ -67,7 +67,7 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def said_by(request: reqkit.Request) -> dict[str, Any]:
+def values_of(request: reqkit.Request) -> dict[str, Any]:
     # What is made when it is asked for comes last: nothing else must.
     return {name: getattr(request, name) for name in sorted(SETTINGS, key=MADE_LATE.__contains__)}
 
@@ -84,17 +84,17 @@ def test_what_one_request_says_another_does_not(name: str) -> None:
     changed, other = (reqkit_async.get("http://x/") for _ in range(2))
     setattr(changed, name, SETTINGS[name])
     for request in (other, reqkit_async.get("http://x/"), reqkit.Request("GET", "http://x/")):
-        assert said_by(request) == plain
+        assert values_of(request) == plain
     if name in MADE_LATE:
         other.headers["X"] = other.params["X"] = "2"
         other.register_hook("response", repr)
-        assert said_by(reqkit_async.get("http://x/")) == plain
-    given, told = SETTINGS[name], getattr(changed, name)
-    assert told == (reqkit.Request(hooks=given).hooks if name == "hooks" else given)
+        assert values_of(reqkit_async.get("http://x/")) == plain
+    given, received = SETTINGS[name], getattr(changed, name)
+    assert received == (reqkit.Request(hooks=given).hooks if name == "hooks" else given)
     copied = pickle.loads(pickle.dumps(changed))
-    assert said_by(copied).keys() == plain.keys()
+    assert values_of(copied).keys() == plain.keys()
     if name not in ("session", "hooks"):  # these are another's then
-        assert getattr(copied, name) == told
+        assert getattr(copied, name) == received
 
 
 def test_settings_of_a_request_can_be_changed(scripted: Scripted) -> None:
@@ -244,7 +244,7 @@ def test_sending_takes_the_settings_of_a_call(scripted: Scripted) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "error", "said"),
+    ("url", "error", "message"),
     [
         (None, reqkit.URLRequired, "URL"),
         ("", reqkit.URLRequired, "URL"),
@@ -261,15 +261,15 @@ def test_sending_takes_the_settings_of_a_call(scripted: Scripted) -> None:
         (5, reqkit.MissingSchema, "'5'"),
     ],
 )
-def test_a_bad_url_is_an_error_that_names_it(url: Any, error: type, said: str) -> None:
-    with pytest.raises(error, match=said) as got:
+def test_a_bad_url_is_an_error_that_names_it(url: Any, error: type, message: str) -> None:
+    with pytest.raises(error, match=message) as got:
         reqkit.get(url)
     assert isinstance(got.value, ValueError)
     assert got.value.request is not None
 
 
 @pytest.mark.parametrize(
-    ("keywords", "error", "said"),
+    ("keywords", "error", "message"),
     [
         ({"headers": "X-A: 1"}, reqkit.InvalidHeader, "headers is a str.*dictionary"),
         ({"headers": {"X-A": 1}}, reqkit.InvalidHeader, "'X-A'.*int.*str"),
@@ -313,10 +313,10 @@ def test_a_bad_url_is_an_error_that_names_it(url: Any, error: type, said: str) -
 )
 @pytest.mark.parametrize("owner", ["function", "session"])
 def test_bad_arguments_are_errors_and_nothing_is_sent(
-    echo: ScriptedServer, owner: str, keywords: dict[str, Any], error: Any, said: str
+    echo: ScriptedServer, owner: str, keywords: dict[str, Any], error: Any, message: str
 ) -> None:
     request = reqkit.request if owner == "function" else reqkit.Session().request
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         request("POST", echo(), **keywords)
     assert echo.connections_opened == 0
 

@@ -140,16 +140,16 @@ def test_what_the_filter_is_shown(send: Send, literal: str, shown: list[str]) ->
 
 
 def test_what_the_filter_is_told(echo: ScriptedServer, send: Send) -> None:
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
 
     def ask(address: IPAddress, **about: Any) -> bool:
-        told.append(about)
+        received.append(about)
         return True
 
     with reqkit.Session(allow_address=ask) as session:
         assert send(echo(), session=session).ok
         assert send(echo(), session=session).ok  # over the kept connection
-    assert told == [{"host": "127.0.0.1", "port": echo.port, "proxy": None}]
+    assert received == [{"host": "127.0.0.1", "port": echo.port, "proxy": None}]
 
 
 def test_a_redirect_to_this_machine(scripted: Scripted, echo: ScriptedServer, send: Send) -> None:
@@ -238,26 +238,26 @@ class Rule:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, said: Any) -> None:
-        self.said = said
+    def __init__(self, verdict: Any) -> None:
+        self.verdict = verdict
 
     def __call__(self, address: IPAddress) -> Any:
-        if isinstance(self.said, Exception):
-            raise self.said
-        return self.said
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        return self.verdict
 
 
-@pytest.mark.parametrize("said", [False, None, 1, "yes", LookupError("mine")], ids=repr)
-def test_all_but_true_refuses(echo: ScriptedServer, send: Send, said: Any) -> None:
+@pytest.mark.parametrize("verdict", [False, None, 1, "yes", LookupError("mine")], ids=repr)
+def test_all_but_true_refuses(echo: ScriptedServer, send: Send, verdict: Any) -> None:
     with (
-        reqkit.Session(allow_address=Rule(said)) as session,
+        reqkit.Session(allow_address=Rule(verdict)) as session,
         pytest.raises(reqkit.AddressNotAllowed) as caught,
     ):
         send(echo(), session=session)
     cause = caught.value.__cause__
-    if isinstance(said, Exception):
-        assert cause is said
-    elif said is not False:
+    if isinstance(verdict, Exception):
+        assert cause is verdict
+    elif verdict is not False:
         assert isinstance(cause, TypeError)
         assert "True or False" in str(cause)
     assert echo.connections_opened == 0
@@ -500,10 +500,10 @@ def test_a_name_behind_an_http_proxy_is_refused(
 
 def test_an_address_behind_a_proxy_and_the_proxys_own(scripted: Scripted, send: Send) -> None:
     proxy = scripted([answer(200, b"from the proxy")] * 3)
-    told: list[tuple[str, Any]] = []
+    received: list[tuple[str, Any]] = []
 
     def ask(address: IPAddress, **about: Any) -> bool:
-        told.append((str(address), about["proxy"]))
+        received.append((str(address), about["proxy"]))
         return str(address) != "10.0.0.9"
 
     where = f"http://ann:word@{proxy.netloc}"
@@ -518,7 +518,7 @@ def test_an_address_behind_a_proxy_and_the_proxys_own(scripted: Scripted, send: 
         send("http://8.8.8.8/", session=session)
     assert "word" not in str(caught.value)
     shown = f"http://ann:***@{proxy.netloc}"
-    assert told == [("192.0.2.1", None), ("127.0.0.1", shown), ("10.0.0.9", None)]
+    assert received == [("192.0.2.1", None), ("127.0.0.1", shown), ("10.0.0.9", None)]
     assert len(proxy.requests) == 1
 
 

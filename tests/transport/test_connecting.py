@@ -231,7 +231,7 @@ def test_a_host_that_is_more_than_one_goes_nowhere(host: str, scripted: Start) -
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         ("expired", "expired"),
         ("wrong_name", "mismatch"),
@@ -240,7 +240,7 @@ def test_a_host_that_is_more_than_one_goes_nowhere(host: str, scripted: Start) -
 )
 def test_a_bad_certificate_is_an_error_that_names_the_host(
     kind: str,
-    said: str,
+    message: str,
     scripted: Start,
     authority: Authority,
     other_authority: Authority,
@@ -253,7 +253,7 @@ def test_a_bad_certificate_is_an_error_that_names_the_host(
     error = failing(route, ours.SSLError)
 
     assert "the certificate of 'localhost' could not be verified" in str(error)
-    assert said in str(error)
+    assert message in str(error)
     assert isinstance(error.__cause__, ssl.SSLCertVerificationError)
     works(Route.to("https", "localhost", server.port, TlsSettings(verify=False)))
 
@@ -588,7 +588,7 @@ def test_interim_answers_to_connect_are_skipped(
 
 
 @pytest.mark.parametrize(
-    ("answer", "userinfo", "said"),
+    ("answer", "userinfo", "message"),
     [
         (b"HTTP/1.1 403 Forbidden\r\n\r\n", "", "403 Forbidden (it does not allow"),
         (b"HTTP/1.1 407 Who\r\nContent-Length: 3\r\n\r\nabc", "", "407 Who (give its credentials"),
@@ -605,7 +605,7 @@ def test_interim_answers_to_connect_are_skipped(
     ],
 )
 def test_a_proxy_that_opens_no_tunnel(
-    answer: bytes, userinfo: str, said: str, scripted: Start
+    answer: bytes, userinfo: str, message: str, scripted: Start
 ) -> None:
     def handler(connection: Connection) -> None:
         connection.recv_head()
@@ -618,7 +618,7 @@ def test_a_proxy_that_opens_no_tunnel(
     error = failing(route, ours.ProxyError, url="https://example.org/path")
 
     assert str(error).startswith("https://example.org/path: the proxy http://")
-    assert said in str(error)
+    assert message in str(error)
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200"])
@@ -707,20 +707,20 @@ def socks5_server(
     heard: list[bytes] | None = None,
 ) -> Callable[[Connection], None]:
     """Speak SOCKS 5 as told, and echo afterwards."""
-    said = [] if heard is None else heard
+    message = [] if heard is None else heard
 
     def handler(connection: Connection) -> None:
         count = connection.recv_exact(2)[1]
-        said.append(connection.recv_exact(count))
+        message.append(connection.recv_exact(count))
         connection.send(method)
         if method[1:] == b"\x02":
             _, size = connection.recv_exact(2)
             user = connection.recv_exact(size)
-            said.append(user + b":" + connection.recv_exact(connection.recv_exact(1)[0]))
+            message.append(user + b":" + connection.recv_exact(connection.recv_exact(1)[0]))
             connection.send(login)
         head = connection.recv_exact(4)
         size = {1: 4, 4: 16}.get(head[3]) or connection.recv_exact(1)[0]
-        said.append(connection.recv_exact(size) + connection.recv_exact(2))
+        message.append(connection.recv_exact(size) + connection.recv_exact(2))
         # What follows the reply in the same packet is the server's.
         connection.send(reply)
         echo(connection)
@@ -729,7 +729,7 @@ def socks5_server(
 
 
 @pytest.mark.parametrize(
-    ("userinfo", "method", "said"),
+    ("userinfo", "method", "message"),
     [
         ("", b"\x05\x00", [b"\x00"]),
         ("ann:hush", b"\x05\x00", [b"\x00\x02"]),
@@ -738,13 +738,15 @@ def socks5_server(
         ("%C3%BC:%FF", b"\x05\x02", [b"\x00\x02", b"\xc3\xbc:\xff"]),
     ],
 )
-def test_socks5_logs_in(userinfo: str, method: bytes, said: list[bytes], scripted: Start) -> None:
+def test_socks5_logs_in(
+    userinfo: str, method: bytes, message: list[bytes], scripted: Start
+) -> None:
     heard: list[bytes] = []
     server = scripted(socks5_server(method, heard=heard))
 
     works(Route.to("http", "example.org", 80, None, proxy_at(server, userinfo, "socks5h")))
 
-    assert heard == [*said, b"example.org\x00\x50"]
+    assert heard == [*message, b"example.org\x00\x50"]
 
 
 #: 2001:db8:: but for its last byte.
@@ -752,7 +754,7 @@ IPV6 = b"\x20\x01\x0d\xb8" + bytes(11)
 
 
 @pytest.mark.parametrize(
-    ("scheme", "host", "asked", "said"),
+    ("scheme", "host", "asked", "message"),
     [
         ("socks5h", "name.example", [], b"name.example\x01\xbb"),
         ("socks5h", "192.0.2.7", [], b"\xc0\x00\x02\x07\x01\xbb"),
@@ -768,7 +770,7 @@ IPV6 = b"\x20\x01\x0d\xb8" + bytes(11)
     ],
 )
 def test_who_looks_the_name_up(
-    scheme: str, host: str, asked: list[str], said: bytes, scripted: Start
+    scheme: str, host: str, asked: list[str], message: bytes, scripted: Start
 ) -> None:
     heard: list[bytes] = []
     server = scripted(socks5_server(heard=heard))
@@ -780,7 +782,7 @@ def test_who_looks_the_name_up(
     )
 
     assert network.asked == [*asked, "127.0.0.1"]
-    assert heard[-1] == said
+    assert heard[-1] == message
 
 
 @pytest.mark.parametrize(
@@ -806,7 +808,7 @@ def test_replies_of_every_kind_and_what_follows_them(reply: bytes, scripted: Sta
 
 
 @pytest.mark.parametrize(
-    ("userinfo", "answers", "said"),
+    ("userinfo", "answers", "message"),
     [
         ("", {"method": b"\x05\xff"}, "wants credentials"),
         ("ann:hush", {"method": b"\x05\xff"}, "takes no user and password"),
@@ -824,14 +826,14 @@ def test_replies_of_every_kind_and_what_follows_them(reply: bytes, scripted: Sta
     ],
 )
 def test_socks5_that_opens_nothing(
-    userinfo: str, answers: dict[str, bytes], said: str, scripted: Start
+    userinfo: str, answers: dict[str, bytes], message: str, scripted: Start
 ) -> None:
     server = scripted(socks5_server(**answers))  # type: ignore[arg-type]
     proxy = proxy_at(server, userinfo, "socks5h")
 
     error = failing(Route.to("https", "example.org", 443, None, proxy), ours.ProxyError)
 
-    assert said in str(error)
+    assert message in str(error)
     assert f"the proxy {proxy.url}" in str(error)
 
 
@@ -863,7 +865,7 @@ GRANTED = b"\x00\x5a" + bytes(6)
 
 
 @pytest.mark.parametrize(
-    ("scheme", "host", "userinfo", "said"),
+    ("scheme", "host", "userinfo", "message"),
     [
         ("socks4", "127.0.0.1", "", [b"\x04\x01\x00\x50\x7f\x00\x00\x01", b"\0"]),
         ("socks4", "name.example", "ann", [b"\x04\x01\x00\x50\xc0\x00\x02\x09", b"ann\0"]),
@@ -876,18 +878,20 @@ GRANTED = b"\x00\x5a" + bytes(6)
         ("socks4a", "127.0.0.1", "", [b"\x04\x01\x00\x50\x7f\x00\x00\x01", b"\0"]),
     ],
 )
-def test_socks4(scheme: str, host: str, userinfo: str, said: list[bytes], scripted: Start) -> None:
+def test_socks4(
+    scheme: str, host: str, userinfo: str, message: list[bytes], scripted: Start
+) -> None:
     heard: list[bytes] = []
     server = scripted(socks4_server(GRANTED, heard))
     network = Watching({"name.example": ["2001:db8::9", "192.0.2.9"]})
 
     works(Route.to("http", host, 80, None, proxy_at(server, userinfo, scheme)), network=network)
 
-    assert heard == said
+    assert heard == message
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "message"),
     [
         (b"\x00\x5b" + bytes(6), "rejected the request"),
         (b"\x00\x5d" + bytes(6), "another user"),
@@ -895,11 +899,11 @@ def test_socks4(scheme: str, host: str, userinfo: str, said: list[bytes], script
         (b"HTTP/1.1 400 Bad", "does not speak SOCKS 4"),
     ],
 )
-def test_socks4_that_opens_nothing(reply: bytes, said: str, scripted: Start) -> None:
+def test_socks4_that_opens_nothing(reply: bytes, message: str, scripted: Start) -> None:
     server = scripted(socks4_server(reply, []))
     route = Route.to("http", "127.0.0.1", 80, None, proxy_at(server, "ann:hush", "socks4"))
 
-    assert said in str(failing(route, ours.ProxyError))
+    assert message in str(failing(route, ours.ProxyError))
 
 
 def test_socks4_knows_no_ipv6(scripted: Start) -> None:
@@ -991,13 +995,13 @@ def test_real_proxies(
         socks4_proxy.url,
     ):
         asked(parse_proxy(url))
-    for url, said in (
+    for url, message in (
         (auth_proxy.url, "407"),
         (auth_proxy.url.replace("://", "://ann:hush@"), "407"),
         (socks_auth_proxy.url, "SOCKS|socks"),
         (socks_auth_proxy.url.replace("://", "://ann:hush@"), "socks"),
     ):
         route = Route.to("https", "127.0.0.1", echo_secure.port, settings, parse_proxy(url))
-        with pytest.raises(ours.ProxyError, match=said) as caught:
+        with pytest.raises(ours.ProxyError, match=message) as caught:
             opened(route)
         assert "hush" not in str(caught.value)

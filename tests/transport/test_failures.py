@@ -48,7 +48,7 @@ def tls_error(reason: str) -> ssl.SSLError:
 
 
 @pytest.mark.parametrize(
-    ("error", "phase", "kind", "said"),
+    ("error", "phase", "kind", "text"),
     [
         (os_error(errno.ECONNREFUSED), "connect", ours.ConnectionError, "is the port right?"),
         (os_error(errno.ECONNRESET), "connect", ours.ConnectionError, "reset the connection"),
@@ -108,16 +108,16 @@ def tls_error(reason: str) -> ssl.SSLError:
     ],
 )
 def test_the_table(
-    error: BaseException, phase: str, kind: type[ours.RequestException], said: str
+    error: BaseException, phase: str, kind: type[ours.RequestException], text: str
 ) -> None:
     found = translated(error, phase)
 
     assert type(found) is kind
-    assert said in str(found)
+    assert text in str(found)
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "said"),
+    ("code", "message", "text"),
     [
         (10, "certificate has expired", "has expired; the server's operator has to renew it"),
         (18, "self-signed certificate", "self-signed certificate; if it is the one expected"),
@@ -129,12 +129,12 @@ def test_the_table(
         (0, "", "could not be verified"),
     ],
 )
-def test_a_certificate_that_is_not_good(code: int, message: str, said: str) -> None:
+def test_a_certificate_that_is_not_good(code: int, message: str, text: str) -> None:
     found = translated(unverified(code, message), "tls")
 
     assert type(found) is ours.SSLError
     assert "the certificate of 'example.org' could not be verified" in str(found)
-    assert said in str(found)
+    assert text in str(found)
 
 
 @pytest.mark.parametrize("phase", OPENING)
@@ -180,7 +180,7 @@ NO_NAME = u3.NameResolutionError("example.org", None, socket.gaierror(-2, "x")) 
 
 
 @pytest.mark.parametrize(
-    ("error", "phase", "kind", "said"),
+    ("error", "phase", "kind", "text"),
     [
         (REFUSED, "connect", ours.ConnectionError, "is the port right?"),
         (u3.NewConnectionError(None, "x"), "wait", ours.ConnectionError, "failed"),  # type: ignore[arg-type]
@@ -239,12 +239,12 @@ NO_NAME = u3.NameResolutionError("example.org", None, socket.gaierror(-2, "x")) 
     ],
 )
 def test_what_adapters_on_urllib3_raise(
-    error: BaseException, phase: str, kind: type[ours.RequestException], said: str
+    error: BaseException, phase: str, kind: type[ours.RequestException], text: str
 ) -> None:
     found = translated(error, phase)
 
     assert type(found) is kind
-    assert said in str(found)
+    assert text in str(found)
 
 
 def _all_of_urllib3(kind: type[BaseException] = u3.HTTPError) -> list[type[BaseException]]:

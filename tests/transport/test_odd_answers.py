@@ -76,11 +76,11 @@ def test_a_field_that_stands_twice_with_one_value_has_that_value(
     assert path.read_bytes() == TWICE[-17:]
 
 
-@pytest.mark.parametrize("said", ["session", "call"])
-def test_strict(said: str, scripted: Start, send: Send) -> None:
+@pytest.mark.parametrize("message", ["session", "call"])
+def test_strict(message: str, scripted: Start, send: Send) -> None:
     server = scripted(in_pieces(ODD, 1000))
     config = {"strict": True}
-    with reqkit.Session(config=config if said == "session" else {}) as session:
+    with reqkit.Session(config=config if message == "session" else {}) as session:
         with pytest.raises(reqkit.exceptions.ProtocolError, match="begins with"):
-            send(server(), session=session, config=config if said == "call" else {})
+            send(server(), session=session, config=config if message == "call" else {})
         assert send(server(), session=session).content == b"plain"

@@ -46,8 +46,8 @@ SECRET = "Basic YW5uOmh1c2g="
 
 def forward(connection: Connection, request: Received) -> None:
     """Answer in the server's place, with what was asked."""
-    told = {"via": connection.server.port, **json.loads(request.as_json())}
-    connection.send(answer(200, json.dumps(told).encode()))
+    noted = {"via": connection.server.port, **json.loads(request.as_json())}
+    connection.send(answer(200, json.dumps(noted).encode()))
 
 
 def proxying(connection: Connection) -> None:
@@ -71,7 +71,7 @@ def other_proxy(scripted: Start) -> ScriptedServer:
     return scripted(proxying)
 
 
-def told(response: reqkit.Response, name: str) -> list[str]:
+def noted(response: reqkit.Response, name: str) -> list[str]:
     """Return the values of a field that the answering end has seen."""
     return [value for key, value in response.json()["fields"] if key.lower() == name.lower()]
 
@@ -90,8 +90,8 @@ def test_http_is_forwarded(key: str, form: str, proxy: ScriptedServer, send: Sen
     response = send("http://server.example/path?a=b#c", proxies=proxies)
     # The proxy looks the name up: nobody knows it here.
     assert targets(proxy) == ["GET http://server.example/path?a=b"]
-    assert told(response, "Host") == ["server.example"]
-    assert told(response, "Proxy-Authorization") == []
+    assert noted(response, "Host") == ["server.example"]
+    assert noted(response, "Proxy-Authorization") == []
     assert response.url == "http://server.example/path?a=b#c"
 
 
@@ -108,7 +108,7 @@ def test_https_goes_by_connect(
     assert targets(proxy) == [f"CONNECT localhost:{echo_secure.port}"]
     assert proxy.requests[0].get("Host") == f"localhost:{echo_secure.port}"
     assert response.json()["target"] == "/in"
-    assert told(response, "Host") == [f"localhost:{echo_secure.port}"]
+    assert noted(response, "Host") == [f"localhost:{echo_secure.port}"]
 
 
 def test_the_narrower_key_counts(
@@ -149,7 +149,7 @@ def test_the_call_is_merged_with_the_session(
 
 
 @pytest.mark.parametrize(
-    ("proxy_url", "said"),
+    ("proxy_url", "message"),
     [
         ("htp://127.0.0.1:1", "did you mean http://"),
         ("ftp://127.0.0.1:1", "scheme"),
@@ -162,14 +162,14 @@ def test_the_call_is_merged_with_the_session(
     ],
 )
 def test_what_cannot_be_a_proxy(
-    proxy_url: Any, said: str, echo: ScriptedServer, session: reqkit.Session, send: Send
+    proxy_url: Any, message: str, echo: ScriptedServer, session: reqkit.Session, send: Send
 ) -> None:
-    with pytest.raises(InvalidProxyURL, match=said) as caught:
+    with pytest.raises(InvalidProxyURL, match=message) as caught:
         send(echo(), proxies={"http": proxy_url})
     assert "hush" not in str(caught.value)
     assert "sh@" not in str(caught.value)
     session.proxies = {"all": proxy_url}
-    with pytest.raises(InvalidProxyURL, match=said):
+    with pytest.raises(InvalidProxyURL, match=message):
         send(echo(), session=session)
     assert not echo.connections_opened
 
@@ -386,7 +386,7 @@ def test_credentials_of_every_kind(
     userinfo: str, plain: bytes, proxy: ScriptedServer, send: Send
 ) -> None:
     proxies = {"http": f"{userinfo}@{proxy.netloc}"}  # without a scheme too
-    [field] = told(send("http://server.example/", proxies=proxies), "Proxy-Authorization")
+    [field] = noted(send("http://server.example/", proxies=proxies), "Proxy-Authorization")
     assert base64.b64decode(field.removeprefix("Basic ")) == plain
 
 
@@ -408,7 +408,7 @@ def test_a_header_set_by_hand_goes_to_the_proxy_alone(
     else:
         session.headers["Proxy-Authorization"] = SECRET
     session.proxies = {"all": proxy.url}
-    assert told(send("http://server.example/", **keywords), "Proxy-Authorization") == [SECRET]
+    assert noted(send("http://server.example/", **keywords), "Proxy-Authorization") == [SECRET]
     assert send(echo_secure(), **keywords).ok
     assert proxy.requests[-1].method == "CONNECT"
     assert proxy.requests[-1].get("Proxy-Authorization") == SECRET
@@ -434,7 +434,7 @@ def test_a_hand_set_header_does_not_follow_to_another_host(
     )
     assert response.json()["target"] == "/there"
     assert proxy.requests[0].get("Proxy-Authorization") == SECRET
-    assert told(response, "Proxy-Authorization") == []
+    assert noted(response, "Proxy-Authorization") == []
 
 
 def test_a_proxy_that_wants_other_credentials(
@@ -546,8 +546,8 @@ def test_socks(
             for _ in range(2):
                 response = send(url, proxies=proxies, verify=ca_bundle)
                 assert response.json()["target"] == "/in"
-                assert told(response, "Host") == [f"{host}:{server.port}"]
-                assert told(response, "Proxy-Authorization") == []
+                assert noted(response, "Host") == [f"{host}:{server.port}"]
+                assert noted(response, "Proxy-Authorization") == []
                 numbers.append(response.json()["connection"])
             assert numbers[0] == numbers[1]
 
@@ -734,20 +734,20 @@ def test_many_proxies_in_turn_and_no_connection_crosses(
         requests.append(reqkit_async.get(url, proxies=way, session=session))
     responses = reqkit_async.map(requests, size=20)
     for number, response in enumerate(responses):
-        told_by = response.json()
-        assert told_by["target"].endswith(f"/{number}")
+        received_by = response.json()
+        assert received_by["target"].endswith(f"/{number}")
         if number % 3:
-            assert told_by["via"] == proxies[number % 10].port
+            assert received_by["via"] == proxies[number % 10].port
     for at, proxy in enumerate(proxies):
-        told_to: dict[int, set[str | None]] = {}
+        sent_to: dict[int, set[str | None]] = {}
         for request in proxy.requests:
-            told_to.setdefault(request.connection, set()).add(request.get("Proxy-Authorization"))
-        assert all(len(users) == 1 for users in told_to.values()), told_to
+            sent_to.setdefault(request.connection, set()).add(request.get("Proxy-Authorization"))
+        assert all(len(users) == 1 for users in sent_to.values()), sent_to
         expected = {
             "Basic " + base64.b64encode(f"user{number}:hush".encode()).decode()
             for number in (at, at + 10)
         }
-        assert set().union(*told_to.values()) == expected
+        assert set().union(*sent_to.values()) == expected
     methods = Counter(request.method for proxy in proxies for request in proxy.requests)
     assert methods["GET"] == sum(1 for number in range(200) if number % 3)
     # Tunnels were used again.

@@ -53,9 +53,9 @@ def proxying(connection: Connection) -> None:
         return
 
 
-def refused(send: Send, url: str, said: str, proxy_url: str, **keywords: Any) -> ProxyError:
+def refused(send: Send, url: str, message: str, proxy_url: str, **keywords: Any) -> ProxyError:
     """Send a request that a proxy fails; see that its error is what all of them are."""
-    with pytest.raises(ProxyError, match=said) as caught:
+    with pytest.raises(ProxyError, match=message) as caught:
         send(url, proxies={"all": proxy_url}, **keywords)
     error = caught.value
     assert type(error) is ProxyError
@@ -153,36 +153,36 @@ CONNECTS: Mapping[str, tuple[bytes, str]] = {
 def test_what_answers_connect(
     kind: str, scripted: Start, echo_secure: ScriptedServer, ca_bundle: str, send: Send
 ) -> None:
-    data, said = CONNECTS[kind]
+    data, message = CONNECTS[kind]
     elsewhere = scripted(proxying)
     data = data.replace(b"{there}", elsewhere.url.encode())
 
     def handler(connection: Connection) -> None:
         connection.recv_request()
         connection.send(data)
-        if said in (WORKS, WORKS_ONCE):
+        if message in (WORKS, WORKS_ONCE):
             connection.relay("127.0.0.1", echo_secure.port)
 
     proxy = scripted(handler)
     proxy_url = f"http://ann:hush@{proxy.netloc}"
     with reqkit.Session(verify=ca_bundle) as session:
-        if said in (WORKS, WORKS_ONCE):
+        if message in (WORKS, WORKS_ONCE):
             for _ in range(2):
                 response = send(echo_secure(), session=session, proxies={"https": proxy_url})
                 assert response.json()["target"] == "/"
                 assert response.history == []
-            assert proxy.connections_opened == (1 if said is WORKS else 2)
+            assert proxy.connections_opened == (1 if message is WORKS else 2)
             assert not session.cookies
-            if said is WORKS_ONCE:
+            if message is WORKS_ONCE:
                 strictly = {"proxies": {"https": proxy_url}, "config": {"strict": True}}
                 with pytest.raises(ProxyError, match="did not answer CONNECT"):
                     send(echo_secure(), session=session, **strictly)
         else:
-            refused(send, echo_secure(), said, proxy_url, session=session)
+            refused(send, echo_secure(), message, proxy_url, session=session)
             assert not echo_secure.connections_opened
             proxy.wait_for_no_connections()
             # One that failed serves nobody, and what it said is nobody's.
-            refused(send, echo_secure(), said, proxy_url, session=session)
+            refused(send, echo_secure(), message, proxy_url, session=session)
             assert proxy.connections_opened == 2
     assert not elsewhere.connections_opened
     assert all(one.get("Proxy-Authorization") is None for one in echo_secure.requests)
@@ -323,7 +323,7 @@ def test_a_kept_tunnel_that_is_cut_as_the_request_arrives(
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [
         ("expired", "has to renew it"),
         ("not_yet_valid", "clock"),
@@ -337,7 +337,7 @@ def test_a_kept_tunnel_that_is_cut_as_the_request_arrives(
 def test_a_proxy_that_is_not_to_be_trusted(
     target: str,
     kind: str,
-    said: str,
+    message: str,
     scripted: Start,
     authority: Authority,
     other_authority: Authority,
@@ -355,7 +355,7 @@ def test_a_proxy_that_is_not_to_be_trusted(
         odd = other_authority.server() if kind == "stranger" else getattr(authority, kind)()
         proxy = scripted(proxying, tls=odd)
     url = f"{target}://server.example/"
-    with pytest.raises(ProxyError, match=said) as caught:
+    with pytest.raises(ProxyError, match=message) as caught:
         send(url, proxies={"all": f"https://ann:hush@localhost:{proxy.port}"}, verify=ca_bundle)
     assert url in str(caught.value)
     assert "localhost" in str(caught.value)
@@ -402,9 +402,9 @@ REST = bytes(6)
 SOCKS: Mapping[str, tuple[str, list[bytes], str]] = {
     **{
         f"5: reply {number}": (
-            "socks5h://", [b"\x05\x00", bytes((5, number, 0, 1)) + REST], said,
+            "socks5h://", [b"\x05\x00", bytes((5, number, 0, 1)) + REST], message,
         )
-        for number, said in {
+        for number, message in {
             1: "it failed", 2: "rules do not allow", 3: "network cannot be reached",
             4: "server cannot be reached", 5: "refused its connection", 6: "too far away",
             7: "does not know the command", 8: "kind of address", 9: "answered 9",
@@ -437,8 +437,8 @@ SOCKS: Mapping[str, tuple[str, list[bytes], str]] = {
         "socks5h://", [b"\x05\x00", b"\x05\x00\x00\x09" + REST], "broke the rules",
     ),
     **{
-        f"4: reply {number:#x}": ("socks4a://", [bytes((0, number)) + REST], said)
-        for number, said in {
+        f"4: reply {number:#x}": ("socks4a://", [bytes((0, number)) + REST], message)
+        for number, message in {
             0x5B: "rejected the request", 0x5C: "could not ask this machine's identd",
             0x5D: "names another user",
         }.items()
@@ -453,7 +453,7 @@ SOCKS: Mapping[str, tuple[str, list[bytes], str]] = {
 @pytest.mark.parametrize("target", ["http", "https"])
 @pytest.mark.parametrize("kind", SOCKS)
 def test_what_socks_proxies_answer(kind: str, target: str, scripted: Start, send: Send) -> None:
-    scheme, pieces, said = SOCKS[kind]
+    scheme, pieces, message = SOCKS[kind]
 
     def handler(connection: Connection) -> None:
         for piece in pieces:
@@ -463,7 +463,7 @@ def test_what_socks_proxies_answer(kind: str, target: str, scripted: Start, send
             connection.wait_closed()
 
     proxy = scripted(handler)
-    refused(send, f"{target}://server.example/", said, f"{scheme}{proxy.netloc}", timeout=20)
+    refused(send, f"{target}://server.example/", message, f"{scheme}{proxy.netloc}", timeout=20)
     proxy.wait_for_no_connections()
 
 
@@ -508,19 +508,19 @@ def test_a_hundred_proxies_in_turn(
         )
     tunnels: dict[int, int] = {}
     for number, response in zip(numbers, responses, strict=True):
-        told = json.loads(response.content)
-        assert told["target"].endswith(f"/{number}")
-        fields = {name.lower(): value for name, value in told["fields"]}
+        received = json.loads(response.content)
+        assert received["target"].endswith(f"/{number}")
+        fields = {name.lower(): value for name, value in received["fields"]}
         if number % 3:
             assert "proxy-authorization" not in fields
             # A tunnel that was dug with one password serves nobody with another.
-            assert tunnels.setdefault(told["connection"], number % 100) == number % 100
+            assert tunnels.setdefault(received["connection"], number % 100) == number % 100
         else:
             assert fields["proxy-authorization"] == basic(way(number).partition("@")[0])
     users: dict[int, set[str | None]] = {}
     for request in proxy.requests:
         users.setdefault(request.connection, set()).add(request.get("Proxy-Authorization"))
-    assert all(len(told_to) == 1 for told_to in users.values())
+    assert all(len(received_by) == 1 for received_by in users.values())
     assert len(set().union(*users.values())) == 100
     assert session.proxies == {}
 

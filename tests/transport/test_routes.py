@@ -50,7 +50,7 @@ def test_a_proxy_is_read(value: str, expected: Proxy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("", "is empty"),
         ("   ", "is empty"),
@@ -78,11 +78,11 @@ def test_a_proxy_is_read(value: str, expected: Proxy) -> None:
         ("http://" + "ü" * 64 + ".example", "international"),
     ],
 )
-def test_a_bad_proxy_is_refused(value: str, said: str) -> None:
+def test_a_bad_proxy_is_refused(value: str, message: str) -> None:
     with pytest.raises(InvalidProxyURL) as caught:
         parse_proxy(value)
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "expected HOST:PORT or SCHEME://" in str(caught.value)
     assert isinstance(caught.value, InvalidURL)
 

@@ -108,8 +108,12 @@ Url = Callable[[str], str]
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 def test_methods(send: Any, url: Url, method: str) -> None:
-    told = send(method, url("/anything?x=1"), headers={"X-Test": "y"}).json()
-    assert (told["method"], told["args"], told["headers"]["X-Test"]) == (method, {"x": "1"}, "y")
+    received = send(method, url("/anything?x=1"), headers={"X-Test": "y"}).json()
+    assert (received["method"], received["args"], received["headers"]["X-Test"]) == (
+        method,
+        {"x": "1"},
+        "y",
+    )
 
 
 def test_head_and_options(send: Any, url: Url) -> None:
@@ -130,30 +134,30 @@ def test_head_and_options(send: Any, url: Url) -> None:
     ids=lambda keywords: next(iter(keywords)),
 )
 def test_bodies(send: Any, url: Url, keywords: Any) -> None:
-    told = send("POST", url("/post"), **keywords).json()
-    assert told["data"] or told["form"] or told["files"]
+    received = send("POST", url("/post"), **keywords).json()
+    assert received["data"] or received["form"] or received["files"]
     if "json" in keywords:
-        assert told["json"] == keywords["json"]
+        assert received["json"] == keywords["json"]
 
 
 def test_a_streamed_body(send: Any, url: Url) -> None:
-    told = send("POST", url("/post"), data=iter([b"one", b"two"])).json()
-    assert told["data"] == "onetwo"
+    received = send("POST", url("/post"), data=iter([b"one", b"two"])).json()
+    assert received["data"] == "onetwo"
 
 
 def test_a_large_body(send: Any, url: Url) -> None:
-    told = send("POST", url("/post"), data=b"x" * 300_000, prefetch=True).json()
-    assert len(told["data"]) == 300_000
+    received = send("POST", url("/post"), data=b"x" * 300_000, prefetch=True).json()
+    assert len(received["data"]) == 300_000
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects(send: Any, url: Url, status: int) -> None:
     where = url("/anything/there")
     response = send("POST", url(f"/redirect-to?url={where}&status_code={status}"), data=b"body")
-    told = response.json()
+    received = response.json()
     assert [one.status_code for one in response.history] == [status]
-    assert told["method"] == ("POST" if status >= 307 else "GET")
-    assert told["data"] == ("body" if status >= 307 else "")
+    assert received["method"] == ("POST" if status >= 307 else "GET")
+    assert received["data"] == ("body" if status >= 307 else "")
 
 
 def test_too_many_redirects(send: Any, url: Url) -> None:
@@ -219,12 +223,12 @@ def test_a_body_prefetched_and_one_left_unread(send: Any, url: Url) -> None:
 
 
 def test_downloads_and_what_is_left_of_them(send: Any, url: Url, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
+    received: list[tuple[int, int | None]] = []
     path = send("GET", url("/large")).download(
-        tmp_path / "a", progress=lambda done, total: told.append((done, total))
+        tmp_path / "a", progress=lambda done, total: received.append((done, total))
     )
     assert path.read_bytes() == LARGE
-    assert told[-1] == (len(LARGE), len(LARGE))
+    assert received[-1] == (len(LARGE), len(LARGE))
     with pytest.raises(HTTPError):
         send("GET", url("/status/404")).download(tmp_path / "b")
     assert not (tmp_path / "b").exists()

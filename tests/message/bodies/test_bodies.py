@@ -337,10 +337,10 @@ class TestLength:
         both.read(3)
         assert content_length(both) == 7
 
-    @pytest.mark.parametrize("told", ["5", -1, None, len])
-    def test_that_is_no_number_is_not_believed(self, told: Any) -> None:
+    @pytest.mark.parametrize("received", ["5", -1, None, len])
+    def test_that_is_no_number_is_not_believed(self, received: Any) -> None:
         reader = Reader(b"abc")
-        reader.len = told  # type: ignore[attr-defined]
+        reader.len = received  # type: ignore[attr-defined]
         assert content_length(reader) is None
 
 

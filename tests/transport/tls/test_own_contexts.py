@@ -38,14 +38,14 @@ def who(connection: Connection) -> None:
     tls = connection.tls
     assert tls is not None
     found = tls.getpeercert()
-    told = {
+    seen_by = {
         "client": found["subjectAltName"][0][1] if found else None,
         "resumed": tls.session_reused,
         "alpn": tls.selected_alpn_protocol(),
         "version": tls.version(),
         "cipher": tls.cipher()[0],  # type: ignore[index]
     }
-    connection.send(answer(200, json.dumps(told).encode(), [("Connection", "close")]))
+    connection.send(answer(200, json.dumps(seen_by).encode(), [("Connection", "close")]))
 
 
 def asks_for_certificate(authority: Authority) -> ssl.SSLContext:
@@ -69,7 +69,7 @@ def own(context: ssl.SSLContext, **keywords: Any) -> reqkit.Session:
     return session
 
 
-def told(send: Send, server: ScriptedServer, session: reqkit.Session, **keywords: Any) -> Any:
+def seen_by(send: Send, server: ScriptedServer, session: reqkit.Session, **keywords: Any) -> Any:
     return send(server(), session=session, **keywords).json()
 
 
@@ -82,12 +82,12 @@ def test_cas_of_a_call_do_not_stay(
     with own(context) as session:
         for _ in range(2):
             with pytest.raises(SSLError):
-                told(send, server, session)
-            assert told(send, server, session, verify=str(other_authority.bundle))
-            assert told(send, server, session, verify=False)
+                seen_by(send, server, session)
+            assert seen_by(send, server, session, verify=str(other_authority.bundle))
+            assert seen_by(send, server, session, verify=False)
         # What a call names is all that is trusted for it.
         with pytest.raises(SSLError):
-            told(send, scripted(who, tls=authority.server()), session,
+            seen_by(send, scripted(who, tls=authority.server()), session,
                  verify=str(other_authority.bundle))  # fmt: skip
     assert state(context) == before
 
@@ -101,7 +101,7 @@ def test_a_certificate_of_a_call_does_not_stay(
     one, two = authority.client("one@example.org"), authority.client("two@example.org")
     with own(context) as session:
         for cert, name in ((one, "one"), (None, None), (two, "two"), (one, "one"), (None, None)):
-            client = told(send, server, session, cert=cert)["client"]
+            client = seen_by(send, server, session, cert=cert)["client"]
             assert client == (name and f"{name}@example.org")
     assert state(context) == before
 
@@ -114,10 +114,10 @@ def test_its_own_certificate_goes_along_unless_another_is_given(
     context.load_cert_chain(*authority.client("own@example.org"))
     other = authority.client("other@example.org")
     with own(context) as session:
-        assert told(send, server, session)["client"] == "own@example.org"
-        assert told(send, server, session, cert=other)["client"] == "other@example.org"
-        assert told(send, server, session)["client"] == "own@example.org"
-        assert told(send, server, session, verify=False)["client"] == "own@example.org"
+        assert seen_by(send, server, session)["client"] == "own@example.org"
+        assert seen_by(send, server, session, cert=other)["client"] == "other@example.org"
+        assert seen_by(send, server, session)["client"] == "own@example.org"
+        assert seen_by(send, server, session, verify=False)["client"] == "own@example.org"
 
 
 def test_a_context_without_cas_stays_so(scripted: Start, authority: Authority, send: Send) -> None:
@@ -127,8 +127,8 @@ def test_a_context_without_cas_stays_so(scripted: Start, authority: Authority, s
     with own(context) as session:
         for _ in range(2):
             with pytest.raises(SSLError):
-                told(send, server, session)
-            assert told(send, server, session, verify=str(authority.bundle))
+                seen_by(send, server, session)
+            assert seen_by(send, server, session, verify=str(authority.bundle))
     assert state(context) == before
     assert context.cert_store_stats()["x509"] == 0
 
@@ -139,9 +139,9 @@ def test_two_sessions_with_one_context(
     server = scripted(who, tls=other_authority.server())
     context = authority.trusting()
     with own(context, verify=str(other_authority.bundle)) as one, own(context) as other:
-        assert told(send, server, one)
+        assert seen_by(send, server, one)
         with pytest.raises(SSLError):
-            told(send, server, other)
+            seen_by(send, server, other)
 
 
 def test_what_the_context_says_counts(scripted: Start, authority: Authority, send: Send) -> None:
@@ -152,7 +152,7 @@ def test_what_the_context_says_counts(scripted: Start, authority: Authority, sen
     cert = authority.client()
     with own(context) as session:
         for keywords in ({}, {"verify": False}, {"cert": cert}, {"verify": str(authority.bundle)}):
-            found = told(send, server, session, **keywords)
+            found = seen_by(send, server, session, **keywords)
             assert found["version"] == "TLSv1.2"
             assert found["cipher"].endswith("AES256-GCM-SHA384")
             assert found["alpn"] == "http/1.1"
@@ -161,7 +161,7 @@ def test_what_the_context_says_counts(scripted: Start, authority: Authority, sen
 def test_sessions_are_resumed_with_it(scripted: Start, authority: Authority, send: Send) -> None:
     server = scripted(who, tls=authority.server())
     with own(authority.trusting()) as session:
-        resumed = [told(send, server, session)["resumed"] for _ in range(3)]
+        resumed = [seen_by(send, server, session)["resumed"] for _ in range(3)]
     assert resumed == [False, True, True]
 
 
@@ -169,8 +169,8 @@ def test_a_name_is_checked_with_it(scripted: Start, authority: Authority, send: 
     server = scripted(who, tls=authority.wrong_name())
     with own(authority.trusting()) as session:
         with pytest.raises(SSLError, match="certificate"):
-            told(send, server, session)
-        assert told(send, server, session, verify=False)
+            seen_by(send, server, session)
+        assert seen_by(send, server, session, verify=False)
 
 
 def test_cas_that_its_maker_adds_later_count(
@@ -181,10 +181,10 @@ def test_cas_that_its_maker_adds_later_count(
     cert = authority.client()
     with own(context) as session:
         with pytest.raises(SSLError):
-            told(send, server, session, cert=cert)
+            seen_by(send, server, session, cert=cert)
         context.load_verify_locations(other_authority.bundle)
-        assert told(send, server, session)
-        assert told(send, server, session, cert=cert)
+        assert seen_by(send, server, session)
+        assert seen_by(send, server, session, cert=cert)
 
 
 class Particular(ssl.SSLContext):
@@ -205,11 +205,11 @@ def test_a_context_with_a_way_of_its_own(scripted: Start, authority: Authority, 
     before = state(context)
     made.clear()
     with own(context) as session:
-        assert told(send, server, session)
-        assert told(send, server, session, verify=False)
+        assert seen_by(send, server, session)
+        assert seen_by(send, server, session, verify=False)
         for keywords in ({"verify": str(authority.bundle)}, {"cert": authority.client()}):
             with pytest.raises(SSLError, match="Particular"):
-                told(send, server, session, **keywords)
+                seen_by(send, server, session, **keywords)
     assert len(made) == 2
     assert state(context) == before
 
@@ -222,4 +222,4 @@ def test_old_settings_are_not_warned_of_again(
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.options |= ssl.OP_NO_TLSv1_3
     with own(context) as session:
-        assert told(send, scripted(who, tls=authority.server()), session)["version"] == "TLSv1.2"
+        assert seen_by(send, scripted(who, tls=authority.server()), session)["version"] == "TLSv1.2"

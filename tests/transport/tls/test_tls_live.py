@@ -162,21 +162,21 @@ def test_what_is_given_comes_before_the_environment(
     session: reqkit.Session,
     send: Send,
 ) -> None:
-    def told(verify: Any) -> dict[str, Any]:
+    def received(verify: Any) -> dict[str, Any]:
         if where == "call":
             return {"verify": verify}
         session.verify = verify
         return {"session": session}
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
-    assert send(echo_secure(), **told(False)).ok
-    assert send(echo_secure(), **told(ca_bundle)).ok
+    assert send(echo_secure(), **received(False)).ok
+    assert send(echo_secure(), **received(ca_bundle)).ok
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca_bundle)
-    failed(echo_secure, send, **told(certifi.where()))
+    failed(echo_secure, send, **received(certifi.where()))
     # Not even looked at.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
-    assert send(echo_secure(), **told(ca_bundle)).ok
-    assert send(echo_secure(), **told(False)).ok
+    assert send(echo_secure(), **received(ca_bundle)).ok
+    assert send(echo_secure(), **received(False)).ok
 
 
 def test_without_trust_the_environment_says_nothing(
@@ -236,7 +236,7 @@ def test_a_path_of_any_kind(echo_secure: ScriptedServer, ca_bundle: str, send: S
 
 
 @pytest.mark.parametrize(
-    ("verify", "said"),
+    ("verify", "message"),
     [
         ("/no/such/file.pem", "'/no/such/file.pem', which does not exist"),
         ("", "verify is ''"),
@@ -247,14 +247,14 @@ def test_a_path_of_any_kind(echo_secure: ScriptedServer, ca_bundle: str, send: S
     ],
 )
 def test_what_verify_cannot_be(
-    verify: Any, said: str, echo_secure: ScriptedServer, session: reqkit.Session, send: Send
+    verify: Any, message: str, echo_secure: ScriptedServer, session: reqkit.Session, send: Send
 ) -> None:
-    with pytest.raises(SSLError, match=said):
+    with pytest.raises(SSLError, match=message):
         send(echo_secure(), verify=verify)
-    with pytest.raises(SSLError, match=said):
+    with pytest.raises(SSLError, match=message):
         session.verify = verify
     # Plain http does not need it, but a mistake is told all the same.
-    with pytest.raises(SSLError, match=said):
+    with pytest.raises(SSLError, match=message):
         send("http://127.0.0.1:9/", verify=verify)
     assert echo_secure.connections_opened == 0
 
@@ -304,8 +304,8 @@ def test_a_clients_certificate(
     def handler(connection: Connection) -> None:
         while connection.recv_request() is not None:
             assert connection.tls is not None
-            told: Any = connection.tls.getpeercert()
-            names = [name for _, name in told.get("subjectAltName", ())]
+            received: Any = connection.tls.getpeercert()
+            names = [name for _, name in received.get("subjectAltName", ())]
             connection.send(answer(200, ",".join(names).encode()))
 
     server = scripted(handler, tls=authority.wants_client_certificate())
@@ -338,7 +338,7 @@ def test_a_clients_certificate(
 
 
 @pytest.mark.parametrize(
-    ("cert", "said"),
+    ("cert", "message"),
     [
         ("/no/such.pem", "'/no/such.pem' is not there"),
         (("/no/such.pem", "/no/such.key"), "'/no/such.pem' is not there"),
@@ -348,11 +348,11 @@ def test_a_clients_certificate(
     ],
 )
 def test_what_a_certificate_cannot_be(
-    cert: Any, said: str, echo_secure: ScriptedServer, session: reqkit.Session, send: Send
+    cert: Any, message: str, echo_secure: ScriptedServer, session: reqkit.Session, send: Send
 ) -> None:
-    with pytest.raises(SSLError, match=said):
+    with pytest.raises(SSLError, match=message):
         send(echo_secure(), cert=cert, verify=False)
-    with pytest.raises(SSLError, match=said):
+    with pytest.raises(SSLError, match=message):
         session.cert = cert
     assert echo_secure.connections_opened == 0
 

@@ -47,7 +47,7 @@ class Certificate(NamedTuple):
 
     make: Callable[[Authority], ssl.SSLContext]
     host: str
-    said: str | None
+    message: str | None
 
 
 def for_names(*names: str) -> Callable[[Authority], ssl.SSLContext]:
@@ -125,14 +125,14 @@ CERTIFICATES: Mapping[str, Certificate] = {
 def test_certificates(
     loopback: None, kind: str, scripted: Start, authority: Authority, ca_bundle: str, send: Send
 ) -> None:
-    make, host, said = CERTIFICATES[kind]
+    make, host, message = CERTIFICATES[kind]
     server = scripted(serving, tls=make(authority), host="::1" if "[" in host else "127.0.0.1")
     url = f"https://{host}:{server.port}/"
     with reqkit.Session(verify=ca_bundle) as session:
-        if said is None:
+        if message is None:
             assert send(url, session=session).ok
             return
-        with pytest.raises(SSLError, match=said) as caught:
+        with pytest.raises(SSLError, match=message) as caught:
             send(url, session=session)
         error = caught.value
         assert type(error) is SSLError
@@ -147,7 +147,7 @@ def test_certificates(
         assert not server.requests
         # What is wrong with it is no matter where nothing is verified, for that request alone.
         assert send(url, session=session, verify=False).ok
-        with pytest.raises(SSLError, match=said):
+        with pytest.raises(SSLError, match=message):
             send(url, session=session)
         assert len(server.requests) == 1
 
@@ -288,12 +288,12 @@ def test_clients_certificates(
     context.minimum_version = context.maximum_version = version
     server = scripted(serving, tls=context)
     cert = own(authority, other_authority, tmp_path)[given]
-    said, spoken_to = CLIENTS[given]
+    message, spoken_to = CLIENTS[given]
     url = f"https://localhost:{server.port}/"
-    if said is None:
+    if message is None:
         assert send(url, verify=ca_bundle, cert=cert).ok
     else:
-        with pytest.raises(SSLError, match=said) as caught:
+        with pytest.raises(SSLError, match=message) as caught:
             send(url, verify=ca_bundle, cert=cert)
         assert "hush" not in str(caught.value)
         if spoken_to:
@@ -354,8 +354,8 @@ def test_no_connection_serves_other_settings(
         "other": str(other_authority.bundle),
         "ann": authority.client("ann@example.org"), "bob": authority.client("bob@example.org"),
     }  # fmt: skip
-    for said, expected in CHANGES:
-        keywords = {name: means[value] for name, value in said.items()}
+    for message, expected in CHANGES:
+        keywords = {name: means[value] for name, value in message.items()}
         if where != "call":
             session.verify = keywords.pop("verify", None)
             session.cert = keywords.pop("cert", None)
@@ -364,7 +364,7 @@ def test_no_connection_serves_other_settings(
                 send(server(), session=session, **keywords)
             continue
         number = int(send(server(), session=session, **keywords).text)
-        assert numbers.setdefault(expected, number) == number, said
+        assert numbers.setdefault(expected, number) == number, message
     assert len(set(numbers.values())) == len(numbers) == 6
 
 
@@ -443,7 +443,7 @@ GARBAGE: Mapping[str, tuple[bytes, str]] = {
 def test_garbage_in_place_of_a_handshake(
     kind: str, scripted: Start, ca_bundle: str, send: Send
 ) -> None:
-    data, said = GARBAGE[kind]
+    data, message = GARBAGE[kind]
 
     def handler(connection: Connection) -> None:
         connection.recv_some()
@@ -453,7 +453,7 @@ def test_garbage_in_place_of_a_handshake(
 
     server = scripted(handler)
     for verify in (ca_bundle, False):
-        with pytest.raises(SSLError, match=said) as caught:
+        with pytest.raises(SSLError, match=message) as caught:
             send(f"https://localhost:{server.port}/", verify=verify)
         assert f"localhost:{server.port}" in str(caught.value)
         assert caught.value.before_sending
