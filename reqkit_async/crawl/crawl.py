@@ -466,6 +466,9 @@ class Crawl:
         self._drop_turn()
 
     def _drop_turn(self) -> None:
+        assert self._turn is not None
+        assert self._turn.page is not None
+        self._frontier.line(self._turn.page.host).owed -= 1
         self._turn = self._answer = self._document = None
         self._turn_over = self._left_open = False
         self._driver.out -= 1

@@ -245,8 +245,12 @@ class Driver:
 
     def _blocked(self, line: Line) -> bool:
         most = self._settings.pages_per_host
-        if line.blocked is None and most is not None and line.ended + line.active >= most:
-            if line.active:
+        if (
+            line.blocked is None
+            and most is not None
+            and line.ended + line.active + line.owed >= most
+        ):
+            if line.active or line.owed:
                 self._frontier.hold(line, clock() + 0.05)  # one of these may be tried again
                 return True
             self._frontier.block(line, "pages per host")
@@ -304,8 +308,13 @@ class Driver:
         elif response.status_code in _REDIRECTS and response.headers.get("location"):
             self._redirected(page, response)
         else:
-            self.ready.append((page, response))
-            self.news.set()
+            self._hand_over(page, response)
+
+    def _hand_over(self, page: Page, response: Response) -> None:
+        """Have the caller's loop get an entry, in its turn."""
+        self._frontier.line(page.host).owed += 1
+        self.ready.append((page, response))
+        self.news.set()
 
     def _judge(self, line: Line, page: Page, response: Response) -> float | None:
         """Learn from an answer how its host is; return the seconds to the next attempt, or None."""
@@ -393,8 +402,7 @@ class Driver:
         """Hand a page over as failed, though it was answered."""
         error.response = response
         failed = failed_response(request_of("GET", page.url, {}), error)
-        self.ready.append((page, failed))
-        self.news.set()
+        self._hand_over(page, failed)
 
     def end_of(self, page: Page, response: Response, body: bool = True) -> End:
         """Return how a page has ended, as its answer says.
@@ -509,8 +517,7 @@ class Driver:
             f"{page.url} was not asked for, as the robots.txt of its host could not be had"
             f" ({rules.error}): again(state='failed') queues it once more"
         )
-        self.ready.append((page, failed_response(request_of("GET", page.url, {}), error)))
-        self.news.set()
+        self._hand_over(page, failed_response(request_of("GET", page.url, {}), error))
 
     # -- others -----------------------------------------------------------------------------
 

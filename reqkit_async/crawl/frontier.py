@@ -63,7 +63,7 @@ class Line:
 
     __slots__ = (
         "active", "again", "blocked", "crawl_delay", "ended", "failures", "gap", "held_until", "id",
-        "latency", "most", "name", "next_start", "pages", "place", "served", "top", "turn",
+        "latency", "most", "name", "next_start", "owed", "pages", "place", "served", "top", "turn",
     )  # fmt: skip
 
     def __init__(self, id: int, name: str, ended: int) -> None:
@@ -74,6 +74,8 @@ class Line:
         #: Pages that are asked for once more; the store has them as in flight.
         self.again: deque[Page] = deque()
         self.active: int = 0
+        #: Pages that have come, and whose turn in the caller's loop has not ended.
+        self.owed: int = 0
         self.next_start = self.held_until = -math.inf
         self.gap = self.crawl_delay = 0.0
         self.most: int = 1
@@ -145,10 +147,14 @@ class Frontier:
         self._lines = {
             host: line
             for host, line in self._lines.items()
-            if line.place != _OUTSIDE or line.active or line.again or line.next_start > 0
+            if line.place != _OUTSIDE
+            or line.active
+            or line.owed
+            or line.again
+            or line.next_start > 0
         }
         for line in self._lines.values():
-            if line.place == _OUTSIDE and not line.active:
+            if line.place == _OUTSIDE and not (line.active or line.owed):
                 line.next_start = min(line.next_start, 0.0)  # goes with the next sweep
         self._sweep_at = max(2 * _WINDOW, 2 * len(self._lines))
 

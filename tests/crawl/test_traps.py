@@ -66,6 +66,22 @@ def test_an_endless_calendar(
             assert len(run(crawl, days("/"))) == 3
 
 
+def test_a_host_gets_no_page_more_while_a_turn_lasts(
+    crawling: Crawling, site: Callable[..., Site]
+) -> None:
+    days = site(calendar)
+    with crawling(size=8, per_host=8, pages_per_host=6) as crawl:
+        crawl.add(days("/"))
+        handed = 0
+        for response in crawl:
+            handed += 1
+            crawl.follow(response)
+            # Others come meanwhile, and wait for their own turns.
+            gevent.sleep(0.05)
+        assert handed == 6
+    assert sum(path != "/robots.txt" for _, path, _ in days.asked) == 6
+
+
 def test_session_ids(crawling: Crawling, site: Callable[..., Site]) -> None:
     numbers = itertools.count()
 

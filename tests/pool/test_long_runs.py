@@ -171,6 +171,7 @@ def test_a_slow_server_is_nobodys_code(scripted: Start, watched: None) -> None:
 
 def test_connections_of_threads_that_have_ended_are_closed(scripted: Start) -> None:
     server = scripted(at_once)
+    gevent.get_hub()  # has descriptors of its own, and may be this thread's first
     before = open_descriptors()
 
     def fetch() -> None:
