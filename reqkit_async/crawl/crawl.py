@@ -42,7 +42,7 @@ __all__ = ["Crawl"]
 _thread: Final = threading.get_ident
 
 #: URLs that are gathered outside of the loop before they are written.
-_GATHERED: Final = 50_000
+_GATHERED: Final = 20_000
 #: Links of a page that are looked at before others run.
 _LINKS: Final = 1000
 #: Seconds that the loop's bodies may take together before others run.
