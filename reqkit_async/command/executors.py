@@ -45,9 +45,11 @@ def executor_of(text: str | None) -> Iterator[Any]:
     elif kind == "dask" and rest:
         try:
             from distributed import Client
+            from distributed.comm import get_address_host_port
         except ImportError as error:
             raise ExecutorError(f"{text} needs Dask: pip install distributed") from error
         try:
+            get_address_host_port(rest)  # a client that cannot be made complains for long
             client = Client(rest, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ExecutorError(f"no Dask scheduler answers at {rest}: {error}") from error

@@ -111,7 +111,7 @@ class Fetch:
 
     def final_stats(self) -> Stats:
         """Return the figures of all that the journal has, or else of this run."""
-        if not self.resume or self.journal is None:
+        if self.journal is None or not (self.resume or self.trouble):
             return self.stats
         stats = Stats()
         for record in final_records(self.journal):
@@ -202,10 +202,12 @@ class Fetch:
         if not lines or self.trouble is not None:
             return
         assert self.journal is not None
+        before = self.journal.written
         try:
             self.journal.write(b"".join(lines))
         except OSError as error:
             self.trouble = error
+            self.screen.forget(len(lines) - (self.journal.written - before))
             gevent.spawn(self.pool.kill)  # nothing more can be kept
 
 

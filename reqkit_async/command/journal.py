@@ -72,10 +72,14 @@ class Journal:
 
     Raises:
         JournalError: it is there already, is written by another process, or cannot be opened.
+
+    Attributes:
+        written: lines that `write` has added.
     """
 
     def __init__(self, path: str, resume: bool = False, overwrite: bool = False) -> None:
         self.path = path
+        self.written = 0
         #: The file's size, at the end of its last whole line; None where it is no file.
         self._end: int | None = None
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -158,11 +162,13 @@ class Journal:
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError:
+            whole = lines.rfind(b"\n", 0, len(lines) - len(view)) + 1
+            self.written += lines.count(b"\n", 0, whole)
             if self._end is not None:
-                whole = lines.rfind(b"\n", 0, len(lines) - len(view)) + 1
                 self._end += whole
                 os.ftruncate(self._descriptor, self._end)
             raise
+        self.written += lines.count(b"\n")
         if self._end is not None:
             self._end += len(lines)
 

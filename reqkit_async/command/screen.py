@@ -66,6 +66,10 @@ class Screen:
         self.done += 1
         self.bytes += size
 
+    def forget(self, lost: int) -> None:
+        """Take so many results back that could not be written."""
+        self.done -= lost
+
     def tell(self, record: dict[str, Any]) -> None:
         """Count a result, and show it where results are shown."""
         self.done += 1

@@ -68,11 +68,12 @@ def test_a_cluster(reqkit_command: Command, site: Site, tmp_path: Path) -> None:
     assert sorted(site.paths) == sorted([*paths, "/status/404", "/again"])
 
 
-def test_no_cluster_there(reqkit_command: Command, closed_port: int) -> None:
+def test_no_cluster_there(reqkit_command: Command) -> None:
     pytest.importorskip("distributed")
-    executor = f"dask:tcp://127.0.0.1:{closed_port}"
-    ended = reqkit_command.run("fetch", "http://h.invalid/", "--executor", executor, status=2)
-    assert f"no Dask scheduler answers at tcp://127.0.0.1:{closed_port}" in ended.err
+    for address in ("nonsense", "tcp://127.0.0.1:port", "moon://127.0.0.1:1"):
+        executor = f"dask:{address}"
+        ended = reqkit_command.run("fetch", "http://h.invalid/", "--executor", executor, status=2)
+        assert f"no Dask scheduler answers at {address}" in ended.err
 
 
 def test_interrupted_with_its_workers(reqkit_command: Command, site: Site, tmp_path: Path) -> None:

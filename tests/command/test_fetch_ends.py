@@ -284,9 +284,9 @@ def test_a_disk_that_is_full_for_a_while_loses_no_whole_line(
     reqkit_command: Command, site: Site, tmp_path: Path
 ) -> None:
     """A file system's limit on one file stands for a full disk."""
-    write_urls(site, tmp_path / "u.txt", 300, hangs_from=300)
-    to = ("fetch", "--from", "u.txt", "--jsonl", "o.jsonl")
-    limit = 16384
+    write_urls(site, tmp_path / "u.txt", 400, hangs_from=400)
+    to = ("fetch", "--from", "u.txt", "--jsonl", "o.jsonl", "--report", "r.html")
+    limit = 65536
 
     def bounded() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -297,10 +297,12 @@ def test_a_disk_that_is_full_for_a_while_loses_no_whole_line(
     assert process.returncode == 1
     assert b"results cannot be written: File too large" in err
     before = read_records(tmp_path / "o.jsonl")
-    assert 0 < len(before) < 300
+    assert 0 < len(before) < 400
+    assert f"{len(before)} done: {len(before)} good, 0 failed".encode() in err
+    assert f"<dt>requests</dt> <dd>{len(before)}</dd>" in (tmp_path / "r.html").read_text()
     # The next line would have been too long.
     longest = max(map(len, (tmp_path / "o.jsonl").read_bytes().splitlines()))
     assert (tmp_path / "o.jsonl").stat().st_size > limit - 2 * longest
     reqkit_command.run(*to, "--resume")
-    assert [record["number"] for record in read_records(tmp_path / "o.jsonl")] == [*range(1, 301)]
-    assert len(set(site.paths)) == 300
+    assert [record["number"] for record in read_records(tmp_path / "o.jsonl")] == [*range(1, 401)]
+    assert len(set(site.paths)) == 400
