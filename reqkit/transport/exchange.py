@@ -300,11 +300,11 @@ def answer_of(
     """
     if times is None:
         return Response(
-            head.status, head.reason, request.url, request, head.version, head.text, head.said,
+            head.status, head.reason, request.url, request, head.version, head.text, head.known,
             whole, started, connection.sent or started, connection.headed,
         )  # fmt: skip
     response = Response(
-        head.status, head.reason, request.url, request, head.version, head.text, head.said, whole
+        head.status, head.reason, request.url, request, head.version, head.text, head.known, whole
     )
     response._live_times = times = times_of(connection, started, times)
     times.received = times.headed
@@ -314,7 +314,7 @@ def answer_of(
 def answer_with(request: PreparedRequest, head: AnswerHead, source: Body, times: Times) -> Response:
     """Make the `Response` of an answer whose body is still on its way."""
     response = Response(
-        head.status, head.reason, request.url, request, head.version, head.text, head.said
+        head.status, head.reason, request.url, request, head.version, head.text, head.known
     )
     response._source = source
     response._live_times = times

@@ -7,7 +7,7 @@ import io
 import re
 
 from reqkit.exceptions import ChunkedEncodingError, ProtocolError
-from reqkit.wire.h1 import usual
+from reqkit.wire.h1 import sound
 from reqkit.wire.h1.connection import Connection
 from reqkit.wire.h1.framing import ChunkedReader, Framing, framing_of, keeps_alive
 from reqkit.wire.h1.head import AnswerHead, find_end, parse_head
@@ -80,11 +80,11 @@ def head(data: bytes) -> None:
         # What nobody minds is not odd, and the other way round.
         assert (strict is None) == bool(parsed.oddity)
         if strict is not None:
-            assert (strict.text, strict.said) == (parsed.text, parsed.said)
+            assert (strict.text, strict.known) == (parsed.text, parsed.known)
         else:
             # What was understood is a head by itself, and means the same.
             again = parse_head(parsed.text.encode("latin-1"))
-            assert (again.fields, again.said) == (parsed.fields, parsed.said)
+            assert (again.fields, again.known) == (parsed.fields, parsed.known)
         assert find_end(block, 0) > 0
         try:
             framing_of("GET", parsed)
@@ -97,12 +97,12 @@ def readers(data: bytes) -> None:
     """The readers of usual heads say the same: Python's in both of its ways, and C's."""
     for block in (data, data + b"\r\n\r\n"):
         said = []
-        for usual._strange in (0, 9):  # lines are looked up, or names alone
-            said.append(_facts(usual.read_usual(block)))
+        for sound._strange in (0, 9):  # lines are looked up, or names alone
+            said.append(_facts(sound.read_sound(block)))
         if in_c is not None:
-            said.append(_facts(in_c.read_usual(block)))
+            said.append(_facts(in_c.read_sound(block)))
         assert all(one == said[0] for one in said), said
-        following = [usual.read_next(block), usual.read_next(block + b"\r\n\r\nX")]
+        following = [sound.read_next(block), sound.read_next(block + b"\r\n\r\nX")]
         if in_c is not None:
             following += [in_c.read_next(block), in_c.read_next(block + b"\r\n\r\nX")]
             _check_length(following[2])
@@ -126,14 +126,14 @@ def _check_length(parsed: AnswerHead | None) -> None:
         assert plain
         assert parsed.length == length
     elif plain:
-        options = parsed.said.get("connection")
-        digits = parsed.said["content-length"]
+        options = parsed.known.get("connection")
+        digits = parsed.known["content-length"]
         # Left to `framing`: what few servers send.
         assert (
             options not in (None, "keep-alive")
             or len(digits) > 18
             or not digits.isdigit()
-            or ("transfer-encoding" in parsed.said)
+            or ("transfer-encoding" in parsed.known)
         )
 
 
@@ -141,7 +141,7 @@ def _facts(parsed: AnswerHead | None) -> tuple[object, ...] | None:
     if parsed is None:
         return None
     assert type(parsed) is AnswerHead
-    said = list(parsed.said.items())
+    said = list(parsed.known.items())
     return parsed.version, parsed.status, parsed.reason, parsed.text, said, parsed.oddity
 
 

@@ -1,4 +1,4 @@
-/* The reader of usual heads in C: what `usual.read_usual` does, several times faster.
+/* The reader of usual heads in C: what `sound.read_sound` does, several times faster.
 
    Bytes in; what they say, or "not mine" (None) for whatever is not sound in every line, is large, or
    has a field twice that may stand once: that is for Python, which words the error, too. `read_next`
@@ -275,7 +275,7 @@ plain_length(const struct facts *facts)
 struct state {
     PyObject *kind; /* the class AnswerHead */
     PyObject *names[WATCHED];
-    PyObject *version, *status, *reason, *text, *said, *oddity, *length; /* its attributes */
+    PyObject *version, *status, *reason, *text, *known, *oddity, *length; /* its attributes */
     PyObject *ok, *empty;
 };
 
@@ -287,11 +287,11 @@ text_of(struct span span)
 
 /* Return the dictionary of the looked-for fields; a list's values are joined. */
 static PyObject *
-said_of(struct state *state, const struct facts *facts)
+known_of(struct state *state, const struct facts *facts)
 {
-    PyObject *said = PyDict_New();
+    PyObject *known = PyDict_New();
 
-    if (said == NULL)
+    if (known == NULL)
         return NULL;
     for (int i = 0; i < facts->found; i++) {
         PyObject *name = state->names[facts->fields[i].which];
@@ -301,7 +301,7 @@ said_of(struct state *state, const struct facts *facts)
 
         if (value == NULL)
             goto error;
-        before = PyDict_GetItemWithError(said, name); /* borrowed */
+        before = PyDict_GetItemWithError(known, name); /* borrowed */
         if (before != NULL) {
             PyObject *joined = PyUnicode_FromFormat("%U, %U", before, value);
             Py_DECREF(value);
@@ -313,14 +313,14 @@ said_of(struct state *state, const struct facts *facts)
             Py_DECREF(value);
             goto error;
         }
-        failed = PyDict_SetItem(said, name, value);
+        failed = PyDict_SetItem(known, name, value);
         Py_DECREF(value);
         if (failed)
             goto error;
     }
-    return said;
+    return known;
 error:
-    Py_DECREF(said);
+    Py_DECREF(known);
     return NULL;
 }
 
@@ -371,7 +371,7 @@ head_of(PyObject *module, PyObject *bytes, int whole)
         || set(head, state->version, PyLong_FromLong(facts.version))
         || set(head, state->status, PyLong_FromLong(facts.status))
         || set(head, state->text, text_of(all))
-        || set(head, state->said, said_of(state, &facts))
+        || set(head, state->known, known_of(state, &facts))
         || set(head, state->length, PyLong_FromLongLong(plain_length(&facts)))
         || PyObject_SetAttr(head, state->oddity, state->empty)) {
         Py_DECREF(head);
@@ -381,7 +381,7 @@ head_of(PyObject *module, PyObject *bytes, int whole)
 }
 
 static PyObject *
-read_usual(PyObject *module, PyObject *block)
+read_sound(PyObject *module, PyObject *block)
 {
     return head_of(module, block, 1);
 }
@@ -417,7 +417,7 @@ start(PyObject *module)
         || (state->status = PyUnicode_InternFromString("status")) == NULL
         || (state->reason = PyUnicode_InternFromString("reason")) == NULL
         || (state->text = PyUnicode_InternFromString("text")) == NULL
-        || (state->said = PyUnicode_InternFromString("said")) == NULL
+        || (state->known = PyUnicode_InternFromString("known")) == NULL
         || (state->oddity = PyUnicode_InternFromString("oddity")) == NULL
         || (state->length = PyUnicode_InternFromString("length")) == NULL
         || (state->ok = PyUnicode_InternFromString("OK")) == NULL
@@ -450,7 +450,7 @@ clear(PyObject *module)
     Py_CLEAR(state->status);
     Py_CLEAR(state->reason);
     Py_CLEAR(state->text);
-    Py_CLEAR(state->said);
+    Py_CLEAR(state->known);
     Py_CLEAR(state->oddity);
     Py_CLEAR(state->length);
     Py_CLEAR(state->ok);
@@ -464,8 +464,8 @@ release(void *module)
     (void)clear(module);
 }
 
-PyDoc_STRVAR(read_usual_doc,
-"read_usual(block, /)\n--\n\n"
+PyDoc_STRVAR(read_sound_doc,
+"read_sound(block, /)\n--\n\n"
 "Read a head from the status line through the empty line.\n\n"
 "Returns:\n"
 "    an AnswerHead, or None where it is not sound in every line, is large, or has a field\n"
@@ -475,10 +475,10 @@ PyDoc_STRVAR(read_next_doc,
 "read_next(data, /)\n--\n\n"
 "Read the head that bytes begin with; others may follow it.\n\n"
 "Returns:\n"
-"    an AnswerHead, or None where it is not whole, or as read_usual has it.");
+"    an AnswerHead, or None where it is not whole, or as read_sound has it.");
 
 static PyMethodDef methods[] = {
-    {"read_usual", read_usual, METH_O, read_usual_doc},
+    {"read_sound", read_sound, METH_O, read_sound_doc},
     {"read_next", read_next, METH_O, read_next_doc},
     {NULL, NULL, 0, NULL},
 };

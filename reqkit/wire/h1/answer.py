@@ -54,7 +54,7 @@ class AnswerHead:
         status: 100 to 999.
         reason: the text after the status, often empty.
         text: all of it, sound: of a head that was not, what was understood.
-        said: those of the `LOOKED_FOR` names that are there, in lower case, with their values as
+        known: those of the `LOOKED_FOR` names that are there, in lower case, with their values as
             `get` gives them. Not to be changed.
         oddity: what a strict reader would have refused it for; empty for a sound head. After an odd
             one the connection is not to be used again.
@@ -63,7 +63,7 @@ class AnswerHead:
             `framing` is to be asked.
     """
 
-    __slots__ = ("length", "oddity", "reason", "said", "status", "text", "version")
+    __slots__ = ("known", "length", "oddity", "reason", "status", "text", "version")
 
     def __init__(
         self,
@@ -71,14 +71,14 @@ class AnswerHead:
         status: int,
         reason: str,
         text: str,
-        said: dict[str, str],
+        known: dict[str, str],
         oddity: str = "",
     ) -> None:
         self.version: int = version
         self.status: int = status
         self.reason: str = reason
         self.text: str = text
-        self.said = said
+        self.known = known
         self.oddity: str = oddity
         self.length: int = -1
 
@@ -96,7 +96,7 @@ class AnswerHead:
         Returns:
             The value; repeated fields joined by ``", "`` in their order (RFC 9110 section 5.3).
         """
-        return field_of(self.text, self.said, lower_name)
+        return field_of(self.text, self.known, lower_name)
 
     def get_all(self, lower_name: str) -> list[str]:
         """Return the values of all fields of a name (in lower case), in their order.
@@ -119,15 +119,15 @@ def fields_of(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def field_of(text: str, said: dict[str, str], lower_name: str) -> str | None:
+def field_of(text: str, known: dict[str, str], lower_name: str) -> str | None:
     """Return the value of a field of a sound head: see `AnswerHead.get`.
 
     Args:
         text: the head.
-        said: as the head has it.
+        known: as the head has it.
         lower_name: the name in lower case.
     """
     if lower_name in LOOKED_FOR:
-        return said.get(lower_name)
+        return known.get(lower_name)
     values = [value for name, value in fields_of(text) if name.lower() == lower_name]
     return ", ".join(values) if values else None

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from ...exceptions import ChunkedEncodingError, InvalidFraming, ProtocolError
 from .answer import MAX_FIELDS, MAX_HEAD, MAX_LINE, STRICT_FIELDS, STRICT_HEAD, AnswerHead
 from .errors import excerpt
-from .odd import read_odd_trailers
+from .lenient import read_lenient_trailers
 
 __all__ = ["MAX_CHUNK_LINE", "ChunkedReader", "Framing", "framing_of", "keeps_alive"]
 
@@ -73,7 +73,7 @@ def framing_of(method: str, head: AnswerHead, strict: bool = False) -> tuple[int
         return _NO_BODY
     if method == "CONNECT" and status < 300:
         return _NO_BODY
-    fields = head.said
+    fields = head.known
     coding = fields.get("transfer-encoding")
     length = fields.get("content-length")
     if coding is not None:
@@ -97,7 +97,7 @@ def framing_of(method: str, head: AnswerHead, strict: bool = False) -> tuple[int
 def _check_coding(head: AnswerHead, coding: str) -> None:
     """Refuse a coding where others may see another body."""
     # Rule 3: a usual sign of an attack.
-    if "content-length" in head.said:
+    if "content-length" in head.known:
         raise InvalidFraming(
             "the answer has both Transfer-Encoding and Content-Length: where its body ends"
             " is ambiguous"
@@ -150,10 +150,10 @@ def keeps_alive(head: AnswerHead) -> bool:
 
     Source: RFC 9112 section 9.3.
     """
-    said = head.said
-    if head.oddity or ("transfer-encoding" in said and _is_doubtful(head)):
+    known = head.known
+    if head.oddity or ("transfer-encoding" in known and _is_doubtful(head)):
         return False
-    options = said.get("connection")
+    options = known.get("connection")
     if options is None:
         return head.version != 10
     if options == "keep-alive":
@@ -166,11 +166,11 @@ def keeps_alive(head: AnswerHead) -> bool:
 
 def _is_doubtful(head: AnswerHead) -> bool:
     """Tell whether another reader may see the body end elsewhere than `framing_of`."""
-    said = head.said
+    known = head.known
     return (
-        "content-length" in said
+        "content-length" in known
         or head.version == 10
-        or said["transfer-encoding"].lower() != "chunked"
+        or known["transfer-encoding"].lower() != "chunked"
     )
 
 
@@ -396,7 +396,7 @@ class ChunkedReader:
 
     def _read_trailers(self, block: bytes) -> tuple[list[tuple[str, str]], str]:
         try:
-            return read_odd_trailers(block, self._strict)
+            return read_lenient_trailers(block, self._strict)
         except ProtocolError as error:
             self._state = _FAILED
             raise ChunkedEncodingError(f"the chunked body's trailers: {error}") from error

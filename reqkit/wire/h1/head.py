@@ -24,8 +24,8 @@ from .answer import (
     fields_of,
 )
 from .errors import TOKEN, character, excerpt
-from .odd import MOST_EMPTY, leading, read_odd
-from .reader import read_usual
+from .lenient import MOST_EMPTY, leading, read_lenient
+from .reader import read_sound
 
 __all__ = [
     "LOOKED_FOR",
@@ -123,7 +123,7 @@ def parse_head(block: bytes, strict: bool = False) -> AnswerHead:
 
     Source: RFC 9112 sections 2 to 5; RFC 9110 section 5.5.
     """
-    return read_usual(block) or read_odd(block, strict)
+    return read_sound(block) or read_lenient(block, strict)
 
 
 class FieldBlock:

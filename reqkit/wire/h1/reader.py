@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from . import usual
+from . import sound
 from .answer import AnswerHead
 
-__all__ = ["EXTENSIONS", "read_next", "read_usual"]
+__all__ = ["EXTENSIONS", "read_next", "read_sound"]
 
 
 _Reader = Callable[[bytes], "AnswerHead | None"]
@@ -22,19 +22,19 @@ _Reader = Callable[[bytes], "AnswerHead | None"]
 def _choose() -> tuple[_Reader, _Reader, tuple[str, ...]]:
     if os.environ.get("REQKIT_NO_EXTENSIONS", "0") in ("", "0"):
         try:
-            from ._head import read_next, read_usual
+            from ._head import read_next, read_sound
         except ImportError:  # it was not built, or from another version's source
             pass
         else:
-            return read_usual, read_next, ("head",)
-    return usual.read_usual, usual.read_next, ()
+            return read_sound, read_next, ("head",)
+    return sound.read_sound, sound.read_next, ()
 
 
 _chosen: Final = _choose()
 
-#: Read a sound head; None for any other: see `usual.read_usual`.
-read_usual: Final = _chosen[0]
-#: Read the sound head that bytes begin with: see `usual.read_next`.
+#: Read a sound head; None for any other: see `sound.read_sound`.
+read_sound: Final = _chosen[0]
+#: Read the sound head that bytes begin with: see `sound.read_next`.
 read_next: Final = _chosen[1]
 #: What is in use that was compiled: ``("head",)``, or nothing.
 EXTENSIONS: Final = _chosen[2]

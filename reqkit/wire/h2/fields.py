@@ -17,7 +17,7 @@ from ...exceptions import ProtocolError
 from ...status_codes import reason_phrase
 from ..h1.errors import TOKEN, character, excerpt
 from ..h1.head import LOOKED_FOR, AnswerHead, FieldBlock, check_method, check_target
-from ..h1.odd import check_location, merged
+from ..h1.lenient import check_location, merged
 from .hpack import Decoder, HpackError, Pair, encode_fields, encode_integer
 from .huffman import HuffmanError, decode
 
@@ -166,7 +166,7 @@ class HeadReader:
         lines = [first]
         add = lines.append
         names: list[str] = []
-        said: dict[str, str] = {}
+        watched: dict[str, str] = {}
         at, end = 1, len(block)
         try:
             while at < end:
@@ -180,7 +180,9 @@ class HeadReader:
                         looked_for = found[1]
                         if looked_for is not None:
                             name, value = looked_for
-                            said[name] = f"{said[name]}, {value}" if name in said else value
+                            watched[name] = (
+                                f"{watched[name]}, {value}" if name in watched else value
+                            )
                         continue
                 start = value_at = at
                 byte = block[at]
@@ -236,7 +238,7 @@ class HeadReader:
                 looked_for = found[1]
                 if looked_for is not None:
                     name, value = looked_for
-                    said[name] = f"{said[name]}, {value}" if name in said else value
+                    watched[name] = f"{watched[name]}, {value}" if name in watched else value
         except (IndexError, HpackError, HuffmanError):
             return None
         if len(set(names)) != len(names):
@@ -245,7 +247,7 @@ class HeadReader:
         text = "".join(lines)
         if len(text) + 32 * len(lines) > self._most:
             return None
-        return AnswerHead(HTTP2, code, reason, text, said)
+        return AnswerHead(HTTP2, code, reason, text, watched)
 
     def _learn(self, key: bytes) -> _Line:
         [pair] = _ONE.decode(key)

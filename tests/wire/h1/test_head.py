@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reqkit.exceptions import InvalidHeader, InvalidURL, ProtocolError
-from reqkit.wire.h1 import usual
+from reqkit.wire.h1 import sound
 from reqkit.wire.h1.head import (
     MAX_FIELDS,
     MAX_HEAD,
@@ -23,7 +23,7 @@ from reqkit.wire.h1.head import (
     parse_head,
     write_head,
 )
-from reqkit.wire.h1.odd import read_odd_trailers
+from reqkit.wire.h1.lenient import read_lenient_trailers
 
 PLAIN = (
     b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: 612\r\n"
@@ -144,7 +144,7 @@ def test_fields(line: bytes, expected: tuple[str, str]) -> None:
     read = parse_head(answer(line))
     assert read.fields == [expected]
     assert read.get(expected[0].lower()) == expected[1]
-    assert read_odd_trailers(line + b"\r\n", True) == ([expected], "")
+    assert read_lenient_trailers(line + b"\r\n", True) == ([expected], "")
 
 
 FAULTY_FIELDS = [
@@ -185,7 +185,7 @@ def test_faulty_fields(line: bytes, message: str) -> None:
 @pytest.mark.parametrize("line", [line for line, _ in FAULTY_FIELDS if line != b"\rA: b"])
 def test_faulty_trailers(line: bytes) -> None:
     with pytest.raises(ProtocolError):
-        read_odd_trailers(line + b"\r\n", True)
+        read_lenient_trailers(line + b"\r\n", True)
 
 
 @pytest.mark.parametrize(
@@ -252,16 +252,16 @@ def test_the_limit_of_a_line() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    names, lines, firsts = usual._Names(), usual._Lines(), usual._StatusLines()
-    monkeypatch.setattr(usual, "_NAMES", names)
-    monkeypatch.setattr(usual, "_LINES", lines)
-    monkeypatch.setattr(usual, "_field_of", lines.__getitem__)
-    monkeypatch.setattr(usual, "_STATUS_LINES", firsts)
-    monkeypatch.setattr(usual, "_strange", 0)
+    names, lines, firsts = sound._Names(), sound._Lines(), sound._StatusLines()
+    monkeypatch.setattr(sound, "_NAMES", names)
+    monkeypatch.setattr(sound, "_LINES", lines)
+    monkeypatch.setattr(sound, "_field_of", lines.__getitem__)
+    monkeypatch.setattr(sound, "_STATUS_LINES", firsts)
+    monkeypatch.setattr(sound, "_strange", 0)
     for number in range(3000):
         # Every other line is the same, so that the memory is asked.
         block = b"HTTP/1.1 200 r%d\r\nX-%d: y\r\nA: b\r\n\r\n" % (number, number)
-        read = usual.read_usual(block)
+        read = sound.read_sound(block)
         assert read is not None
         assert read.reason == f"r{number}"
         assert read.get(f"x-{number}") == "y"
@@ -271,29 +271,29 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     names.clear()
     lines.clear()
     firsts.clear()
-    usual.read_usual(b"HTTP/1.1 200 " + b"r" * 100 + b"\r\n" + b"X" * 200 + b": y\r\n\r\n")
-    usual.read_usual(b"HTTP/1.1 302 Found\r\nLocation: /?secret\r\nSet-Cookie: secret\r\n\r\n")
+    sound.read_sound(b"HTTP/1.1 200 " + b"r" * 100 + b"\r\n" + b"X" * 200 + b": y\r\n\r\n")
+    sound.read_sound(b"HTTP/1.1 302 Found\r\nLocation: /?secret\r\nSet-Cookie: secret\r\n\r\n")
     assert not lines
     assert list(firsts) == ["HTTP/1.1 302 Found"]
     assert list(names) == ["Location", "Set-Cookie"]
 
 
 def test_heads_that_are_new_in_every_line_read_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usual, "_strange", 0)
+    monkeypatch.setattr(sound, "_strange", 0)
     for number in range(300):
         block = answer(
             b"Date: %d" % number, b"Set-Cookie: a=%d" % number, b"X: %d" % number,
             b"Content-Length: \t%d \t" % number,
         )  # fmt: skip
-        read = usual.read_usual(block)
+        read = sound.read_sound(block)
         assert read is not None
-        assert read.said == {"set-cookie": f"a={number}", "content-length": str(number)}
-    assert usual._strange > 8
+        assert read.known == {"set-cookie": f"a={number}", "content-length": str(number)}
+    assert sound._strange > 8
     for faulty in (b"X", b"X : y", b"X: \0", b"X: \n", b"X: \r", b"Date: 1", b": y"):
-        monkeypatch.setattr(usual, "_strange", 9)
-        assert usual.read_usual(block[:-2] + faulty + b"\r\n\r\n") is None
-    monkeypatch.setattr(usual, "_strange", 9)
-    read = usual.read_usual(block[:-2] + b"Set-Cookie:b \r\n\r\n")
+        monkeypatch.setattr(sound, "_strange", 9)
+        assert sound.read_sound(block[:-2] + faulty + b"\r\n\r\n") is None
+    monkeypatch.setattr(sound, "_strange", 9)
+    read = sound.read_sound(block[:-2] + b"Set-Cookie:b \r\n\r\n")
     assert read is not None
     assert read.get("set-cookie") == f"a={number}, b"
 

@@ -20,7 +20,7 @@ import reqkit
 from fuzz.mutating import mutated
 from fuzz.targets import seeds
 from fuzz.wire_targets import readers
-from reqkit.wire.h1 import usual
+from reqkit.wire.h1 import sound
 from reqkit.wire.h1.answer import LOOKED_FOR, ONCE, STRICT_FIELDS, STRICT_HEAD, AnswerHead
 
 ROOT = Path(__file__).parents[3]
@@ -68,9 +68,9 @@ def test_it_is_there_where_it_should_be() -> None:
 def test_it_can_be_switched_off(value: str | None, wanted: bool, tmp_path: Path) -> None:
     code = (
         "import reqkit\n"
-        "from reqkit.wire.h1 import connection, head, usual\n"
-        "assert connection.read_next.__module__ == head.read_usual.__module__\n"
-        "print(reqkit.__extensions__, head.read_usual is usual.read_usual)\n"
+        "from reqkit.wire.h1 import connection, head, sound\n"
+        "assert connection.read_next.__module__ == head.read_sound.__module__\n"
+        "print(reqkit.__extensions__, head.read_sound is sound.read_sound)\n"
     )
     environment = {key: text for key, text in os.environ.items() if key != "REQKIT_NO_EXTENSIONS"}
     if value is not None:
@@ -96,7 +96,7 @@ def test_each_watched_field(name: str) -> None:
         once, twice = answer(line + b": \t a  b \t"), answer(line + b":1", line.lower() + b": 2")
         readers(once)
         readers(twice)
-        assert (usual.read_usual(twice) is None) == (name in ONCE)
+        assert (sound.read_sound(twice) is None) == (name in ONCE)
     for near in (name[:-1], name + "x", "x" + name, name.replace("-", "_") + "_"):
         readers(answer(near.encode() + b": 1", near.encode() + b": 2"))
 
@@ -116,7 +116,7 @@ def test_the_limits(more: int) -> None:
     filling = STRICT_HEAD - len(answer(b"A: ")) + more
     for block in (answer(b"A: " + b"x" * filling), answer(b"Set-Cookie: " + b"x" * (filling - 9))):
         readers(block)
-        assert (usual.read_usual(block) is None) == (more > 0)
+        assert (sound.read_sound(block) is None) == (more > 0)
 
 
 def test_values_of_every_length_and_place() -> None:
@@ -156,16 +156,16 @@ def mutate(many: int, seed: int) -> None:
 @pytest.mark.parametrize("wrong", [None, "HTTP/1.1 200 OK\r\n\r\n", bytearray(b"x"), 5])
 def test_what_is_no_bytes(in_c: ModuleType, wrong: object) -> None:
     with pytest.raises(TypeError):
-        in_c.read_usual(wrong)
+        in_c.read_sound(wrong)
 
 
 @needs_it
 def test_what_it_makes_is_a_head_as_any_other(in_c: ModuleType) -> None:
     block = answer(b"Content-Length: 5", b"X: y")
-    head = in_c.read_usual(block)
+    head = in_c.read_sound(block)
     assert type(head) is AnswerHead
     assert head.fields == [("Content-Length", "5"), ("X", "y")]
-    assert head.said is not in_c.read_usual(block).said
+    assert head.known is not in_c.read_sound(block).known
     assert repr(head) == "<AnswerHead 200, 2 fields>"
 
 
@@ -203,8 +203,8 @@ def test_an_extension_of_another_version_is_left_out(tmp_path: Path) -> None:
     code = (
         "import sys, types\n"
         "sys.modules['reqkit.wire.h1._head'] = types.ModuleType('_head')\n"
-        "from reqkit.wire.h1 import reader, usual\n"
-        "print(reader.EXTENSIONS, reader.read_next is usual.read_next)\n"
+        "from reqkit.wire.h1 import reader, sound\n"
+        "print(reader.EXTENSIONS, reader.read_next is sound.read_next)\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
@@ -219,10 +219,10 @@ def test_it_keeps_nothing(in_c: ModuleType) -> None:
 
     def all_of_them() -> None:
         for _ in range(500):
-            in_c.read_usual(good)
+            in_c.read_sound(good)
             in_c.read_next(good + b"body")
             for block in bad:
-                assert in_c.read_usual(block) is None
+                assert in_c.read_sound(block) is None
                 assert in_c.read_next(block) is None
 
     all_of_them()
@@ -281,7 +281,7 @@ def test_it_stays_within_its_bytes(tmp_path: Path) -> None:
         # A beginning has a head only from the end of its empty line on.
         first = head.find(b"\r\n\r\n") + 4
         ends = range(first, len(head) + 1) if len(head) <= 4096 else [len(head)]
-        if first > 3 and usual.read_next(head) is not None:
+        if first > 3 and sound.read_next(head) is not None:
             usual_ones += len(ends)
     assert int(ended.stdout) == usual_ones > 500
 
@@ -324,7 +324,7 @@ for _ in range(3000):
     wire_targets.readers(mutated(heads, chance))
 for wrong in (None, "x"):
     try:
-        module.read_usual(wrong)
+        module.read_sound(wrong)
     except TypeError:
         continue
     raise AssertionError

@@ -15,7 +15,7 @@ def test_one_value_is_one_field() -> None:
         ("set-cookie", "c=d"), ("date", "1"), ("date", "2"),
     ]  # fmt: skip
     head = head_of_fields(fields)
-    assert head.said == {"location": "/a", "set-cookie": "c=d, c=d"}
+    assert head.known == {"location": "/a", "set-cookie": "c=d, c=d"}
     assert head.get("content-type") == "a/b"
     assert head.get("via") == "x, x"
     assert head.get("date") == "1, 2"

@@ -25,15 +25,15 @@ from .answer import (
     AnswerHead,
 )
 from .errors import TOKEN, control_fault, excerpt, line_fault, name_fault
-from .usual import STATUS_LINE
+from .sound import STATUS_LINE
 
 __all__ = [
     "MOST_EMPTY",
     "check_location",
     "leading",
     "merged",
-    "read_odd",
-    "read_odd_trailers",
+    "read_lenient",
+    "read_lenient_trailers",
 ]
 
 #: Bytes of empty lines before a status line that are passed over (RFC 9112 section 2.2 asks it of
@@ -181,7 +181,7 @@ def leading(buffer: bytes | bytearray) -> int:
     return at
 
 
-def read_odd(block: bytes, strict: bool) -> AnswerHead:
+def read_lenient(block: bytes, strict: bool) -> AnswerHead:
     """Read a head that is not a usual one.
 
     Args:
@@ -231,15 +231,15 @@ def read_odd(block: bytes, strict: bool) -> AnswerHead:
     if section.oddity:
         lines = [first, *(f"{name}: {value}" for name, value in fields), "\r\n"]
         text = "\r\n".join(lines)
-    said: dict[str, str] = {}
+    known: dict[str, str] = {}
     for name, value in fields:
         name = name.lower()
         if name in LOOKED_FOR:
-            said[name] = f"{said[name]}, {value}" if name in said else value
-    return AnswerHead(10 + int(match[1]), status, match[3] or "", text, said, section.oddity)
+            known[name] = f"{known[name]}, {value}" if name in known else value
+    return AnswerHead(10 + int(match[1]), status, match[3] or "", text, known, section.oddity)
 
 
-def read_odd_trailers(block: bytes, strict: bool) -> tuple[list[tuple[str, str]], str]:
+def read_lenient_trailers(block: bytes, strict: bool) -> tuple[list[tuple[str, str]], str]:
     """Read the trailer section of a chunked body, by the same rules as a head's fields.
 
     Args:

@@ -1,7 +1,7 @@
 """Reading the heads that nearly all answers have: sound ones of a usual size. Sans-IO.
 
 What is not such a head is left to `odd`, which reads it or says what is wrong with it.
-`read_usual` and `read_next` here and those in C (`_head.c`) give the same for any bytes, but that
+`read_sound` and `read_next` here and those in C (`_head.c`) give the same for any bytes, but that
 those in C may tell of a plain length, too.
 """
 
@@ -14,7 +14,7 @@ from typing import Final, Union
 from .answer import LOOKED_FOR, ONCE, STRICT_FIELDS, STRICT_HEAD, AnswerHead
 from .errors import TOKEN
 
-__all__ = ["STATUS_LINE", "read_next", "read_usual"]
+__all__ = ["STATUS_LINE", "read_next", "read_sound"]
 
 # RFC 9112 section 4: a status line; the space before a missing reason is often left out.
 STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
@@ -124,7 +124,7 @@ class _Said(dict["tuple[_Field, ...]", "dict[str, str]"]):
     __slots__ = ()
 
     def __missing__(self, found: tuple[_Field, ...]) -> dict[str, str]:
-        said: dict[str, str] = {}
+        known: dict[str, str] = {}
         once: set[str] = set()
         for field in found:
             name, value = (field, None) if isinstance(field, str) else field
@@ -133,12 +133,12 @@ class _Said(dict["tuple[_Field, ...]", "dict[str, str]"]):
                     raise _Unsound
                 once.add(name)
             if value is not None:  # a list's are joined
-                said[name] = f"{said[name]}, {value}" if name in said else value
-        if _NOT_REMEMBERED.isdisjoint(said):
+                known[name] = f"{known[name]}, {value}" if name in known else value
+        if _NOT_REMEMBERED.isdisjoint(known):
             if len(self) >= _REMEMBERED:
                 self.clear()
-            self[found] = said
-        return said
+            self[found] = known
+        return known
 
 
 _NAMES: Final = _Names()
@@ -155,7 +155,7 @@ _MANY_STRANGE: Final = 8
 _ASKED_EACH: Final = 128
 
 
-def read_usual(block: bytes) -> AnswerHead | None:
+def read_sound(block: bytes) -> AnswerHead | None:
     """Read a head.
 
     Args:
@@ -176,23 +176,23 @@ def read_usual(block: bytes) -> AnswerHead | None:
     del lines[0]
     if len(lines) > STRICT_FIELDS:
         return None
-    said: dict[str, str] | None = None
+    known: dict[str, str] | None = None
     try:
         strange = _strange  # read and set in one go: threads share it
         if strange > _MANY_STRANGE and strange % _ASKED_EACH:
             _strange = strange + 1
-            said = _by_names(block, lines)
-        if said is None:
+            known = _by_names(block, lines)
+        if known is None:
             found: tuple[_Field, ...] = tuple(filter(None, map(_field_of, lines)))
             new = _LINES.new
             if new:
                 _LINES.new = 0
                 _strange = strange + 1 if 2 * new > len(lines) else 0
-            said = _SAID[found]
+            known = _SAID[found]
         version, status, reason = _STATUS_LINES[first]
     except _Unsound:
         return None
-    return AnswerHead(version, status, reason, text, said)
+    return AnswerHead(version, status, reason, text, known)
 
 
 def read_next(data: bytes) -> AnswerHead | None:
@@ -202,10 +202,10 @@ def read_next(data: bytes) -> AnswerHead | None:
         data: the bytes from the status line on.
 
     Returns:
-        what it says, or None where it is not whole, or as `read_usual` has it.
+        what it says, or None where it is not whole, or as `read_sound` has it.
     """
     end = data.find(b"\r\n\r\n") + 4
-    return read_usual(data if end == len(data) else data[:end])
+    return read_sound(data if end == len(data) else data[:end])
 
 
 def _by_names(block: bytes, lines: list[str]) -> dict[str, str] | None:
@@ -217,14 +217,14 @@ def _by_names(block: bytes, lines: list[str]) -> dict[str, str] | None:
     # Each line has the CR LF that was cut off, as have the first one and the empty one.
     if len(block.translate(None, _CONTROLS)) + 2 * len(lines) + 4 != len(block):
         raise _Unsound
-    said: dict[str, str] = {}
+    known: dict[str, str] = {}
     kinds: list[_Kind] = []
     for name, colon, value in map(_partition, lines, repeat(":")):
         kind = _NAMES[name]
         if kind is not None:
             kinds.append(kind)
             if kind[1]:
-                said[kind[0]] = value.strip(" \t")
+                known[kind[0]] = value.strip(" \t")
         if not colon:
             raise _Unsound
-    return said if len(set(kinds)) == len(kinds) else None
+    return known if len(set(kinds)) == len(kinds) else None

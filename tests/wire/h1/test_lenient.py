@@ -60,7 +60,7 @@ def test_odd_heads(section: bytes, expected: list[tuple[str, str]], empty: bytes
     assert not keeps_alive(head)
     # What was understood is a head by itself, and means the same.
     again = parse_head(head.text.encode("latin-1"))
-    assert (fields_of(again.text), again.said) == (expected, head.said)
+    assert (fields_of(again.text), again.known) == (expected, head.known)
     with pytest.raises(ProtocolError):
         parse_head(block, strict=True)
 
