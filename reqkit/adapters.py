@@ -203,7 +203,10 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         ):
             http2 = offers_http2(request, target, network)
             key, route = self._route(request, target, verify, cert, proxies, keywords, http2)
-            if http2 and (pool.version(key) == ONLY_11 or (route is not None and route.forwarding)):
+            if http2 and (
+                pool.version(key) == ONLY_11
+                or (route is not None and route.proxy is not None and route.forwarding)
+            ):
                 http2 = False
                 key, route = without_http2(target, route)
         response = deliver(

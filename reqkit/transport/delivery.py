@@ -66,7 +66,7 @@ def deliver(
         RequestException: it was not answered; ``before_sending`` says whether it was sent.
     """
     proxy = None if route is None else route.proxy
-    forwarded = proxy if route is not None and route.forwarding else None
+    forwarded = proxy if route is not None and proxy is not None and route.forwarding else None
     # As HTTP/1.1 has it: what it cannot say is found out before anything is opened.
     written = None if http2 else head_of(request, target, forwarded)
     policy = request._policy

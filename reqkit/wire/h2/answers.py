@@ -50,7 +50,8 @@ class Answers(State):
                 if len(payload) < 5:
                     raise too_short(_HEADERS)
                 payload = payload[5:]
-        self._check_number(number, _HEADERS)
+        if number not in self.streams:
+            self._check_number(number, _HEADERS)
         if flags & Flag.END_HEADERS:
             self._fields(number, flags, payload)
         else:
@@ -115,22 +116,28 @@ class Answers(State):
         if head.status < 200:
             self._interim(stream, head, ends)
             return
-        try:
-            kind, length = framing_of(stream.method, head)
-        except ProtocolError as error:
-            self._end(stream, str(error))
-            return
+        if head.length >= 0 and stream.method == "GET":
+            stream.left = stream.size = head.length  # as was found before
+        else:
+            try:
+                kind, length = framing_of(stream.method, head)
+            except ProtocolError as error:
+                self._end(stream, str(error))
+                return
+            if kind == Framing.LENGTH:
+                stream.left = stream.size = length
+                if stream.method == "GET":
+                    head.length = length
+            elif kind == Framing.NONE:
+                stream.left = 0
         stream.head = head
         self.served += 1
         self._balance.earn(_HEAD_EARNS)
-        if kind == Framing.LENGTH:
-            stream.left = stream.size = length
-        elif kind == Framing.NONE:
-            stream.left = 0
         if ends:
             self._finish(stream)
-        else:
-            self._stir(stream)
+        elif not stream.stirred:
+            stream.stirred = True
+            self._stirred.append(stream)
 
     def _decoded(self, block: bytes) -> list[Pair]:
         fields = self._decoder.decode(block)

@@ -47,7 +47,7 @@ class Sending(State):
             block: its fields, as `fields.request_block` encodes them.
             ends: whether it has no body.
         """
-        assert self.room() > 0, "no stream may be opened"
+        assert not self.leaving, "no stream may be opened"
         number = self._next_id
         self._next_id = number + 2
         if not self._last_id:

@@ -144,7 +144,9 @@ class State:
         stream.ended = True
         if stream.sent:
             del self.streams[stream.id]
-        self._stir(stream)
+        if not stream.stirred:
+            stream.stirred = True
+            self._stirred.append(stream)
 
     def _end(self, stream: Stream, why: str) -> None:
         """End a stream whose answer is malformed (RFC 9113 section 8.1.1)."""
