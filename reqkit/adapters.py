@@ -94,7 +94,7 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         self._pool_maxsize = pool_maxsize
         self._pool_block = pool_block
         self.poolmanager: Any = None
-        self.proxy_manager = {}
+        self.proxy_manager: dict[str, Any] = {}
         self._routes: dict[Hashable, Route] = {}
         self.init_poolmanager(pool_connections, pool_maxsize, block=pool_block)
 

@@ -6,7 +6,7 @@ once: in `Verbs`, which sessions have too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from ._types import Keywords
 from .sessions import SingleUseSession
@@ -84,11 +84,11 @@ class OneShot(Verbs["Request"]):
 
 _one_shot = OneShot()
 
-request = _one_shot.request
-get = _one_shot.get
-options = _one_shot.options
-head = _one_shot.head
-post = _one_shot.post
-put = _one_shot.put
-patch = _one_shot.patch
-delete = _one_shot.delete
+request: Final = _one_shot.request
+get: Final = _one_shot.get
+options: Final = _one_shot.options
+head: Final = _one_shot.head
+post: Final = _one_shot.post
+put: Final = _one_shot.put
+patch: Final = _one_shot.patch
+delete: Final = _one_shot.delete

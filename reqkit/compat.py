@@ -31,9 +31,9 @@ from urllib.request import (
 builtin_str = str
 str = str
 bytes = bytes
-basestring = (str, bytes)
-numeric_types = (int, float)
-integer_types = (int,)
+basestring: tuple[type, ...] = (str, bytes)
+numeric_types: tuple[type, ...] = (int, float)
+integer_types: tuple[type, ...] = (int,)
 is_py2 = False
 is_py3 = True
 is_urllib3_1 = False

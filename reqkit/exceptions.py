@@ -92,6 +92,8 @@ class RequestException(OSError):
         error.request = error.response = None
         return error
 
+    args: tuple[Any, ...]
+
     def _about(self, url: str) -> None:
         """Have the text begin with the URL, which the floor that raised this did not know.
 

@@ -126,7 +126,7 @@ class Deadline:
     __slots__ = ("at", "now", "total")
 
     def __init__(self, total: float, now: Callable[[], float] = clock) -> None:
-        self.now = now
+        self.now: Callable[[], float] = now
         self.total: float = total
         self.at: float = now() + total
 

@@ -37,8 +37,10 @@ class Variables:
     __slots__ = ("names", "octets")
 
     def __init__(self, *names: str) -> None:
-        self.names = names
-        self.octets = tuple(name.encode("utf-8", "surrogateescape") for name in names)
+        self.names: tuple[str, ...] = names
+        self.octets: tuple[bytes, ...] = tuple(
+            name.encode("utf-8", "surrogateescape") for name in names
+        )
 
     def get(self) -> str | None:
         data = _variables()

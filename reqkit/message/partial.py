@@ -57,7 +57,7 @@ class Partial:
 
     def __init__(self, target: Path, what: str) -> None:
         self._what = what
-        self.size = 0
+        self.size: int = 0
         self.version: str | None = None
         self._finished = False
         for number in range(_MOST_NAMES):

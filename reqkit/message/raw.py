@@ -107,7 +107,7 @@ class RawBody(io.RawIOBase):
         pace: Callable[[], Any] | None = None,
     ) -> None:
         super().__init__()
-        self.used_up = False
+        self.used_up: bool = False
         self._url = url
         self._pulled = read
         self._source = source
@@ -116,7 +116,7 @@ class RawBody(io.RawIOBase):
         self._pace = pace
         self._decoder: Any = None
         self._rest = b""
-        self.ended = False
+        self.ended: bool = False
         self.decode_content = False
         self.status: int | None = None if head is None else head.status
         self.reason: str | None = None if head is None else head.reason

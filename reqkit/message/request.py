@@ -152,7 +152,7 @@ class UnsentRequest:
     exception_handler: _Setting = _Setting()
     files: _Setting = _Setting()
     json: _Json = _Json()
-    prefetch = _Setting()
+    prefetch: _Setting = _Setting()
     proxies: _Setting = _Setting()
     timeout: _Setting = _Setting()
     verify: _Setting = _Setting()
@@ -189,7 +189,7 @@ class UnsentRequest:
         if json is NO_JSON:  # another request's
             json = None
         self.method: str | None = method
-        self.url = url
+        self.url: Url | None = url
         self.session = session
         self._response = None
         if (

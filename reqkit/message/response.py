@@ -95,7 +95,7 @@ class Response(ReadableBody):
         self._history: list[Response] | None = None
         self.error = None
         self.connection = None
-        self.max_content_size = None
+        self.max_content_size: int | None = None
         self._version = version
         self._head_text = text
         self._fields = fields

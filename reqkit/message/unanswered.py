@@ -23,7 +23,7 @@ class OfAnswers:
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
 
     def __get__(self, request: Any, kind: type[Any]) -> Any:
         raise AttributeError(

@@ -24,9 +24,9 @@ __all__ = [
 
 #: What the system says of names that do not exist, or have no address: it will say so again.
 NO_SUCH_NAME: Final = frozenset(
-    code
+    getattr(socket, name)
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
-    if (code := getattr(socket, name, None)) is not None
+    if hasattr(socket, name)
 )
 #: Seconds for which that is remembered.
 REMEMBERED: Final = 10.0
@@ -58,7 +58,7 @@ class LookUpThreads:
     #: Seconds that a thread waits for the next look-up.
     IDLE: Final = 5.0
 
-    start = staticmethod(start_native_thread)
+    start: Callable[[Callable[..., Any], tuple[Any, ...]], None] = staticmethod(start_native_thread)
 
     def __init__(self, most: int) -> None:
         self.most: int = min(most, max((limit() or 1 << 20) // 8, 4))

@@ -34,7 +34,7 @@ class StdlibStream:
     __slots__ = ("__weakref__", "_poller", "_timeout", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
+        self.sock: socket.socket = sock
         self._timeout: float | None = sock.gettimeout()
         self._poller: Any = None
         # A response or session dropped unclosed is no reason for a ResourceWarning. Held from

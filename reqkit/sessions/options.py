@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..message.config import Settings
 from ..message.keywords import UNSET
@@ -18,6 +18,9 @@ from ..timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
 from ..transport.routes import check_proxies
 from ..transport.tls.contexts import check_cert, check_verify
 from .defaults import Defaults
+
+if TYPE_CHECKING:
+    from ..transport.addresses import AddressFilter
 
 __all__ = ["CallOptions", "timeouts_for_adapter"]
 
@@ -71,7 +74,7 @@ class CallOptions:
         self.kept: tuple[int, int] | None = None
         if arguments.config and not _POOL_SIZES.isdisjoint(arguments.config):
             self.kept = (config.pool_connections, config.pool_maxsize)
-        self.allow_address = defaults._allow_address
+        self.allow_address: AddressFilter | None = defaults._allow_address
         #: Whether an exchange without a deadline needs a policy.
         self.has_policy: bool = bool(
             config.max_retries

@@ -41,7 +41,7 @@ class Outcome:
     )  # fmt: skip
 
     def __init__(self, request: UnsentRequest) -> None:
-        self.request = request
+        self.request: UnsentRequest = request
         self.retries: int = 0
         self.response: Response | None = None
         self.error: Exception | None = None

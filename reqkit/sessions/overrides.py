@@ -43,6 +43,7 @@ class OverriddenChain(Chain):
         return self.options.session
 
     def run(self, prepared: PreparedRequest) -> Response:
+        """As `Chain.run`; redirects are asked for one by one where a subclass finds them."""
         if "get_redirect_target" not in self._session._overridden:
             return super().run(prepared)
         self._begin(prepared)

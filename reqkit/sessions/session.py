@@ -120,8 +120,8 @@ class Session(OverridableSession, Verbs["Request"]):
         self.auth = auth
         if proxies is not None:
             check_proxies(proxies)
-        self.proxies = dict(proxies or {})
-        self.params = dict(params) if isinstance(params, Mapping) else params or {}
+        self.proxies: Any = dict(proxies or {})
+        self.params: Any = dict(params) if isinstance(params, Mapping) else params or {}
         self.prefetch = prefetch
         self._verify: Any = None
         self._cert: Any = None
@@ -246,7 +246,7 @@ class SingleUseSession(Session):
 
     __module__ = "reqkit.sessions"
 
-    auth = None
+    auth: Any = None
     params: Any = MappingProxyType({})
     proxies: Any = MappingProxyType({})
     prefetch = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
 
 from .._types import Keywords
 from ..base.signatures import spelled_out
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 #: Has signatures list what goes on to ``request``.
-spelled = spelled_out(
+spelled: Final = spelled_out(
     Keywords,
     params="Params",
     data="Data",

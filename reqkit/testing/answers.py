@@ -92,7 +92,7 @@ class Answer:
         self.reason: str = _phrases.get(status, "") if reason is None else reason
         self.delay: float = float(delay)
         self.raw = raw
-        self.error = None if error is None else _made(error)
+        self.error: Exception | None = None if error is None else _made(error)
         self.close = close
         self.chunks: list[bytes | float] | None = None
         if chunks is not None:

@@ -26,12 +26,12 @@ class Exchange:
     def __init__(self, request: SentRequest, url: str) -> None:
         self.request: SentRequest = request
         self.url: str = url
-        self.status = 0
-        self.reason = ""
+        self.status: int = 0
+        self.reason: str = ""
         self.fields: list[tuple[str, str]] = []
-        self.answer_body = b""
+        self.answer_body: bytes = b""
         #: Whether the body was read to its end.
-        self.whole = True
+        self.whole: bool = True
 
     def take(self, raw: bytes, ended: bool) -> bool:
         """Read the answer; tell whether there is one.

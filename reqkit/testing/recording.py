@@ -74,7 +74,7 @@ class Recording:
         self.exchanges: list[dict[str, Any]] = []
         self._answered: list[bool] = []
         #: Whether exchanges are recorded now (True) or answered (False).
-        self.recording = False
+        self.recording: bool = False
         #: The requests that the recording has no answer for.
         self.unexpected: list[UnexpectedRequest] = []
 

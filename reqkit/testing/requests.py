@@ -15,7 +15,7 @@ class SentRequest:
     def __init__(self, method: str, target: str, pairs: list[tuple[str, str]]) -> None:
         self.method: str = method
         self.target: str = target
-        self.pairs = pairs
+        self.pairs: list[tuple[str, str]] = pairs
         self.body: bytes = b""
 
     def get(self, lower_name: str) -> str | None:

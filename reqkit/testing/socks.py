@@ -22,7 +22,7 @@ class SocksPeer:
 
     def __init__(self) -> None:
         self.place: tuple[str, int] | None = None
-        self.rest = b""
+        self.rest: bytes = b""
         self._buffer = b""
         self._greeted = False
         self._wants_password = False

@@ -52,7 +52,7 @@ class AddressFilter:
     __module__ = "reqkit.sessions"  # as `reqkit` is pickled: by names that stay
 
     def __init__(self, ask: Callable[..., bool]) -> None:
-        self.ask = ask
+        self.ask: Callable[..., bool] = ask
 
     def allowed(
         self,

@@ -91,7 +91,7 @@ _GAI: Final = {
     "EAI_SERVICE": "the port cannot be looked up",
 }
 _GAI_BY_CODE: Final = {
-    code: text for name, text in _GAI.items() if (code := getattr(socket, name, None)) is not None
+    getattr(socket, name): text for name, text in _GAI.items() if hasattr(socket, name)
 }
 
 #: OpenSSL's reasons, by a part of their name; the first that fits counts.

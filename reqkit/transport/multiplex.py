@@ -96,10 +96,10 @@ class Multiplexed:
         self.stream: Any = stream
         self.key: Hashable = key
         self.shared: bool = network.multiplexes
-        self.users = 0
+        self.users: int = 0
         self.idle_since: float = 0.0
         self.beside: tuple[int, int] | None = None
-        self.wire = Wire()
+        self.wire: Wire = Wire()
         self._buffer = pool.buffer() if self.shared else memoryview(b"")
         self.error: OSError | None = None
         self._network = network
@@ -479,13 +479,13 @@ class Exchange:
     def __init__(self, connection: Multiplexed, waiter: Waiter | None) -> None:
         self._connection = connection
         self._method = ""
-        self.over = False
+        self.over: bool = False
         self.stream: Stream | None = None
         self.waiter: Waiter | None = waiter
-        self.phase = "send"
+        self.phase: str = "send"
         self.sent: float | None = None
         self.headed: float | None = None
-        self.ended = False
+        self.ended: bool = False
         self.beside: tuple[int, int] | None = None
 
     def serve_no_more(self) -> None:

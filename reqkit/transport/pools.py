@@ -59,7 +59,7 @@ class ConnectionPool:
         self.most_keys = most_keys
         self.most_each = most_each
         self.opened = 0
-        self.closed = False
+        self.closed: bool = False
         self._idle: dict[Hashable, list[Connection | Multiplexed]] = {}
         self._count = 0
         self._swept = 0.0
@@ -396,8 +396,8 @@ class PoolManager:
         block: bool = False,
         **connection_pool_kw: Any,
     ) -> None:
-        self.num_pools = num_pools
-        self.maxsize = maxsize
+        self.num_pools: int = num_pools
+        self.maxsize: int = maxsize
         self.block = block
         self.connection_pool_kw = connection_pool_kw
         self.pools: dict[Hashable, ConnectionPool] = {}

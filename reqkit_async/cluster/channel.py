@@ -67,7 +67,7 @@ class Channel:
 
     def __init__(self, sock: Any, framer: Framer, local: bool) -> None:
         self.local = local
-        self.closed = False
+        self.closed: bool = False
         #: Called before what was gathered goes out; may post.
         self.before_sending: Callable[[], None] | None = None
         self._sock = sock

@@ -50,7 +50,7 @@ class Tasks:
         self._futures: dict[int, Any] = {}
         self._pending: set[int] = set()
         #: Whether one hears of the tasks' ends.
-        self.tells = True
+        self.tells: bool = True
 
     def start(
         self, function: Any, ticket: Any, ended: Callable[[BaseException | None], None]

@@ -105,8 +105,8 @@ class Run:
 
     def __init__(self, tasks: Tasks, settings: Settings, sender: Sender, stats: Stats) -> None:
         self.remotes: list[Remote] = []
-        self.closed = False
-        self.dead = False
+        self.closed: bool = False
+        self.dead: bool = False
         self._tasks = tasks
         self._settings = settings
         self._sender = sender

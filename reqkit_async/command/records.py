@@ -116,11 +116,11 @@ class Recorder:
         retries: int = 0,
         again: bool = False,
     ) -> None:
-        self.item = item
-        self.path = path
-        self.checksum = checksum
-        self.retries = retries
-        self.again = again
+        self.item: Item = item
+        self.path: Any = path
+        self.checksum: Any = checksum
+        self.retries: int = retries
+        self.again: bool = again
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.item, self.path, self.checksum, self.retries, self.again

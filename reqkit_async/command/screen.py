@@ -40,10 +40,10 @@ class Screen:
         err: IO[str] | None = None,
     ) -> None:
         self.total = total
-        self.done = 0
-        self.failed = 0
-        self.passed_over = 0
-        self.bytes = 0
+        self.done: int = 0
+        self.failed: int = 0
+        self.passed_over: int = 0
+        self.bytes: int = 0
         self._reasons: Counter[str] = Counter()
         #: Of each reason, what failed first for it, and what was said of it.
         self._examples: dict[str, tuple[str, str]] = {}

@@ -62,7 +62,7 @@ class Archive:
             raise ValueError(f"archive is {str(path)!r}: expected a name with .warc or .warc.gz")
         _warcio()
         known = store.setting("archive")
-        self.length = store.totals.archive_length
+        self.length: int = store.totals.archive_length
         if known is not None and known != self.path.name:
             raise NotAStore(
                 f"the store has its pages in the archive {known}, and {self.path.name} was given:"

@@ -104,8 +104,8 @@ class Driver:
         self.ready: deque[tuple[Page, Response]] = deque()
         self.news: Event = Event()
         self.fault: BaseException | None = None
-        self.over = False
-        self.out = 0
+        self.over: bool = False
+        self.out: int = 0
         self.reached: dict[str, str] = {}
         self._ended: deque[tuple[Page, Request, Any]] = deque()
         self._answers: deque[tuple[str, Line, Rules]] = deque()

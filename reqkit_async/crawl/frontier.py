@@ -66,6 +66,11 @@ class Line:
         "latency", "most", "name", "next_start", "owed", "pages", "place", "served", "top", "turn",
     )  # fmt: skip
 
+    crawl_delay: float
+    gap: float
+    held_until: float
+    next_start: float
+
     def __init__(self, id: int, name: str, ended: int) -> None:
         self.id: int = id
         self.name: str = name

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reqkit.timeouts import clock
 
 from .driver import Driver
 from .frontier import Frontier
 from .store import Store
+
+if TYPE_CHECKING:
+    from ..stats import Stats
 
 __all__ = ["CrawlStats"]
 
@@ -25,7 +28,7 @@ class CrawlStats:
         self._store = store
         self._frontier = frontier
         self._driver = driver
-        self.requests = driver.pool.stats
+        self.requests: Stats = driver.pool.stats
         self._started = clock()
         self._at_start = store.totals.done + store.totals.failed
 

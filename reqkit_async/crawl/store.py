@@ -121,7 +121,7 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self.path: Path | None = None if path is None else Path(os.path.abspath(os.fspath(path)))
-        self.changes = 0
+        self.changes: int = 0
         self.busy_since: float | None = None
         self.breathe: Callable[[], None] | None = None
         self._lock: Lock | None = None
@@ -162,7 +162,7 @@ class Store:
         db.execute("PRAGMA temp_store=MEMORY")
         # What was in flight when the last process ended is to be asked for again.
         db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
-        self.totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
+        self.totals: Totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
         if self.known <= _MOST_FILTERED:
             self.filter = known = bytearray(_FILTER)
             for (key,) in db.execute("SELECT fingerprint FROM page"):

@@ -85,6 +85,21 @@ class Known:
         "priority", "size", "state", "status", "type", "url", "visits",
     )  # fmt: skip
 
+    added: Any
+    attempts: Any
+    depth: Any
+    ended: Any
+    error: Any
+    found_on: Any
+    leads_to: Any
+    priority: Any
+    size: Any
+    state: str
+    status: Any
+    type: Any
+    url: Any
+    visits: Any
+
     def __init__(self, row: Any) -> None:
         (
             _, self.url, state, self.depth, self.priority, context, self.attempts, self.visits,

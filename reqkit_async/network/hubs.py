@@ -65,10 +65,10 @@ class Hub:
     def __init__(self, hub: Any) -> None:
         self.hub: Any = hub
         self.generation: int = forks.count
-        self.scope = object()
+        self.scope: object = object()
         self.expiries: Expiries = Expiries(hub)
         self.turns: int = 0
-        self.lagged = 0.0
+        self.lagged: float = 0.0
         #: When the loop last had looked at the network.
         self._since = clock()
         self._tended: weakref.WeakSet[Tended] = weakref.WeakSet()

@@ -9,7 +9,7 @@ fork; a connection never leaves the hub that made it (`GeventNetwork.scope`).
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from time import monotonic as clock
 from typing import Any
 
@@ -56,7 +56,7 @@ class GeventNetwork:
         self.most_idle = 100
 
     #: Names this thread's hub in this process: a connection serves no other.
-    scope = staticmethod(current_scope)
+    scope: Callable[[], Hashable] = staticmethod(current_scope)
 
     def resolve(self, host: str, port: int, timeout: float | None) -> list[Address]:
         """Look a name up; look-ups of one name are shared and kept for a short while."""

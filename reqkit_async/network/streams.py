@@ -104,14 +104,14 @@ class GeventStream:
         #: When this greenlet last had its turn.
         self._woken = 0.0
         self._writes: Any = None
-        self.sock = sock
+        self.sock: PlainSocket = sock
         self._kept = kept = current_hub()
         self._hub = hub = kept.hub
         self._generation = kept.generation
         self._expiries = kept.expiries
         self.entry: list[Any] | None = None
         self.entry_at: float = NEVER
-        self.expires = NEVER
+        self.expires: float = NEVER
         self.waiter: Any = None
         self._cancelled: Any = None
         self._watched = False

@@ -35,11 +35,11 @@ class GeventWaiter:
         self._hub = kept.hub
         self._expiries = kept.expiries
         self.waiter: Any = None
-        self.called = False
+        self.called: bool = False
         self._due = False
         self.entry: list[Any] | None = None
         self.entry_at: float = NEVER
-        self.expires = NEVER
+        self.expires: float = NEVER
 
     def wait(self, timeout: float | None, ends: float = NEVER) -> bool:
         """Wait to be called; False where that took longer than ``timeout`` seconds.

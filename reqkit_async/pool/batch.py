@@ -74,6 +74,19 @@ class Job(Outcome):
     #: Shadows the slot: always so in a batch.
     as_failure = True
 
+    request: Request
+    response: Response | None
+    error: Exception | None
+    chain: Any
+    errors: list[Exception] | None
+    pending: list[Any] | None
+    handle: AsyncResult[Any] | None
+    has_slot: bool
+    sent: bool
+    started: bool
+    done: bool
+    handled: bool
+
     def __init__(self, request: Request, index: int, batch: Batch) -> None:
         # What an outcome has, set here: one call less for each request.
         self.request = request
@@ -89,7 +102,7 @@ class Job(Outcome):
         self.deadline: Deadline | None = None
         self.greenlet: Any = None
         self.stop: BaseException | None = None
-        self.handle: AsyncResult | None = None
+        self.handle = None
         self.has_slot = self.sent = self.started = self.done = self.handled = False
         self.scheduler: Any = None
         self.turn: Event | None = None
@@ -128,7 +141,7 @@ class Failed:
     __slots__ = ("error",)
 
     def __init__(self, error: BaseException) -> None:
-        self.error = error
+        self.error: BaseException = error
 
 
 class Batch:
@@ -154,6 +167,8 @@ class Batch:
         outstanding: jobs pulled whose entry was not made.
         changed: set whenever there is something new to see for who waits for this batch.
     """
+
+    outstanding: int
 
     def __init__(self, options: BatchOptions) -> None:
         self.options = options
@@ -228,6 +243,8 @@ class Batch:
 
 class QueuedBatch(Batch):
     """Requests that are put into a queue, one by one, while others of it are on their way."""
+
+    outstanding: int
 
     def __init__(self, options: BatchOptions) -> None:
         super().__init__(options)

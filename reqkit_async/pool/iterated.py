@@ -32,11 +32,15 @@ class IteratedBatch(Batch):
         consumer: the greenlet that takes the entries.
     """
 
+    error: BaseException | None
+    outstanding: int
+    puller: Any
+
     def __init__(self, options: BatchOptions, iterator: Iterator[Any], bound: int) -> None:
         super().__init__(options)
         self.consumer: Any = None
         #: Whether `sys.exit` or an interrupt has come out of the iterable.
-        self.over_by_error = False
+        self.over_by_error: bool = False
         self._iterator: Iterator[Any] | None = iterator
         self._bound = bound
         self._pulled = 0
@@ -113,6 +117,8 @@ class IteratedBatch(Batch):
 
 class UnorderedBatch(IteratedBatch):
     """The requests of `imap_unordered`: entries as they end."""
+
+    outstanding: int
 
     def __init__(self, options: BatchOptions, iterator: Iterator[Any], bound: int) -> None:
         super().__init__(options, iterator, bound)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gevent
 from gevent.event import AsyncResult
@@ -20,8 +20,14 @@ from .options import BatchOptions
 
 __all__ = ["Handle", "SendingGreenlet", "SpawnedBatch", "elsewhere", "nothing_comes"]
 
+if TYPE_CHECKING:  # they take no parameters when the program runs
+    _Result: TypeAlias = AsyncResult[Any]
+    _Greenlet: TypeAlias = gevent.Greenlet[..., Any]
+else:
+    _Result, _Greenlet = AsyncResult, gevent.Greenlet
 
-class Handle(AsyncResult):  # type: ignore[misc]
+
+class Handle(_Result):  # type: ignore[misc]
     """What `Pool.spawn` returns; to be waited for in the pool's own thread."""
 
     def __init__(self) -> None:
@@ -45,7 +51,7 @@ class Handle(AsyncResult):  # type: ignore[misc]
             raise nothing_comes() from None
 
 
-class SendingGreenlet(gevent.Greenlet):  # type: ignore[misc]
+class SendingGreenlet(_Greenlet):  # type: ignore[misc]
     """What `send` starts; to be waited for in its own thread."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -91,6 +97,8 @@ class SpawnedBatch(QueuedBatch):
         options: the settings.
         idle: called with this when the last one has its entry.
     """
+
+    failure: BaseException | None
 
     def __init__(self, options: BatchOptions, idle: Callable[[SpawnedBatch], None]) -> None:
         super().__init__(options)

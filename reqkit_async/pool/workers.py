@@ -54,8 +54,8 @@ class Workers:
     send: Callable[[Job], None]
 
     def __init__(self, most: int, limits: HostLimits, limited: bool) -> None:
-        self.most = most
-        self.active = 0
+        self.most: int = most
+        self.active: int = 0
         self.batches: deque[Batch] = deque()
         self._greenlets: set[Any] = set()
         #: The one that was started and has not run yet: it sees to the next.

@@ -55,14 +55,14 @@ class Stats:
     )
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self.requests = 0
+        self.requests: int = 0
         self.statuses: dict[int, int] = {}
         self.errors: dict[str, int] = {}
-        self.bytes = 0
+        self.bytes: int = 0
         self.latency: Latency = Latency()
-        self.connections = 0
+        self.connections: int = 0
         self.retries: int = 0
-        self.hook_errors = 0
+        self.hook_errors: int = 0
         self._clock = clock
         #: What added to a moment of the clock makes it a time of the epoch.
         self._epoch = time() - clock()

@@ -37,7 +37,7 @@ class Timeline:
     __slots__ = ("_spans", "width")
 
     def __init__(self) -> None:
-        self.width = _NARROWEST
+        self.width: float = _NARROWEST
         #: Number of the span since the epoch, to how many ended and failed in it.
         self._spans: dict[int, list[int]] = {}
 
@@ -104,7 +104,7 @@ class Hosts:
         self._names: dict[str, str] = {}
         self.others: list[float] = [0, 0, 0, 0, 0.0, 0.0]
         #: How often a host was put to the others.
-        self.others_hosts = 0
+        self.others_hosts: int = 0
 
     def add(self, url: str, failed: bool, size: int, seconds: float | None) -> None:
         """Count a request that has ended."""

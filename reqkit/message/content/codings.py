@@ -78,8 +78,8 @@ class Gzip:
         self._zlib: Any = zlib.decompressobj(31)
         self._prefix = b""
         self._garbage = False
-        self.left = 0
-        self.held = False
+        self.left: int = 0
+        self.held: bool = False
 
     @property
     def complete(self) -> bool:
@@ -135,8 +135,8 @@ class Deflate:
         self._zlib: Any = None
         self._prefix = b""
         self._eof = False
-        self.left = 0
-        self.held = False
+        self.left: int = 0
+        self.held: bool = False
 
     @property
     def complete(self) -> bool:
@@ -198,7 +198,7 @@ class Brotli:
         self._at = 0
         self._full = False
         self.left: int = 0
-        self.held = False
+        self.held: bool = False
 
     @property
     def complete(self) -> bool:
@@ -245,8 +245,8 @@ class Zstd:
         self._module = module
         self.errors: tuple[type[Exception], ...] = (module.ZstdError, EOFError)
         self._engine = self._new_engine()
-        self.left = 0
-        self.held = False
+        self.left: int = 0
+        self.held: bool = False
 
     def _new_engine(self) -> Any:
         # RFC 9659 section 3: as a content coding, windows are at most 8 MiB. Without it a frame

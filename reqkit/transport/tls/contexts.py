@@ -137,7 +137,7 @@ class TlsClient:
         lender: ssl.SSLContext | None = None,
         asked: bool = False,
     ) -> None:
-        self.context = context
+        self.context: ssl.SSLContext = context
         self.sessions: SessionCache = SessionCache()
         self.verifies: bool = verifies
         self.checks_name: bool = checks_name

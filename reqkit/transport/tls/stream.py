@@ -71,7 +71,7 @@ class TlsStream:
         outgoing: ssl.MemoryBIO,
         offer: Callable[[SessionSource], None] | None = None,
     ) -> None:
-        self.tls = tls
+        self.tls: ssl.SSLObject = tls
         self._inner = inner
         self._incoming = incoming
         self._outgoing = outgoing

@@ -78,7 +78,7 @@ class AnswerHead:
         self.status: int = status
         self.reason: str = reason
         self.text: str = text
-        self.known = known
+        self.known: dict[str, str] = known
         self.oddity: str = oddity
         self.length: int = -1
 

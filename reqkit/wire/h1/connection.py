@@ -91,11 +91,11 @@ class Connection:
     def __init__(self, stream: Stream, key: Any) -> None:
         self.stream: Stream = stream
         self.key: Any = key
-        self.served = 0
-        self.phase = "send"
+        self.served: int = 0
+        self.phase: str = "send"
         self.sent: float | None = None
         self.headed: float | None = None
-        self.ended = True
+        self.ended: bool = True
         self.idle_since: float = 0.0
         self.beside: tuple[int, int] | None = None
         self._keep = True

@@ -219,9 +219,9 @@ class ChunkedReader:
     )
 
     def __init__(self, strict: bool = False) -> None:
-        self.ended = False
-        self.oddity = ""
-        self.rest = b""
+        self.ended: bool = False
+        self.oddity: str = ""
+        self.rest: bytes = b""
         self.trailers: list[tuple[str, str]] = []
         self._state = _SIZE
         self._left = 0  # bytes of the current chunk still to come

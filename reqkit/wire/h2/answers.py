@@ -43,6 +43,8 @@ class Answers(State):
 
     __slots__ = ()
 
+    served: int
+
     def _headers(self, number: int, flags: int, payload: bytes) -> None:
         if flags & (Flag.PADDED | Flag.PRIORITY):
             payload = unpadded(payload, flags)

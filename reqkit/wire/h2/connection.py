@@ -51,6 +51,9 @@ class Connection(Sending, Answers, Control):
 
     __slots__ = ()
 
+    error: ProtocolError | None
+    leaving: bool
+
     def __repr__(self) -> str:
         state = "leaving" if self.leaving else "open"
         if self.error is not None:

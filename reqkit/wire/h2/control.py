@@ -25,6 +25,8 @@ class Control(State):
 
     __slots__ = ()
 
+    window: int
+
     def _other(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         handle = _HANDLERS.get(kind)
         if handle is None:

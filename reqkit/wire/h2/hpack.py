@@ -120,7 +120,7 @@ class Decoder:
         self._texts = _Texts()
         self.max_list: int = max_list
         self.max_fields: int = max_fields
-        self.repeatable = False
+        self.repeatable: bool = False
 
     @property
     def table(self) -> list[Pair]:

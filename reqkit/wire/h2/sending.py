@@ -22,6 +22,10 @@ class Sending(State):
 
     __slots__ = ()
 
+    leaving: bool
+    pending: int
+    window: int
+
     def room(self) -> int:
         """Return how many streams may be opened now."""
         if self.leaving or self.error is not None or self._next_id >= LAST_ID:

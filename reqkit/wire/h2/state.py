@@ -44,16 +44,20 @@ class State:
         "window",
     )  # fmt: skip
 
+    error: ProtocolError | None
+    leaving: bool
+    pending: int
+
     def __init__(self) -> None:
         self.streams: dict[int, Stream] = {}
-        self.error: ProtocolError | None = None
+        self.error = None
         self.leaving = False
-        self.leaves = False
-        self.ready = False
-        self.most_streams = _ASSUMED_STREAMS
-        self.served = 0
+        self.leaves: bool = False
+        self.ready: bool = False
+        self.most_streams: int = _ASSUMED_STREAMS
+        self.served: int = 0
         #: What the peer takes: of all streams together, of each new one, in one frame.
-        self.window = NARROW
+        self.window: int = NARROW
         self._stream_window = NARROW
         self._frame_size = MAX_FRAME
         #: What the peer may still send, and what has come since that was last said.

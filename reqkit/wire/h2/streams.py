@@ -82,7 +82,7 @@ class Stream:
         self.code: int | None = None
         self.lost: bool = False
         self.unprocessed: bool = False
-        self.held = 0
+        self.held: int = 0
         self.room: int = NARROW
         self.credit: int = 0
         self.wide: bool = False
