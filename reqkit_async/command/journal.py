@@ -79,7 +79,7 @@ class Journal:
 
     def __init__(self, path: str, resume: bool = False, overwrite: bool = False) -> None:
         self.path = path
-        self.written = 0
+        self.written: int = 0
         #: The file's size, at the end of its last whole line; None where it is no file.
         self._end: int | None = None
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
