@@ -33,15 +33,28 @@ __all__ = ["Recorder", "failure", "line_of", "plain_line"]
 _CHUNK: Final = 1 << 18
 _encode: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _text: Final = json.encoder.encode_basestring
+#: C1 controls (NEL among them), the separators of lines and paragraphs, and marks of direction.
+_controls: Final = re.compile(r"[\x80-\x9f\u2028-\u202e\u2066-\u2069]").sub
 _type_in: Final = re.compile(r"(?i)\ncontent-type:[ \t]*([^\r\n]*?)[ \t]*\r").search
 
 
 def line_of(record: dict[str, Any]) -> bytes:
     """Return a record as a line of JSON."""
     try:
-        return (_encode(record) + "\n").encode("utf-8")
+        return _line(_encode(record))
     except UnicodeEncodeError:  # half of a surrogate pair, out of somebody's JSON
         return json.dumps(record, default=str).encode("ascii") + b"\n"
+
+
+def _line(text: str) -> bytes:
+    """Return JSON as a line: what some take for its end, or a terminal for its own, is escaped."""
+    if not text.isascii():
+        text = _controls(_escaped, text)
+    return (text + "\n").encode()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found.group()):04x}"
 
 
 def plain_line(item: Item, response: Any) -> bytes | None:
@@ -73,14 +86,14 @@ def plain_line(item: Item, response: Any) -> bytes | None:
         given = f'{{"url": {_text(asked)}}}'
     size = response._received if response._streamed else len(response.content)
     try:
-        return (
+        return _line(
             f'{{"input": {given}, "number": {item.number}, "url": {shown},'
             f' "status": {response.status_code}, "ok": true, "error": null,'
             f' "seconds": {send + wait:.6f},'
             f' "times": {{"send": {send:.6f}, "wait": {wait:.6f}, "receive": 0.0}},'
             f' "bytes": {size}, "type": {_type_of(response)},'
-            f' "attempts": 1, "ended": "{_now()}"}}\n'
-        ).encode()
+            f' "attempts": 1, "ended": "{_now()}"}}'
+        )
     except UnicodeEncodeError:
         return None
 

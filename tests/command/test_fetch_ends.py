@@ -306,3 +306,23 @@ def test_a_disk_that_is_full_for_a_while_loses_no_whole_line(
     reqkit_command.run(*to, "--resume")
     assert [record["number"] for record in read_records(tmp_path / "o.jsonl")] == [*range(1, 401)]
     assert len(set(site.paths)) == 400
+
+
+def test_what_a_server_says_is_one_line_and_no_terminal_code(
+    reqkit_command: Command, site: Site, tmp_path: Path
+) -> None:
+    kind = "text/x; a=\x9b31m\x85\u00fc"
+    odd = "\u2028\u202e\x9b"
+    fields = [("Content-Type", kind)]
+    site.answers["/a"] = answer(200, b"a", fields)
+    site.answers["/b"] = answer(404, b"b", fields)
+    (tmp_path / "u.jsonl").write_text(
+        "".join(json.dumps({"url": site(path), "name": odd}) + "\n" for path in ("/a", "/b"))
+    )
+    records = reqkit_command.run("fetch", "--from", "u.jsonl", status=1).records
+    assert [record["type"] for record in records] == [kind, kind]
+    assert [record["input"]["name"] for record in records] == [odd, odd]
+    out = reqkit_command.run("fetch", "--from", "u.jsonl", status=1).out
+    assert "\u00fc" in out  # what is only a letter stays one
+    assert not set(out) & set(odd + "\x85")
+    assert len(out.splitlines()) == 2
