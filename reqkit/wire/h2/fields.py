@@ -344,7 +344,8 @@ def request_block(
         method: as it shall go out.
         scheme: ``https`` or ``http``.
         authority: host and port, where no Host field among the others says another.
-        path: the request target, as `reqkit.urls.prepare_url` has checked it; ``*`` for OPTIONS.
+        path: the request target, as `reqkit.message.urls.prepare_url` has checked it; ``*`` for
+            OPTIONS.
         block: the other fields, checked. What speaks of the connection, or to a proxy, is left
             out.
 
