@@ -30,6 +30,7 @@ from reqkit.message.bodies import (
     pieces,
     position,
     rewind,
+    streams,
 )
 from reqkit.message.bodies import Once as ReadOnce
 from reqkit.message.bodies.streams import PIECE
@@ -541,3 +542,12 @@ def test_pieces_keep_to_what_was_announced(chunks: list[bytes], length: int) -> 
             assert len(got) == length
         assert whole.startswith(got)
         assert len(got) <= length
+
+
+def test_nothing_is_kept_of_a_file_that_was_read() -> None:
+    body = io.BytesIO(b"x" * 100_000)
+    with streams.alone(body):
+        with streams.alone(body):
+            assert len(streams._being_read) == 1
+        assert len(streams._being_read) == 1
+    assert not streams._being_read
