@@ -6,9 +6,10 @@ import math
 from typing import Any, Final
 
 from .canonical import DEEP, Joiner, fingerprint, trap_in
+from .inserting import MASK
 from .schema import PAGE
 from .scope import Scope
-from .store import MASK, Store
+from .store import Store
 from .turns import Turn
 
 __all__ = ["Admission"]

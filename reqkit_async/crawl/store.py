@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,38 +23,18 @@ from reqkit.timeouts import clock
 
 from .canonical import fingerprint, host_of
 from .errors import StoreError
+from .inserting import Inserter
 from .locking import Lock
 from .opening import connect, opened
 from .schema import COLUMNS, DONE, FAILED, IN_FLIGHT, PAGE, QUEUED, REFUSED, SCHEMA, Page
-from .turns import Add, End, Shape, Turn
+from .turns import End, Turn
 
-__all__ = ["MASK", "Store"]
+__all__ = ["Store"]
 
 #: URLs that are remembered as known, so that a link that every page has is not looked up each time.
 _RECENT: Final = 20_000
-#: Bytes of the filter that tells most unknown URLs from known ones without looking them up.
-_FILTER: Final = 1 << 24
-MASK: Final = _FILTER - 1
-#: A store with more URLs does without: reading all of their keys takes too long.
-_MOST_FILTERED: Final = 2_000_000
-#: URLs that are written before others may run.
-_AT_ONCE: Final = 1000
-#: URLs alike from which it pays to have a statement made for them.
-_MANY: Final = 16
-#: A number that is less is the same in SQL's text.
-_PLAIN: Final = 1 << 53
-#: Names of hosts that are remembered with their numbers.
-_MOST_HOSTS: Final = 50_000
 
-_START: Final = (
-    "INSERT INTO start VALUES (?,?) ON CONFLICT (origin) DO UPDATE SET trusted ="
-    " max(trusted, excluded.trusted)"
-)
 _LIKE: Final = "SELECT url, kind FROM page WHERE fingerprint=?"
-_INSERT: Final = (
-    "INSERT INTO page (fingerprint, url, host, added, kind, priority, depth, seed, redirects,"
-    " context, found_on) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-)
 _END: Final = (
     "UPDATE page SET state=?, attempts=?, visits=?, started=?, ended=?, status=?, error=?,"
     " leads_to=?, type=?, size=?, etag=?, modified=?, archived=?, seconds=? WHERE id=?"
@@ -129,12 +106,6 @@ class Store:
         self._refusals: list[tuple[Any, ...]] = []
         self._robots: list[tuple[Any, ...]] = []
         self.recent: set[str] = set()
-        self._hosts: dict[str, int] = {}
-        #: Of origins, the same numbers.
-        self._origins: dict[str, int] = {}
-        #: Origins that the crawl is known to begin at.
-        self._seeded: set[str] = set()
-        self.filter: bytearray | None = None
         if self.path is None:
             self._db = connect(":memory:")
             self._db.executescript(SCHEMA)
@@ -163,10 +134,8 @@ class Store:
         # What was in flight when the last process ended is to be asked for again.
         db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
         self.totals: Totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
-        if self.known <= _MOST_FILTERED:
-            self.filter = known = bytearray(_FILTER)
-            for (key,) in db.execute("SELECT fingerprint FROM page"):
-                known[key >> 3 & MASK] |= 1 << (key & 7)
+        self._inserter = Inserter(db, self.known)
+        self.filter = self._inserter.filter
 
     @property
     def known(self) -> int:
@@ -212,22 +181,6 @@ class Store:
         """Return a page's URL."""
         row = self._db.execute("SELECT url FROM page WHERE id=?", (id,)).fetchone()
         return None if row is None else row[0]
-
-    def host_id(self, name: str) -> int:
-        """Return the number of a host; a new one gets one with the next transaction."""
-        found = self._hosts.get(name)
-        if found is None:
-            row = self._db.execute("SELECT id FROM host WHERE name=?", (name,)).fetchone()
-            if row is None:
-                found = self._db.execute("INSERT INTO host (name) VALUES (?)", (name,)).lastrowid
-                assert found is not None
-            else:
-                found = row[0]
-            if len(self._hosts) >= _MOST_HOSTS:
-                self._hosts.clear()
-                self._origins.clear()
-            self._hosts[name] = found
-        return found
 
     def host(self, id: int) -> tuple[str, int]:
         """Return a host's name, and how many of its pages have ended."""
@@ -342,9 +295,7 @@ class Store:
             db.execute("COMMIT")
         except BaseException as error:
             self.totals = Totals(before)
-            self._hosts.clear()  # those that were new are not there
-            self._origins.clear()
-            self._seeded.clear()
+            self._inserter.forget()
             self.recent.clear()  # it may have been looked at meanwhile
             with contextlib.suppress(sqlite3.Error):
                 if db.in_transaction:
@@ -379,7 +330,8 @@ class Store:
         db = self._db
         totals = self.totals
         if turn.adds:
-            self._insert(turn)
+            self._inserter.insert(turn, self.breathe)
+            totals.queued += len(turn.adds)
         for url, kind, *rest in turn.again:
             self._queue_again(turn, url, kind, tuple(rest), end)
         if turn.items:
@@ -397,53 +349,6 @@ class Store:
                 [(name, count, url) for name, (count, url) in turn.bounds.items()],
             )
 
-    def _insert(self, turn: Turn) -> None:
-        """Write what was added; each of a million takes its time here."""
-        rows = list(turn.adds.values())
-        for start in range(0, len(rows), _AT_ONCE):
-            for shape, alike in groupby(rows[start : start + _AT_ONCE], itemgetter(3)):
-                self._insert_alike(turn, shape, alike)
-            if self.breathe is not None:
-                self.breathe()
-        self.totals.queued += len(rows)
-
-    def _insert_alike(self, turn: Turn, shape: Shape, adds: Iterable[Add]) -> None:
-        """Write URLs that were added one after the other, and have all but themselves alike."""
-        kind, priority, depth, seed, redirects, context, found_on = shape
-        known, origins = self.filter, self._origins
-        added = time.time()
-        rows = []
-        last, host = "", 0
-        for key, url, origin, _ in adds:
-            if origin != last:
-                last = origin
-                found = origins.get(origin)
-                if found is None:
-                    found = origins[origin] = self.host_id(host_of(url))
-                host = found
-                if priority > turn.hosts.get(host, -math.inf):
-                    turn.hosts[host] = priority
-                if seed and origin not in self._seeded:
-                    self._db.execute(_START, (origin, not redirects))
-                    self._seeded.add(origin)
-            if known is not None:
-                known[key >> 3 & MASK] |= 1 << (key & 7)
-            rows.append((key, url, host, added))
-        # What is a number and nobody's text may stand in the statement: fewer values to be bound.
-        if context is None and -_PLAIN < priority < _PLAIN and len(rows) >= _MANY:
-            statement = (
-                "INSERT INTO page (fingerprint, url, host, added, kind, priority, depth, seed,"
-                f" redirects, found_on) VALUES (?,?,?,?,{int(kind)},{priority!r},{int(depth)},"
-                f"{int(seed)},{int(redirects)},"
-            )
-            if found_on is None:
-                self._db.executemany(statement + "NULL)", rows)
-            else:  # another one for each page
-                self._db.executemany(statement + "?)", [(*row, found_on) for row in rows])
-        else:
-            rest = (kind, priority, depth, seed, redirects, context, found_on)
-            self._db.executemany(_INSERT, [row + rest for row in rows])
-
     def _queue_again(
         self, turn: Turn, url: str, kind: int, rest: tuple[Any, ...], end: End | None
     ) -> None:
@@ -458,7 +363,7 @@ class Store:
             return
         self._requeue(id, state)
         self._db.execute(_QUEUE_AGAIN, (*rest, id))
-        turn.hosts[self.host_id(host_of(url))] = rest[0]
+        turn.hosts[self._inserter.host_id(host_of(url))] = rest[0]
 
     def _requeue(self, id: int, state: int) -> None:
         totals = self.totals
