@@ -451,7 +451,7 @@ from reqkit_async.network import GeventNetwork
 real = socket.getaddrinfo
 def getaddrinfo(host, *rest):
     if host.startswith("slow"):
-        sleep(30)
+        sleep(600)  # longer than any of this may take
     return real(host, *rest)
 socket.getaddrinfo = getaddrinfo
 network = GeventNetwork()
@@ -461,7 +461,7 @@ def look_up():
         network.resolve("slow.test", 80, 0.2)
     except TimeoutError:
         pass
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert network.resolve("localhost", 80, 10)
 """
 
@@ -513,17 +513,15 @@ def test_a_look_up_that_hangs_does_not_hold_up_the_end(
     ending: str, patched: bool, loop: str
 ) -> None:
     script = SLOW.format(patch="gevent.monkey.patch_all()" if patched else "") + ENDINGS[ending]
-    began = time.monotonic()
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env={**os.environ, "GEVENT_LOOP": loop},
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize("resolver", ["thread", "ares", "block"])
