@@ -1,10 +1,18 @@
-"""How errors show what they were given: never more than is sure to be no secret."""
+"""How errors and logs show what they were given: never more than is sure to be no secret."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
-__all__ = ["redacted"]
+__all__ = ["redacted", "without_secret_parameters"]
+
+#: Parameters of URLs whose values usually are secrets; a long name is not looked through.
+_SECRET_PARAMETER: Final = (
+    r"(?i)([?&;#](?:[^=&;#\s]{0,64}"
+    r"(?:token|secret|passw|api[-_]?key|access[-_]?key|signature|credential|session)"
+    r"[^=&;#\s]{0,64}|pwd|sig|key|auth|code)=)[^&;#\s]+"
+)
 
 
 def redacted(value: Any) -> str:
@@ -17,3 +25,9 @@ def redacted(value: Any) -> str:
         return repr(value)
     kind = type(value).__name__
     return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def without_secret_parameters(text: str) -> str:
+    """Return a text in which URLs do not show the values of parameters that are secrets by name."""
+    # Compiled when it is first needed: most programs log nothing.
+    return re.sub(_SECRET_PARAMETER, r"\1***", text) if "=" in text else text

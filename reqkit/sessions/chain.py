@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 from .. import cookies as jars
 from ..adapters import HTTPAdapter
 from ..base.logs import INFO, logger
-from ..base.redact import redacted
+from ..base.redact import redacted, without_secret_parameters
 from ..exceptions import ConnectionError, Timeout, TooManyRedirects
 from ..hooks import Hooks, dispatch_hook, takes_keywords
 from ..message import environment
@@ -208,9 +208,9 @@ class Chain:
                     INFO,
                     "%s %s redirects (%s) to %s",
                     response.request.method,
-                    without_password(response.url or ""),
+                    without_secret_parameters(without_password(response.url or "")),
                     response.status_code,
-                    without_password(message.url or ""),
+                    without_secret_parameters(without_password(message.url or "")),
                 )
             response = self._answered(message)
 

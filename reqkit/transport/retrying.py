@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.deferred import DeferredModule
 from ..base.locks import IMPORTING
 from ..base.logs import INFO, logger
+from ..base.redact import without_secret_parameters
 from ..exceptions import ConnectionError as ReqkitConnectionError
 from ..exceptions import (
     ConnectTimeout,
@@ -203,9 +204,10 @@ def _sleep(
     request: PreparedRequest,
 ) -> None:
     if logger.isEnabledFor(INFO):
-        url = without_password(request.url or "")
+        url = without_secret_parameters(without_password(request.url or ""))
+        why = without_secret_parameters(before)
         logger.log(
-            INFO, "%s %s: retry %d in %.1f s, after %s", request.method, url, tries, seconds, before
+            INFO, "%s %s: retry %d in %.1f s, after %s", request.method, url, tries, seconds, why
         )
     if seconds <= 0:
         return

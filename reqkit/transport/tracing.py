@@ -1,6 +1,7 @@
 """What is told of an exchange: a line for the log, and heads for ``config['trace']``.
 
-Secrets are left out of both: the values of fields that have them, and passwords in URLs.
+Secrets are left out of both: the values of fields that have them, passwords in URLs, and the values
+of their parameters that are secrets by their names.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..base.logs import DEBUG, logger
+from ..base.redact import without_secret_parameters
 from ..message.urls import without_password
 from ..structures import SECRET_HEADERS, without_passwords
 from ..timeouts import clock
@@ -36,7 +38,7 @@ def log_exchange(request: PreparedRequest, response: Response, started: float, n
         DEBUG,
         "%s %s %s in %.0f ms, %s bytes, attempt %d, %s connection, HTTP/%s",
         request.method,
-        without_password(request.url or ""),
+        without_secret_parameters(without_password(request.url or "")),
         response.status_code,
         (clock() - started) * 1000,
         "unknown" if size is None else size,
@@ -52,7 +54,7 @@ def log_failure(request: PreparedRequest, error: BaseException, started: float) 
         DEBUG,
         "%s %s failed after %.0f ms, attempt %d: %s",
         request.method,
-        without_password(request.url or ""),
+        without_secret_parameters(without_password(request.url or "")),
         (clock() - started) * 1000,
         request._attempt,
         type(error).__name__,
@@ -74,7 +76,7 @@ def trace_sent(stream: Any, request: PreparedRequest, target: Target, head: byte
     else:
         first = f"{request.method} {target.path} HTTP/2"
         pairs = [("host", target.authority), *request.headers.items()]
-    _write(stream, ">", without_passwords(first), pairs)
+    _write(stream, ">", without_secret_parameters(without_passwords(first)), pairs)
 
 
 def trace_received(stream: Any, head: AnswerHead) -> None:
@@ -86,6 +88,8 @@ def trace_received(stream: Any, head: AnswerHead) -> None:
 def _write(stream: Any, sign: str, first: str, pairs: Iterable[tuple[str, str]]) -> None:
     lines = [f"{sign} {first}"]
     for name, value in pairs:
-        shown = "***" if name.lower() in SECRET_HEADERS else without_passwords(value)
+        shown = "***"
+        if name.lower() not in SECRET_HEADERS:
+            shown = without_secret_parameters(without_passwords(value))
         lines.append(f"{sign} {name}: {shown}")
     stream.write("\n".join(lines) + f"\n{sign}\n")

@@ -13,6 +13,7 @@ from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
 from reqkit.base.logs import INFO, WARNING, logger
+from reqkit.base.redact import without_secret_parameters
 from reqkit.base.tracebacks import forget_frames
 from reqkit.base.warn import warn
 from reqkit.exceptions import RequestException, RetryError, TotalTimeout
@@ -269,8 +270,9 @@ class Sender:
         self._stats.retries += 1
         if logger.isEnabledFor(INFO):
             logger.log(
-                INFO, "%s: retry %d in %.1f s, after %s", request.describe(), job.retries, wait,
-                job.last,
+                INFO, "%s: retry %d in %.1f s, after %s",
+                without_secret_parameters(request.describe()), job.retries, wait,
+                without_secret_parameters(job.last or ""),
             )  # fmt: skip
         scheduler = self._scheduler
         assert scheduler is not None

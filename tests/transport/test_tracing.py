@@ -10,9 +10,11 @@ import sys
 from collections.abc import Callable
 
 import pytest
+import urllib3
 
 import reqkit
 from reqkit import testing
+from reqkit.base.redact import without_secret_parameters
 from reqkit.timeouts import clock
 from reqkit.transport import tracing
 from servers.scripted import ScriptedServer
@@ -117,3 +119,26 @@ def test_standard_error(send: Send, capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().err.startswith("> GET / HTTP/1.1\n")
         send(URL, config={"trace": False, "verbose": None})
     assert capsys.readouterr() == ("", "")
+
+
+def test_parameters_that_are_secrets_are_not_shown(
+    send: Send, caplog: pytest.LogCaptureFixture
+) -> None:
+    trace = io.StringIO()
+    query = "page=1&access_token=s3cret&api-key=s3cret;sig=s3cret&Key=s3cret&monkey=7#token=s3cret"
+    with testing.Router() as router, caplog.at_level(logging.DEBUG, "reqkit"):
+        router.get("https://h.example/a").answer(302, headers={"Location": f"/b?{query}"})
+        router.get("https://h.example/b").answer(503).answer(200)
+        url = f"https://h.example/a?{query}"
+        retry = urllib3.Retry(1, status_forcelist=[503])
+        send(url, config={"trace": trace, "max_retries": retry}, headers={"Referer": url})
+    shown = caplog.text + trace.getvalue()
+    assert "s3cret" not in shown
+    assert "page=1&access_token=***&api-key=***;sig=***&Key=***&monkey=7" in shown
+    assert any("retry 1" in record.getMessage() for record in caplog.records)
+    assert any("redirects" in record.getMessage() for record in caplog.records)
+
+
+def test_a_long_query_is_looked_through_in_linear_time() -> None:
+    for text in ("?" + "token" * 5_000, "?" + "a" * 50_000 + "=1", "?token" * 5_000):
+        assert without_secret_parameters(text + "&x=1") == text + "&x=1"
