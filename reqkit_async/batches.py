@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from reqkit import Request, Response, Session
 from reqkit.base.locks import IMPORTING
+from reqkit.base.signatures import spelled_out
 from reqkit.message.keywords import unknown
 
 from ._types import BatchKeywords, Handler, Progress, Submitter
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Pool", "imap", "imap_enumerated", "imap_unordered", "map"]
 
 T = TypeVar("T")
+
+#: Has signatures list the keywords that go on to a `Pool`.
+_spelled: Final = spelled_out(BatchKeywords, defaults={"raise_errors": False})
 
 
 class Pool(local.Pool):
@@ -156,6 +160,7 @@ def map(
 ) -> list[Response | T]: ...
 
 
+@_spelled
 def map(
     requests: Iterable[Request | str],
     size: int | None = None,
@@ -239,6 +244,7 @@ def imap(
 ) -> Iterator[Response | T]: ...
 
 
+@_spelled
 def imap(
     requests: Iterable[Request | str],
     size: int | None = 10,
@@ -318,6 +324,7 @@ def imap_unordered(
 ) -> Iterator[Response | T]: ...
 
 
+@_spelled
 def imap_unordered(
     requests: Iterable[Request | str],
     size: int | None = 10,
@@ -379,6 +386,7 @@ def imap_enumerated(
 ) -> Iterator[tuple[int, Response | T]]: ...
 
 
+@_spelled
 def imap_enumerated(
     requests: Iterable[Request | str],
     size: int | None = 10,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
@@ -17,8 +17,10 @@ from gevent.exceptions import LoopExit
 from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
+from reqkit.base.signatures import spelled_out
 from reqkit.timeouts import clock
 
+from .._types import CallKeywords
 from ..network import GEVENT
 from ..progress import SILENT, open_progress
 from ..stats import Stats
@@ -40,9 +42,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
     from urllib3.util import Retry
 
-    from .._types import CallKeywords, Progress
+    from .._types import Progress
 
 __all__ = ["Pool", "let_go"]
+
+#: Has signatures list what a call may say by itself; None leaves it to the pool.
+_spelled: Final = spelled_out(CallKeywords)
 
 
 class Pool:
@@ -144,6 +149,7 @@ class Pool:
 
     # -- the calls --------------------------------------------------------------------------
 
+    @_spelled
     def map(self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]) -> list[Any]:
         """Send all, and return one entry for each, in their order. Blocks, others run meanwhile.
 
@@ -185,6 +191,7 @@ class Pool:
             self._end(batch)
             reporter.close()
 
+    @_spelled
     def imap(
         self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]
     ) -> Iterator[Any]:
@@ -203,12 +210,14 @@ class Pool:
         """
         return self._iterate("imap", OrderedBatch, requests, settings)
 
+    @_spelled
     def imap_unordered(
         self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]
     ) -> Iterator[Any]:
         """Send all as there is room, and yield entries as they end; else as `imap`."""
         return self._iterate("imap_unordered", UnorderedBatch, requests, settings)
 
+    @_spelled
     def imap_enumerated(
         self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]
     ) -> Iterator[tuple[int, Any]]:

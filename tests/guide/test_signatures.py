@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import reqkit
+import reqkit_async
 from reqkit.message.keywords import KEYWORDS
 from reqkit.sessions.verbs import Verbs
 
@@ -62,3 +63,16 @@ def test_dir_is_what_there_is_for_users() -> None:
 
     assert dir(reqkit) == sorted(reqkit.__all__)
     assert dir(reqkit_async) == sorted(reqkit_async.__all__)
+
+
+@pytest.mark.parametrize("name", ["map", "imap", "imap_unordered", "imap_enumerated"])
+def test_batches_list_theirs(name: str) -> None:
+    shared = {"prefetch", "exception_handler", "timeout", "gtimeout", "stream", "raise_errors",
+              "progress", "total"}  # fmt: skip
+    of_function = inspect.signature(getattr(reqkit_async, name)).parameters
+    of_method = inspect.signature(getattr(reqkit_async.Pool, name)).parameters
+    assert set(of_method) == {"self", "requests"} | shared
+    of_pool = {"size", "per_host", "rate", "delay", "retries", "session", "executor", "workers"}
+    assert set(of_function) == {"requests"} | shared | of_pool
+    assert of_function["raise_errors"].default is False
+    assert "retries: " in str(inspect.signature(getattr(reqkit_async, name)))
