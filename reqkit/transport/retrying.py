@@ -46,7 +46,11 @@ def policy_of(retries: Any) -> Retry:
         return kept
     with IMPORTING:
         from urllib3.util import Retry
-    return Retry(total=int(retries), connect=int(retries), read=0, status=0, other=0, redirect=0)
+    # A Retry-After would call for a retry, too, which ``status=0`` makes an error.
+    return Retry(
+        total=int(retries), connect=int(retries), read=0, status=0, other=0, redirect=0,
+        respect_retry_after_header=False,
+    )  # fmt: skip
 
 
 def stand_in(error: RequestException, url: str) -> Exception:

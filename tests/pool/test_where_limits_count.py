@@ -291,6 +291,19 @@ def test_a_retry_that_is_used_up_ends_in_one_way(
         assert ending.status_code == 503
 
 
+@pytest.mark.parametrize("status", [413, 429, 503])
+@pytest.mark.parametrize("after", ["0", "1", "3600"])
+@pytest.mark.parametrize("way", [blocking, batch, one])
+def test_a_number_in_the_config_leaves_answers_alone(
+    scripted: Start, way: Callable[..., Any], after: str, status: int
+) -> None:
+    """It counts failed connections, whether or not an answer has a Retry-After."""
+    said = answer(status, b"busy", [("Retry-After", after)])
+    hosts = Hosts(scripted, {"busy.test": said, "127.0.0.1": said})
+    assert way(hosts.url("busy.test"), max_retries=2).status_code == status
+    assert len(hosts.times) == 1
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_longer_wait_than_is_allowed_ends_a_retry_at_once(
     scripted: Start, way: Callable[..., Any]
