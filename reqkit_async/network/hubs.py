@@ -22,8 +22,8 @@ from greenlet import getcurrent
 from reqkit.network import forks
 
 __all__ = [
-    "EXPIRED", "LIBEV_LOOPS", "NEVER", "Expiries", "Expiring", "Hub", "Tended", "current_hub",
-    "current_scope", "next_turn",
+    "EXPIRED", "LIBEV_LOOPS", "NEVER", "Ending", "Expiries", "Expiring", "Hub", "Tended",
+    "current_hub", "current_scope", "next_turn",
 ]  # fmt: skip
 
 NEVER: Final = math.inf
@@ -59,7 +59,7 @@ class Hub:
 
     __slots__ = (
         "__weakref__", "_since", "_tended", "_tending", "_watchers", "expiries",
-        "generation", "hub", "lagged", "scope", "turns",
+        "generation", "hub", "lagged", "scope", "streams", "turns",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -72,6 +72,8 @@ class Hub:
         #: When the loop last had looked at the network.
         self._since = clock()
         self._tended: weakref.WeakSet[Tended] = weakref.WeakSet()
+        #: Streams that something may be waiting for.
+        self.streams: weakref.WeakSet[Ending] = weakref.WeakSet()
         self._tending: Any = None
         self._watchers: list[Any] = []
         self._watch()
@@ -140,6 +142,10 @@ class Hub:
         for tended in list(self._tended):
             with contextlib.suppress(Exception):
                 tended.close()
+        # What greenlets wait for that never run again, and what the loop moved the bytes of.
+        for stream in list(self.streams):
+            with contextlib.suppress(Exception):
+                stream.end()
 
     def stop(self) -> None:
         """Take back all that the loop was asked for."""
@@ -257,6 +263,13 @@ class Tended(Protocol):
 
     def close(self) -> None:
         """Let go of all of it."""
+
+
+class Ending(Protocol):
+    """What greenlets of one hub wait for, or the hub itself."""
+
+    def end(self) -> None:
+        """Close it where something waits for it: the thread ends, which calls this."""
 
 
 class Expiring(Protocol):

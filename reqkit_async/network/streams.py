@@ -21,8 +21,8 @@ from _socket import socket as PlainSocket  # never gevent's, patched or not
 from time import monotonic as clock
 from typing import Any, Final
 
-from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
-from gevent.hub import get_hub
+# Makes none, as `get_hub` would: of a thread that ends, too, where nobody would destroy it.
+from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
@@ -124,6 +124,7 @@ class GeventStream:
         self._switch_away = hub.switch
         self._loop = hub.loop
         self._reads = hub.loop.io(sock.fileno(), _READ)
+        kept.streams.add(self)
         # Dropped, in a circle too, it is closed without a ResourceWarning: held from outside, the
         # socket is not finalized before this.
         weakref.finalize(self, sock.close)
@@ -148,7 +149,7 @@ class GeventStream:
             )
         greenlet = getcurrent()
         # Most greenlets have their hub for a parent, which is sooner asked than what a thread's is.
-        if greenlet.parent is not self._hub and get_hub() is not self._hub:
+        if greenlet.parent is not self._hub and get_hub_if_exists() is not self._hub:
             raise self._elsewhere()
         if watcher is None:
             raise OSError(errno.EBADF, "the connection is closed")
@@ -194,7 +195,7 @@ class GeventStream:
     def wait_writable(self, timeout: float | None) -> None:
         """Wait until the socket takes bytes, or has connected."""
         if self._writes is None and self._reads is not None:
-            if get_hub() is not self._hub:
+            if get_hub_if_exists() is not self._hub:
                 raise self._elsewhere()
             self._writes = self._loop.io(self.sock.fileno(), _WRITE)
         self._wait(self._writes, timeout)
@@ -267,7 +268,7 @@ class GeventStream:
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
         """Send all of it."""
-        if getcurrent().parent is not self._hub and get_hub() is not self._hub:
+        if getcurrent().parent is not self._hub and get_hub_if_exists() is not self._hub:
             raise self._elsewhere()
         send = self._send
         try:
@@ -317,7 +318,7 @@ class GeventStream:
 
     def _let_others_run(self) -> None:
         """Give way: a server that is faster than we are must not keep all others waiting."""
-        if get_hub() is self._hub:
+        if get_hub_if_exists() is self._hub:
             next_turn()
         self._woken = clock()
 
@@ -421,6 +422,13 @@ class GeventStream:
                 self._close_from_elsewhere()
         except Exception:  # the interpreter is going down, and parts of it are gone
             self._close_socket()
+
+    def end(self) -> None:
+        """Close the socket where something waits for it that never goes on: the thread ends."""
+        writes = self._writes
+        if self.waiter is not None or self._watched or (writes is not None and writes.active):
+            self.waiter = None
+            self._close()
 
     def _loop_runs(self) -> bool:
         """Tell whether the thread whose loop it is lives on."""

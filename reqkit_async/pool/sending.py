@@ -32,7 +32,7 @@ from ..network import GEVENT
 from ..progress import SILENT
 from ..stats import Stats
 from .batch import Job, ListBatch
-from .cancellation import GRACE, Stop, TimeLimit, cancelled
+from .cancellation import GRACE, SYSTEM_ERRORS, Stop, TimeLimit, cancelled
 from .options import BatchOptions
 from .retries import Policy, policy_of_config
 
@@ -447,8 +447,16 @@ def send_here(request: Request, prefetch: bool) -> Any:
     job = batch.pull()
     assert job is not None
     job.greenlet = getcurrent()
-    with use(GEVENT):
-        Sender(None, Stats(), None).send(job)
+    try:
+        with use(GEVENT):
+            Sender(None, Stats(), None).send(job)
+    except SYSTEM_ERRORS:
+        raise
+    except BaseException as stop:
+        # The entry's error has come of it, and would be kept by the frames that it came through.
+        forget_frames(stop)
+        batch = job = request = None  # type: ignore[assignment]
+        raise stop.with_traceback(None)  # noqa: B904  # the very one
     return batch.entries[0]
 
 

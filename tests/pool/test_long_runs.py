@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import inspect
 import os
+import socket
 import threading
 import time
 import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import gevent
@@ -20,6 +22,7 @@ import reqkit
 import reqkit_async
 from reqkit.sessions.session import SingleUseSession
 from reqkit_async.network import watching
+from servers.http2 import Http2Server, Request
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
@@ -190,7 +193,87 @@ def test_connections_of_threads_that_have_ended_are_closed(scripted: Start) -> N
     assert len(shared._adapters["http://"].poolmanager.pools) <= len(alive) + 1
 
 
-@pytest.mark.parametrize("how", ["batch", "blocking", "spawned", "failed"])
+def at_once_or_never(connection: Connection) -> None:
+    while (request := connection.recv_request()) is not None:
+        if request.target == "/never":
+            connection.wait_closed()
+            return
+        connection.send(OK)
+
+
+def stream_at_once_or_never(request: Request) -> None:
+    if request.path == "/never":
+        request.wait(lambda request: False)  # until the connection is over
+    request.answer()
+
+
+def answered(server: Any, **settings: Any) -> None:
+    found = reqkit_async.map([reqkit_async.get(server("/"), **settings) for _ in range(3)])
+    assert endings(found) == {200: 3}
+
+
+def dropped_unread(server: Any, **settings: Any) -> None:
+    settings["prefetch"] = False
+    found = reqkit_async.map([reqkit_async.get(server("/"), **settings) for _ in range(3)])
+    assert all(one.status_code == 200 for one in found)
+
+
+def stopped_by_a_limit(server: Any, **settings: Any) -> None:
+    answered(server, **settings)
+    settings["timeout"] = 0.01
+    found = reqkit_async.map([reqkit_async.get(server("/never"), **settings) for _ in range(3)])
+    assert endings(found) == {"ReadTimeout": 3}
+
+
+def left_in_flight(server: Any, **settings: Any) -> None:
+    pool = reqkit_async.Pool(3)
+    for _ in range(3):
+        pool.spawn(reqkit_async.get(server("/never"), **settings))
+    gevent.sleep(0.02)
+
+
+def killed_in_flight(server: Any, **settings: Any) -> None:
+    settings["session"] = reqkit.Session()
+    request = reqkit_async.get(server("/never"), **settings)
+    sending = [reqkit_async.send(request) for _ in range(3)]
+    gevent.sleep(0.02)
+    gevent.killall(sending)
+
+
+@pytest.mark.parametrize("wire", ["http", "https", "http2"])
+@pytest.mark.parametrize(
+    "leaves",
+    [answered, dropped_unread, stopped_by_a_limit, left_in_flight, killed_in_flight],
+    ids=lambda function: function.__name__,
+)
+def test_nothing_stays_open_of_a_thread_that_has_ended(
+    scripted: Start, authority: Authority, ca_bundle: str, wire: str, leaves: Any
+) -> None:
+    """Nothing of its connections, nor of its loop; whatever was still on its way."""
+    with ExitStack() as stack:
+        server: Any
+        if wire == "http2":
+            server = Http2Server(stream_at_once_or_never, tls=authority.server(), forgiving=True)
+            stack.enter_context(server)
+        else:
+            tls = authority.server() if wire == "https" else None
+            server = scripted(at_once_or_never, tls=tls)
+            # Its own descriptors are all there once it has accepted somebody.
+            socket.create_connection((server.host, server.port)).close()
+            server.wait_until(lambda it: it.connections_opened and not it.connections_open)
+        gc.collect()
+        gc.disable()
+        stack.callback(gc.enable)
+        gevent.get_hub()
+        before = open_descriptors()
+        for _ in range(3):
+            thread = threading.Thread(target=leaves, args=(server,), kwargs={"verify": ca_bundle})
+            thread.start()
+            thread.join()
+        until(lambda: open_descriptors() <= before)
+
+
+@pytest.mark.parametrize("how", ["batch", "blocking", "spawned", "failed", "killed"])
 def test_a_dropped_session_closes_its_connections_at_once(
     scripted: Start, closed_port: int, how: str
 ) -> None:
@@ -211,6 +294,11 @@ def test_a_dropped_session_closes_its_connections_at_once(
                     for url in urls:
                         pool.spawn(reqkit_async.get(url))
                 del pool
+            elif how == "killed":
+                sending = [reqkit_async.send(reqkit_async.get(urls[0], session=session))]
+                gevent.sleep(0)
+                gevent.killall(sending)
+                del sending
             else:
                 reqkit_async.map([reqkit_async.get(url, session=session) for url in urls])
             gone = weakref.ref(session)

@@ -479,7 +479,9 @@ class TlsStream:
         """Send what TLS has written if that can be done at once; never raises."""
         # A stream that belongs to another thread's hub, or that is waited for, may raise anything.
         with contextlib.suppress(Exception):
-            if self._outgoing.pending:
+            if self.bound:
+                self.flush_now()  # which does not ask whose thread it is: this one may end
+            elif self._outgoing.pending:
                 self._inner.send_all(self._outgoing.read(), 0.0)
 
     def _fail(self) -> None:
