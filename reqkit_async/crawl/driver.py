@@ -30,7 +30,8 @@ from .canonical import Base, origin_of
 from .errors import CrawlRedirectError, RobotsUnreachable
 from .frontier import Frontier, Line
 from .ledger import Ledger
-from .robots import LARGEST, Robots, Rules
+from .requests import LONGEST_HOLD, RequestArguments, ask_robots
+from .robots import Robots, Rules
 from .schema import DONE, FAILED, PAGE, ROBOTS_SITEMAPS, SITEMAP, Page
 from .settings import Settings
 from .sitemaps import SitemapError, read_sitemap
@@ -41,10 +42,7 @@ __all__ = ["Driver"]
 
 #: Redirects one after the other.
 MOST_REDIRECTS: Final = 10
-#: Redirects of a robots.txt (RFC 9309 section 2.3.1.2).
-_ROBOTS_REDIRECTS: Final = 5
-#: Seconds that a host is asked to wait for at most, by Retry-After or by failing.
-_LONGEST_HOLD: Final = 300.0
+#: Seconds between two starts to a host in trouble, at most.
 _LONGEST_GAP: Final = 60.0
 #: URLs of a sitemap that are written together.
 _SITEMAP_TURN: Final = 1000
@@ -52,15 +50,6 @@ _SITEMAP_TURN: Final = 1000
 _AT_ONCE: Final = 200
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _SLOW_DOWN: Final = frozenset((429, 503))
-
-
-#: Fields that are for those alone that the crawl begins with.
-_SECRET: Final = frozenset(("authorization", "cookie", "proxy-authorization"))
-
-
-def _no_credentials(prepared: Any) -> Any:
-    """Stand in the place of a session's auth."""
-    return prepared
 
 
 class Driver:
@@ -115,38 +104,7 @@ class Driver:
         self._greenlet: Any = None
         self._others: set[Any] = set()
         self._closing = False
-        self._arguments = self._request_arguments()
-
-    def _request_arguments(self) -> dict[str, Any]:
-        settings = self._settings
-        arguments: dict[str, Any] = {
-            "session": self._session,
-            "allow_redirects": False,
-            "timeout": settings.page_timeout,
-        }
-        if settings.names_agent:
-            arguments["headers"] = {"User-Agent": settings.agent}
-        if settings.max_content_size is not None:
-            arguments["config"] = {"max_content_size": settings.max_content_size}
-        return arguments
-
-    def _arguments_for(self, url: str) -> dict[str, Any]:
-        """Return what a request is made with: strangers get none of the session's credentials."""
-        if self._admission.scope.trusts(url):
-            return self._arguments
-        session = self._session
-        arguments = dict(self._arguments)
-        secret = [name for name in session.headers if name.lower() in _SECRET]
-        if secret:
-            arguments["headers"] = {
-                **arguments.get("headers", {}), **dict.fromkeys(secret),
-            }  # fmt: skip
-        if session.auth is not None:
-            arguments["auth"] = _no_credentials
-        loose = [cookie.name for cookie in session.cookies if not cookie.domain]
-        if loose:
-            arguments["cookies"] = dict.fromkeys(loose)
-        return arguments
+        self._arguments = RequestArguments(settings, session, admission.scope)
 
     # -- its life ---------------------------------------------------------------------------
 
@@ -263,14 +221,7 @@ class Driver:
         page.tries += 1
         page.started = time.time()
         self._store.mark(page)
-        arguments = self._arguments_for(page.url)
-        if page.visits and (page.etag or page.modified):
-            headers = dict(arguments.get("headers") or {})
-            if page.etag:
-                headers["If-None-Match"] = page.etag
-            if page.modified:
-                headers["If-Modified-Since"] = page.modified
-            arguments = {**arguments, "headers": headers}
+        arguments = self._arguments.of_page(page)
         prefetch = self._recorder is None
         if page.kind == SITEMAP:
             arguments = {**arguments, "allow_redirects": True, "config": {}}
@@ -343,9 +294,9 @@ class Driver:
         if status in _SLOW_DOWN:
             asked = retry_after(response.headers.get("retry-after"), wall)
             wait = asked if asked is not None else (found[0] if found else 1.0)
-            if wait > _LONGEST_HOLD:
+            if wait > LONGEST_HOLD:
                 found = None
-                wait = _LONGEST_HOLD
+                wait = LONGEST_HOLD
             self._frontier.hold(line, clock() + wait)
         return None if found is None or line.blocked is not None else found[0]
 
@@ -458,46 +409,11 @@ class Driver:
         line.next_start = max(line.next_start, clock() + line.gap if line.crawl_delay else 0.0)
 
     def _ask_robots(self, origin: str, line: Line) -> None:
-        """Fetch a robots.txt, as often as it takes. Runs in a greenlet of its own."""
-        robots = self._robots
-        arguments = {**self._arguments_for(f"{origin}/"), "allow_redirects": True}
-        config = {**arguments.get("config", {}), "max_redirects": _ROBOTS_REDIRECTS}
-        config["max_content_size"] = None
-        arguments["config"] = config
-        while True:
-            tries = robots.tries(origin) + 1
-            request = request_of("GET", f"{origin}/robots.txt", arguments)
-            response: Response = self.pool.spawn(request, False).get()
-            status, error = response.status_code, response.error
-            text: bytes | None = None
-            wall = time.time()
-            if error is None and status is not None and status < 300:
-                try:
-                    text = _first_bytes(response, LARGEST)
-                except RequestException as broken:
-                    error = broken
-            response.close()
-            rules: Rules
-            if isinstance(error, TooManyRedirects):
-                rules = robots.answered(origin, 310, None, wall)
-            elif error is None and status is not None and status < 500 and status != 429:
-                rules = robots.answered(origin, status, text, wall)
-            else:
-                wait = 0.5 * 2**tries
-                if status is not None:
-                    asked = retry_after(response.headers.get("retry-after"), wall)
-                    wait = wait if asked is None else asked
-                reason = f"status {status}" if error is None else f"{type(error).__name__}: {error}"
-                last = tries > self._settings.retries or wait > _LONGEST_HOLD
-                rules = robots.failed(
-                    origin, status, reason, wall, None if last else clock() + wait
-                )
-                if rules.error is not None and not last:
-                    gevent.sleep(wait)
-                    continue
-            self._answers.append((origin, line, rules))
-            self._wake.set()
-            return
+        """Have a robots.txt fetched. Runs in a greenlet of its own."""
+        arguments = self._arguments.of_url(f"{origin}/")
+        rules = ask_robots(self.pool, self._robots, origin, arguments, self._settings.retries)
+        self._answers.append((origin, line, rules))
+        self._wake.set()
 
     def _robots_came(self, origin: str, line: Line, rules: Rules) -> None:
         self.out -= 1
@@ -584,15 +500,3 @@ class Driver:
         self._ledger.commit(turn, end)
         self.out -= 1
         self._wake.set()
-
-
-def _first_bytes(response: Response, most: int) -> bytes:
-    """Read the beginning of a body."""
-    pieces = []
-    size = 0
-    for piece in response.iter_content(65536):
-        pieces.append(piece)
-        size += len(piece)
-        if size >= most:
-            break
-    return b"".join(pieces)[:most]
