@@ -111,11 +111,7 @@ class HostTable(Generic[T]):
         Returns:
             the host's worker; None where there is none yet.
         """
-        host = self._hosts.get(name)
-        if host is None:
-            if len(self._hosts) >= self._sweep_at:
-                self._sweep(now)
-            host = self._hosts[name] = _Host(name)
+        host = self._named(name, now)
         host.line.append(item)
         self._size += 1
         if host.owner is None:
@@ -168,6 +164,24 @@ class HostTable(Generic[T]):
         self._list(host)
         return None if host.owner is None else host.owner.worker
 
+    def borrow(self, name: str, worker: Hashable, now: float) -> tuple[Hashable, float]:
+        """Have a worker's message, which is under way, go to a host that may be another's.
+
+        It counts as one that was given out: `ended` is to be called for it.
+
+        Returns:
+            the worker whose limits it has to keep: the host's, or, where it has none, this one;
+            and the seconds that this has to leave the host alone.
+        """
+        host = self._named(name, now)
+        if host.owner is None:
+            self._move(host, self._owners[worker])
+        assert host.owner is not None
+        pause = 0.0 if host.out else max(host.until - now, 0.0)
+        host.out += 1
+        host.owner.load += 1
+        return host.owner.worker, pause
+
     def hold(self, name: str, until: float) -> None:
         """Remember that a host has to be left alone until a moment."""
         host = self._hosts.get(name)
@@ -219,6 +233,14 @@ class HostTable(Generic[T]):
                     host.owner.load -= before - len(host.line)
         self._size -= len(out)
         return out
+
+    def _named(self, name: str, now: float) -> _Host[T]:
+        host = self._hosts.get(name)
+        if host is None:
+            if len(self._hosts) >= self._sweep_at:
+                self._sweep(now)
+            host = self._hosts[name] = _Host(name)
+        return host
 
     def _may_start(self, host: _Host[T]) -> bool:
         return bool(host.line) and host.out < self._most and host.target is None

@@ -21,7 +21,6 @@ from reqkit import Response
 from reqkit._version import __version__
 from reqkit.exceptions import UnpicklableError, WorkerLost
 from reqkit.message.request import NO_ARGUMENTS
-from reqkit.message.urls import prepare_url
 from reqkit.network import use
 from reqkit.sessions.outcome import failed_response
 from reqkit.timeouts import clock
@@ -34,11 +33,13 @@ from ..pool.interruption import interrupt
 from ..pool.iterated import IteratedBatch
 from ..pool.limits import HostLimits
 from ..pool.sending import Sender, handler_of
+from ..pool.workers import host_of
 from ..stats import Stats
 from .channel import Channel, Listener
 from .executors import Tasks
 from .figures import Figures, add_figures
 from .hosts import HostTable
+from .lending import Loans
 from .pickling import Packer, cannot_travel, unpack_entry
 from .remote import WINDOW, Remote
 from .worker import Ticket, serve
@@ -122,6 +123,7 @@ class Run:
         self._wakes: dict[Batch, Event] = {}
         self._everything: dict[Batch, bool] = {}
         self._table = settings.table()
+        self._loans = None if self._table is None else Loans(self._table)
         self._holds: dict[str, float] = {}
         #: What waits here for hosts that are held back, and what will wake it.
         self._waiting: dict[str, deque[Job]] = {}
@@ -374,13 +376,13 @@ class Run:
             else:
                 self._give(job, remote)
         else:
-            owner: Any = self._table.push(_host_of(job), job, clock())
+            owner: Any = self._table.push(self._host_of(job), job, clock())
             if owner is not None:
                 self._pump(owner)
 
     def _keep_waiting(self, job: Job) -> bool:
         """Have a job wait here for its host, where that is held back; tell whether it is."""
-        host = _host_of(job)
+        host = self._host_of(job)
         left = self._holds.get(host, 0.0) - clock()
         if left <= 0:
             return False
@@ -414,6 +416,12 @@ class Run:
                 remote.tell("hold", host, pause)
             if not self._give(job, remote):
                 table.ended(host, now)
+
+    def _host_of(self, job: Job) -> str:
+        host: str | None = job.host
+        if host is None:
+            host = job.host = host_of(job.request, self._sender.session)
+        return host
 
     def _give(self, job: Job, remote: Remote) -> bool:
         """Give a job to a worker; tell whether that went well."""
@@ -494,16 +502,37 @@ class Run:
             if other is not remote:
                 other.tell("hold", host, seconds)
 
+    def _take_ask(self, remote: Remote, wanted: int, host: str) -> None:
+        """Have a message of a worker's get its turn at a host that may be another one's."""
+        if self._loans is not None:
+            self._loans.ask(remote, wanted, host)
+
+    def _take_lent(self, remote: Remote, number: int) -> None:
+        if self._loans is not None:
+            self._loans.lent(number)
+
+    def _take_set_out(self, remote: Remote, wanted: int) -> None:
+        if self._loans is not None:
+            self._loans.set_out(remote, wanted)
+
+    def _take_left(self, remote: Remote, wanted: int) -> None:
+        if self._loans is not None:
+            self._loans.left(remote, wanted)
+
     def held(self) -> dict[str, float]:
         """Return the hosts that a Retry-After holds back, and for how many seconds."""
         now = clock()
         return {name: until - now for name, until in self._holds.items() if until > now}
 
-    def _take_exited(self, remote: Remote, code: Any, interrupted: bool) -> None:
-        """Have what a hook wanted to end end: the calls."""
-        error = KeyboardInterrupt() if interrupted else SystemExit(code)
-        for batch in list(self._batches):
-            interrupt(batch, error)
+    def _take_exited(
+        self, remote: Remote, number: int | None, code: Any, interrupted: bool
+    ) -> None:
+        """Have what a hook wanted to end end: its call; all calls, where the worker ends, too."""
+        for batch, own in list(self._batches.items()):
+            if number in (None, own):
+                interrupt(batch, KeyboardInterrupt() if interrupted else SystemExit(code))
+        if number is not None:
+            return  # the worker is told to stop that call, and goes on
         for job in remote.out.values():
             job.batch.running.discard(job)
             if not job.done:
@@ -634,6 +663,8 @@ class Run:
         out, remote.out = remote.out, {}
         if self._table is not None:
             self._table.remove(remote, clock())
+        if self._loans is not None:
+            self._loans.lose(remote)
         if self._open and not self.closed:
             self._set_bounds()
         for number, job in out.items():
@@ -777,15 +808,3 @@ class Run:
     def wait(self) -> None:
         """Wait until no worker does anything for it any more, for half a second at most."""
         self._over.wait(LAST_WORDS + 0.05)
-
-
-def _host_of(job: Job) -> str:
-    """Return the name of a job's host. Never raises."""
-    host = job.host
-    if host is None:
-        try:
-            host = prepare_url(job.request.url).host
-        except Exception:  # its entry will say what is wrong with it
-            host = ""
-        job.host = host
-    return host

@@ -37,6 +37,7 @@ from ..pool.options import BatchOptions
 from ..pool.pool import Pool, let_go
 from .channel import Address, Channel, connect
 from .figures import Recorder, take_figures
+from .lending import Lending
 from .pickling import Unpacker, pack_entry
 
 __all__ = ["Ticket", "serve"]
@@ -146,6 +147,7 @@ class _Incoming(QueuedBatch):
         super().__init__(options)
         self.number = number
         self._worker = worker
+        self.on_interruption = partial(worker.tell_exit, number)
 
     @property
     def ready(self) -> bool:
@@ -179,6 +181,7 @@ class _Worker:
         self._marked: set[int] = set()
         self._recorder = Recorder()
         self._pool: Any = None
+        self._lending: Lending | None = None
         self._shift = 0.0
         channel.before_sending = self._add_entries
 
@@ -193,16 +196,7 @@ class _Worker:
         try:
             self._take_all()
         except SYSTEM_ERRORS as error:
-            # A hook's: it is the caller's to hear, as where the hook runs there.
-            code = getattr(error, "code", None)
-            self._add_entries()
-            self._channel.post(
-                (
-                    "exited",
-                    code if isinstance(code, (int, str)) else None,
-                    isinstance(error, KeyboardInterrupt),
-                )
-            )
+            self.tell_exit(None, error)
         finally:
             _whatever_exits(self._channel.wait_sent)
             _whatever_exits(self._stop_all)
@@ -235,6 +229,8 @@ class _Worker:
         self._send = sender.send
         pool._workers.send = self._send_marked
         pool._workers.on_hold = self._tell_hold
+        if pool._workers.limited:
+            self._lending = pool._workers.lender = Lending(pool._workers, self._tell_now)
         self._channel.post(("ready", pool._workers.most))
 
     def _batch(self, number: int, prefetch: bool, left: float | None) -> None:
@@ -258,6 +254,10 @@ class _Worker:
             except UnpicklableError as error:
                 self._entries.append((index, pack_entry(failed_response(Request(), error))))
                 self._channel.send_soon()
+                continue
+            except SYSTEM_ERRORS as error:  # of code that runs where an object is made
+                self.tell_exit(number, error)
+                self._channel.post(("dropped", index))
                 continue
             job = Job(request, index, batch)
             if prefetch is not None:
@@ -289,6 +289,22 @@ class _Worker:
     def _hold(self, host: str, seconds: float) -> None:
         self._pool._workers.hold_host(host, seconds)
         gevent.spawn_later(_SOON, self._tell_held_back)
+
+    def _lend(self, number: int, host: str, begun: bool) -> None:
+        if self._lending is not None:
+            self._lending.wanted(number, host, begun)
+
+    def _granted(self, number: int, own: bool) -> None:
+        if self._lending is not None:
+            self._lending.granted(number, own)
+
+    def _set_out(self, number: int) -> None:
+        if self._lending is not None:
+            self._lending.begun(number)
+
+    def _give_back(self, number: int) -> None:
+        if self._lending is not None:
+            self._lending.given_back(number)
 
     def _stop(self, number: int, reason: str, everything: bool) -> None:
         batch = self._batches.get(number)
@@ -338,8 +354,26 @@ class _Worker:
         for batch in batches:
             self._pool._shutdown.wait(batch)
             let_go(self._pool._workers, self._pool.stats, batch)
+        if self._lending is not None:
+            self._lending.close()
 
     # -- what the caller hears --------------------------------------------------------------
+
+    def tell_exit(self, number: int | None, error: BaseException) -> None:
+        """Have the caller hear what is to end a call, as where its hooks run there.
+
+        Args:
+            number: the call's batch; None where this worker ends, too.
+            error: what was raised.
+        """
+        code = getattr(error, "code", None)
+        self._add_entries()
+        self._channel.post(
+            (
+                "exited", number, code if isinstance(code, (int, str)) else None,
+                isinstance(error, KeyboardInterrupt),
+            )
+        )  # fmt: skip
 
     def _tell_hold(self, host: str, seconds: float) -> None:
         self._channel.post(("hold", host, seconds))
@@ -347,7 +381,15 @@ class _Worker:
 
     def _tell_held_back(self) -> None:
         """Have the caller know how many wait here, so that others can come in their place."""
-        self._channel.post(("held_back", self._pool._workers.held_back()))
+        self._channel.post(("held_back", self._held_back()))
+
+    def _held_back(self) -> int:
+        held: int = self._pool._workers.held_back()
+        return held if self._lending is None else held + self._lending.waiting
+
+    def _tell_now(self, *message: Any) -> None:
+        self._channel.post(message)
+        self._channel.send_now()
 
     def _send_marked(self, job: Job) -> None:
         if job.index in self._marked:
@@ -386,9 +428,8 @@ class _Worker:
         entries = self._entries
         if entries:
             self._entries = []
-            workers = self._pool._workers
             figures = take_figures(self._pool.stats, self._recorder, self._shift)
-            self._channel.post(("entries", entries, figures, workers.held_back()))
+            self._channel.post(("entries", entries, figures, self._held_back()))
 
 
 def _whatever_exits(step: Callable[[], None]) -> None:

@@ -34,7 +34,9 @@ class Job(Outcome):
         request: what is sent; whatever was given, until it is known to be a request.
         index: its place in its batch.
         batch: where it came from.
-        host: the name of the host that its message goes to, where hosts have limits.
+        host: the name of the host that its message goes to, where hosts have limits; or what
+            it is counted by instead.
+        loan: the turn at a host that is counted elsewhere, while it has one or waits for it.
         scheduler: the pool's, while it is in flight.
         sent: whether a message of this attempt has had its turn.
         turn: set when its next message may go, while it waits for that.
@@ -62,6 +64,7 @@ class Job(Outcome):
         "host",
         "index",
         "last",
+        "loan",
         "policy",
         "prefetch",
         "scheduler",
@@ -98,7 +101,8 @@ class Job(Outcome):
         options = batch.options
         self.policy: Any = options.policy
         self.prefetch: bool = options.prefetch
-        self.host: str | None = None
+        self.host: Any = None
+        self.loan: Any = None
         self.deadline: Deadline | None = None
         self.greenlet: Any = None
         self.stop: BaseException | None = None
@@ -154,6 +158,7 @@ class Batch:
         waiter: the greenlet that waits for this, and raises what interrupts it.
         interruption: what is to end the call: `sys.exit` or an interrupt in code of the user's.
         interrupted: whether there was any.
+        on_interruption: is told of it, where the call is another process's.
         closed: whether the call has ended.
         ends: the moment of the call's deadline, in monotonic seconds, or None.
         hub: the gevent hub that the call belongs to.
@@ -176,6 +181,7 @@ class Batch:
         self.failure: BaseException | None = None
         self.waiter: Any = None
         self.interruption: BaseException | None = None
+        self.on_interruption: Callable[[BaseException], None] | None = None
         self.interrupted = self.closed = False
         self.ends: float | None = None
         self.hub: Any = None

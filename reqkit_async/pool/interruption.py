@@ -33,6 +33,9 @@ def interrupt(batch: Batch, error: BaseException) -> None:
 
     gevent would throw each into the main greenlet, whatever that is doing when its turn comes.
     """
+    if batch.on_interruption is not None:
+        batch.on_interruption(error)
+        return
     if batch.interrupted:
         return
     batch.interrupted = True

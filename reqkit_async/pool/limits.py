@@ -67,11 +67,14 @@ def _is_number(value: Any) -> bool:
 class _Host:
     """Where one host stands."""
 
-    __slots__ = ("active", "held_until", "next_start")
+    __slots__ = ("active", "held_until", "next_start", "planned")
 
     def __init__(self) -> None:
         self.active = 0
+        #: Infinity while somebody has a turn and has not begun.
         self.next_start = -math.inf
+        #: What it is then.
+        self.planned = -math.inf
         self.held_until = -math.inf
 
 
@@ -139,10 +142,29 @@ class HostLimits:
                 planned = state.next_start
             state.next_start = max(planned + self.interval, now + self.delay)
 
+    def reserved(self, host: Hashable, now: float) -> None:
+        """Count a request that is to start elsewhere: no other does before `set_out`."""
+        if not self.interval and not self.delay:
+            self.started(host, now)
+            return
+        state = self._state(host, now)
+        state.active += 1
+        state.planned, state.next_start = state.next_start, math.inf
+
+    def set_out(self, host: Hashable, now: float) -> None:
+        """Count the start of what was `reserved`."""
+        state = self._hosts.get(host)
+        if state is not None and state.next_start == math.inf:
+            state.next_start = state.planned
+            state.active -= 1
+            self.started(host, now)
+
     def ended(self, host: Hashable) -> None:
         """Count a request that has ended, however."""
         state = self._hosts[host]
         state.active -= 1
+        if state.next_start == math.inf:
+            state.next_start = state.planned  # one that was reserved, and has not begun
         if not state.active and state.next_start == state.held_until == -math.inf:
             del self._hosts[host]
 
@@ -293,6 +315,13 @@ class HostQueue(Generic[T]):
     def ended(self, host: Hashable) -> None:
         """Count a request that was given out and has ended."""
         self.limits.ended(host)
+        line = self._lines.get(host)
+        if line is not None and line.state is _FULL:
+            self._make_ready(line)
+
+    def set_out(self, host: Hashable, now: float) -> None:
+        """Count the start of one that was reserved."""
+        self.limits.set_out(host, now)
         line = self._lines.get(host)
         if line is not None and line.state is _FULL:
             self._make_ready(line)

@@ -123,6 +123,7 @@ class Pool:
         self._workers = Workers(slots_for(size), HostLimits(per_host, rate, delay), limited)
         self._sender = Sender(session, self.stats, self._workers)
         self._workers.send = self._sender.send
+        self._workers.session = session
         self._use(self._workers, self._sender, Shutdown(self._workers, self._sender))
 
     def _use(self, workers: Workers, sender: Sender, shutdown: Shutdown) -> None:

@@ -11,9 +11,9 @@ import itertools
 import math
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent.event import Event
@@ -31,7 +31,30 @@ from .interruption import interrupt
 from .iterated import IteratedBatch
 from .limits import HostLimits, HostQueue
 
-__all__ = ["Workers"]
+__all__ = ["Lender", "Loan", "Workers", "host_of"]
+
+
+class Loan(Protocol):
+    """A message's turn at a host that is counted elsewhere."""
+
+    #: Whether it has come.
+    granted: bool
+
+    def set_out(self) -> None:
+        """Say that the message goes now. Never blocks."""
+
+    def end(self) -> None:
+        """Give it back, or wait for it no longer. Never blocks."""
+
+
+class Lender(Protocol):
+    """Borrows turns at hosts whose limits are counted elsewhere, and lends those counted here."""
+
+    def borrow(self, host: str, come: Callable[[Hashable], None]) -> Loan:
+        """Ask for a turn; ``come`` is called when it is there, with what it is counted by here."""
+
+    def lend(self) -> None:
+        """Lend the turns that others wait for, and that have come. They go first."""
 
 
 class Workers:
@@ -43,24 +66,28 @@ class Workers:
         limited: whether that is anything less than all.
 
     Attributes:
-        most: as above.
+        most, limits, limited: as above.
         active: requests in flight.
         batches: where requests come from, in turn.
         send: sends a job's request; set before the first job.
         queue: jobs by host, where hosts have limits (from the first Retry-After on, too).
         on_hold: told which host an answer holds back, and for how many seconds.
+        lender: asked for turns at other hosts than requests name, where those may be counted
+            elsewhere.
+        session: of the requests that have none.
     """
 
     send: Callable[[Job], None]
 
     def __init__(self, most: int, limits: HostLimits, limited: bool) -> None:
         self.most: int = most
+        self.limited: bool = limited
         self.active: int = 0
         self.batches: deque[Batch] = deque()
         self._greenlets: set[Any] = set()
         #: The one that was started and has not run yet: it sees to the next.
         self._starting: Any = None
-        self._limits = limits
+        self.limits: HostLimits = limits
         self.queue: HostQueue[Job] | None = HostQueue(limits) if limited else None
         #: Jobs whose back-off is over.
         self._again: deque[Job] = deque()
@@ -70,6 +97,8 @@ class Workers:
         self._timer: Any = None
         self._timer_at = math.inf
         self.on_hold: Callable[[str, float], None] | None = None
+        self.lender: Lender | None = None
+        self.session: Any = None
         #: The thread's loop, while there are feeds.
         self._watched: Any = None
 
@@ -123,7 +152,7 @@ class Workers:
     def hold_host(self, host: str, wait: float) -> None:
         """Start nothing to a host for so many seconds."""
         if self.queue is None:
-            self.queue = HostQueue(self._limits)
+            self.queue = HostQueue(self.limits)
             while self._again:
                 self._enqueue(self._again.popleft())
         now = clock()
@@ -137,7 +166,7 @@ class Workers:
     @property
     def held(self) -> dict[str, float]:
         """The hosts that nothing is started to at the moment, and for how many seconds."""
-        held: dict[Any, float] = self._limits.held(clock())
+        held: dict[Any, float] = self.limits.held(clock())
         return held
 
     def take_out(self, wanted: Callable[[Job], bool]) -> list[Job]:
@@ -253,25 +282,49 @@ class Workers:
             TotalTimeout: its turn would come after the deadline.
         """
         first, job.sent = not job.sent, True
-        queue, limits = self.queue, self._limits
+        queue, limits = self.queue, self.limits
         if queue is None or (first and host == job.host):
             job.host = host
             return
+        lender = self.lender
+        if lender is not None and host == host_of(job.request, self.session):
+            lender = None  # which is counted here as long as this is under way
         now = clock()
-        if job.has_slot and host == job.host and limits.next_message_at(host, now) <= now:
+        if (
+            lender is None
+            and job.has_slot
+            and host == job.host
+            and limits.next_message_at(host, now) <= now
+        ):
             limits.next_message(host, now)
             return
         self._leave(job)
         job.host = host
-        when = limits.ready_at(host, now)
-        if when <= now:
-            limits.started(host, now)
-            job.has_slot = True
-            return
-        if deadline is not None and when >= deadline.at and when != math.inf:
-            raise deadline.expired("wait")  # waiting could only end in this
+        if lender is not None:
+            job.loan = lender.borrow(host, partial(self._queue_turn, job))
+        else:
+            when = limits.ready_at(host, now)
+            if when <= now:
+                limits.started(host, now)
+                job.has_slot = True
+                return
+            if deadline is not None and when >= deadline.at and when != math.inf:
+                raise deadline.expired("wait")  # waiting could only end in this
+        self._wait_for_turn(job, deadline)
+        if job.loan is not None:
+            job.loan.set_out()
+
+    def _wait_for_turn(self, job: Job, deadline: Deadline | None) -> None:
+        """Wait until a message that is under way may go on, without a slot. Blocks.
+
+        Raises:
+            TotalTimeout: its turn would come after the deadline.
+        """
+        queue = self.queue
+        assert queue is not None
         job.turn = turn = Event()
-        queue.push_front(host, job)
+        if job.loan is None:
+            queue.push_front(job.host, job)
         self.most += 1
         self.active -= 1
         self.arrange()
@@ -282,16 +335,45 @@ class Workers:
         finally:
             job.turn = None
             self.active += 1
-            if not turn.is_set() and queue.remove(host, job):
-                self.most -= 1
+            if not turn.is_set():
+                loan, job.loan = job.loan, None
+                if queue.remove(job.host, job) or (loan is not None and not loan.granted):
+                    self.most -= 1
+                if loan is not None:
+                    loan.end()
+
+    def _queue_turn(self, job: Job, host: Hashable) -> None:
+        """Have a message whose borrowed turn has come wait for one of the pool's slots."""
+        queue = self.queue
+        assert queue is not None
+        job.host = host
+        queue.push_front(host, job)
+        self.arrange()
 
     def _leave(self, job: Job) -> None:
         """Give a job's slot at its host back."""
         if job.has_slot:
             job.has_slot = False
-            assert self.queue is not None
-            self.queue.ended(job.host)
-            self.arrange()
+            loan, job.loan = job.loan, None
+            if loan is not None:
+                loan.end()
+            self.free(job.host)
+
+    def set_out(self, host: Hashable) -> None:
+        """Count the start of a message that a turn was lent to."""
+        assert self.queue is not None
+        self.queue.set_out(host, clock())
+        if self.lender is not None:
+            self.lender.lend()
+        self.arrange()
+
+    def free(self, host: Hashable) -> None:
+        """Take a slot at a host back."""
+        assert self.queue is not None
+        self.queue.ended(host)
+        if self.lender is not None:
+            self.lender.lend()
+        self.arrange()
 
     def _take(self) -> Job | None:
         """Return the next job that may start now. Runs the user's iterable, which may switch."""
@@ -306,6 +388,8 @@ class Workers:
             batches = self.batches
             return batches[0].pull() if len(batches) == 1 else self._pull()
         while True:
+            if self.lender is not None:
+                self.lender.lend()
             popped = queue.pop_ready(clock())
             if popped is not None:
                 job = popped[1]
@@ -345,7 +429,9 @@ class Workers:
         if self.queue is None:
             self._again.append(job)
         else:
-            self.queue.push(_host_of(job), job)
+            if job.host is None:
+                job.host = host_of(job.request, self.session)
+            self.queue.push(job.host, job)
 
     # -- the timer --------------------------------------------------------------------------
 
@@ -379,15 +465,16 @@ def _ended(workers: weakref.ref[Workers], worker: Any) -> None:
         alive._ended(worker)
 
 
-def _host_of(job: Job) -> str:
-    """Return the name of a job's host: what limits are counted by. Never raises."""
-    host = job.host
-    if host is None:
-        try:
-            request = job.request
-            base = getattr(request.session, "base_url", None)
-            host = prepare_url(with_base(base, request.url)).host
-        except Exception:  # its entry will say what is wrong with it
-            host = ""
-        job.host = host
-    return host
+def host_of(request: Any, session: Any) -> str:
+    """Return the name of a request's host: what limits are counted by. Never raises.
+
+    Args:
+        request: whatever was given for one.
+        session: that it is sent by, unless it has one of its own.
+    """
+    try:
+        own = request.session
+        base = getattr(session if own is None else own, "base_url", None)
+        return prepare_url(with_base(base, request.url)).host
+    except Exception:  # its entry will say what is wrong with it
+        return ""
