@@ -51,7 +51,7 @@ def stuck(connection: Connection) -> None:
 
 def settled(pool: reqkit_async.Pool) -> bool:
     workers = pool._workers
-    hosts = workers._limits._hosts.values()
+    hosts = workers.limits._hosts.values()
     return (
         not workers._greenlets
         and not workers.active

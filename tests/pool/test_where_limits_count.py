@@ -153,7 +153,7 @@ def test_at_most_size_are_in_flight_whoever_waits(scripted: Start) -> None:
     assert pool._workers.most == 3
     assert hosts.server.peak_connections <= 13
     until(lambda: not pool._workers._greenlets)
-    assert not pool._workers._limits._hosts or pool._workers._limits.per_host == 2
+    assert not pool._workers.limits._hosts or pool._workers.limits.per_host == 2
 
 
 @pytest.mark.parametrize("stop", ["deadline", "kill", "request"])
