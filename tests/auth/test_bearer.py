@@ -17,8 +17,11 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit.auth import HTTPBearerAuth
+from servers.http2 import Http2Server
+from servers.http2 import Request as Http2Request
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
+from servers.tls import Authority
 from servers.waiting import until
 
 Scripted = Callable[..., ScriptedServer]
@@ -371,3 +374,43 @@ def test_patched_greenlets_and_native_threads_ask_once() -> None:
         )  # fmt: skip
     assert (ended.stdout, ended.stderr) == ("{200}\n", "")
     assert (issuer.issued, issuer.refused) == (1, N)
+
+
+def test_by_http2_greenlets_of_one_connection_ask_once(
+    authority: Authority, ca_bundle: str
+) -> None:
+    refused: list[str] = []
+    both = threading.Condition()
+
+    def handle(request: Http2Request) -> None:
+        with both:
+            if request.path == "/token":
+                assert both.wait_for(lambda: len(refused) == N, 20)
+                request.answer(b"new")
+            elif request.get("authorization") != "Bearer new":
+                refused.append(request.path)
+                both.notify_all()
+                request.answer(b"no", 401)
+            else:
+                request.read()
+                request.answer(request.body)
+
+    with (
+        Http2Server(handle, tls=authority.server()) as server,
+        reqkit.Session(verify=ca_bundle) as plain,
+        reqkit.Session(verify=ca_bundle) as session,
+    ):
+
+        def refresh() -> str:
+            [answered] = reqkit_async.map([reqkit_async.get(server("/token"), session=plain)])
+            return answered.text
+
+        session.auth = HTTPBearerAuth("old", refresh)
+        requests = [
+            reqkit_async.post(server("/"), data=b"x" * n, session=session) for n in range(N)
+        ]
+        entries = reqkit_async.map(requests, size=N, timeout=30)
+        assert [entry.content for entry in entries] == [b"x" * n for n in range(N)]
+        assert {entry.version for entry in entries} == {20}
+        assert len(refused) == N
+        assert len(server.peers) == 2
