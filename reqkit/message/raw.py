@@ -162,6 +162,14 @@ class RawBody(io.RawIOBase):
         """Tell that it can be read."""
         return True
 
+    def write(self, data: Any) -> int:
+        """Refuse: nothing can be written to a body.
+
+        Raises:
+            io.UnsupportedOperation: always, as it does for any file that is only read.
+        """
+        raise io.UnsupportedOperation("write")
+
     def _more(self, decode: bool) -> bytes:
         if self.ended:
             return b""

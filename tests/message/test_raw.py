@@ -117,6 +117,17 @@ def test_wrapped_in_other_files(scripted: Scripted) -> None:
     assert fetch(scripted).raw.readlines() == BODY.splitlines(True)
 
 
+def test_what_a_file_that_is_read_cannot(scripted: Scripted) -> None:
+    raw = fetch(scripted).raw
+    assert raw.readable()
+    assert not raw.writable()
+    assert not raw.seekable()
+    for use in (lambda: raw.write(b"x"), lambda: raw.seek(0), raw.truncate, raw.fileno):
+        with pytest.raises(io.UnsupportedOperation):
+            use()
+    assert raw.read() == BODY
+
+
 @pytest.mark.parametrize(
     "carry", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))]
 )
