@@ -36,9 +36,10 @@ class _Loan:
     def __init__(
         self, lending: Lending, number: int, host: str, come: Callable[[Hashable], None]
     ) -> None:
-        self.granted = self.own = False
-        self.host = host
-        self.number = number
+        self.granted: bool = False
+        self.own: bool = False
+        self.host: str = host
+        self.number: int = number
         self._lending = lending
         self._come = come
 

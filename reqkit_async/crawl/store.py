@@ -135,7 +135,7 @@ class Store:
         db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
         self.totals: Totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
         self._inserter = Inserter(db, self.known)
-        self.filter = self._inserter.filter
+        self.filter: bytearray | None = self._inserter.filter
 
     @property
     def known(self) -> int:
