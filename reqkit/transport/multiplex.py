@@ -345,7 +345,7 @@ class Multiplexed:
         timeout = limit if deadline is None else deadline.left(limit, phase)
         waiter = exchange.waiter
         if waiter is None:
-            self._wait_alone(exchange, timeout)
+            self._wait_alone(exchange, timeout, timeout == limit)
             return
         asked = clock()
         if waiter.wait(timeout, inf if deadline is None else deadline.at):
@@ -359,8 +359,11 @@ class Multiplexed:
             self._retired = True  # nothing at all has come: others are to try another one
         raise TimeoutError(errno.ETIMEDOUT, f"nothing happened for {timeout:g} s")
 
-    def _wait_alone(self, exchange: Exchange, timeout: float | None) -> None:
-        """Move bytes until something new is known: in blocking code."""
+    def _wait_alone(self, exchange: Exchange, timeout: float | None, silent: bool) -> None:
+        """Move bytes until something new is known: in blocking code.
+
+        ``silent`` says that it is the read limit that may run out, and not the deadline.
+        """
         asked = clock()
         ends = None if timeout is None else asked + timeout
         left = timeout
@@ -372,7 +375,7 @@ class Multiplexed:
                 try:
                     data = self.stream.receive_next(_READ, left)
                 except TimeoutError:
-                    if self._heard < asked:
+                    if self._heard < (asked if silent else exchange.sent or asked):
                         self._retired = True  # nothing at all has come
                     self._amid = False
                     raise

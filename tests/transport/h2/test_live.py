@@ -423,7 +423,7 @@ def test_a_timeout_in_blocking_code(start: Start, blocking: reqkit.Session) -> N
     assert len(server.peers) == 2
     # The server is there, and the answer takes too long as a whole.
     with pytest.raises(TotalTimeout):
-        blocking.get(server("/endless"), timeout=reqkit.Timeouts(total=0.3), prefetch=True)
+        blocking.get(server("/endless"), timeout=reqkit.Timeouts(total=1), prefetch=True)
     assert blocking.get(server()).text == "ok"
     assert len(server.peers) == 2
     server.wait_until(lambda server: len(server.resets) == 1)
