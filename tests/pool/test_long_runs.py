@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import inspect
 import os
@@ -43,8 +44,13 @@ def at_once(connection: Connection) -> None:
         connection.send(OK)
 
 
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def open_descriptors() -> dict[str, str]:
+    """Return the descriptors of this process, and what each is of."""
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+    return found
 
 
 # -- what arrived in time has arrived, however busy the caller's code is
@@ -187,7 +193,14 @@ def test_connections_of_threads_that_have_ended_are_closed(scripted: Start) -> N
         thread.join()
     server.wait_for_no_connections()
     assert server.connections_opened == 60
-    until(lambda: open_descriptors() <= before)
+
+    def opened_since() -> dict[str, str]:
+        return {n: what for n, what in open_descriptors().items() if before.get(n) != what}
+
+    try:
+        until(lambda: not opened_since())
+    except gevent.Timeout:
+        raise AssertionError((opened_since(), before)) from None
     shared: Any = SingleUseSession()
     alive = {one.ident for one in threading.enumerate()}
     assert len(shared._adapters["http://"].poolmanager.pools) <= len(alive) + 1
@@ -270,7 +283,14 @@ def test_nothing_stays_open_of_a_thread_that_has_ended(
             thread = threading.Thread(target=leaves, args=(server,), kwargs={"verify": ca_bundle})
             thread.start()
             thread.join()
-        until(lambda: open_descriptors() <= before)
+
+    def opened_since() -> dict[str, str]:
+        return {n: what for n, what in open_descriptors().items() if before.get(n) != what}
+
+    try:
+        until(lambda: not opened_since())
+    except gevent.Timeout:
+        raise AssertionError((opened_since(), before)) from None
 
 
 @pytest.mark.parametrize("how", ["batch", "blocking", "spawned", "failed", "killed"])

@@ -344,6 +344,10 @@ class ScriptedServer:
         self._listener.setblocking(False)
         self.port = self._listener.getsockname()[1]
         self._waker, self._wake = socket.socketpair()
+        # Here, so that all that a server has open is open once it runs.
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._waker, selectors.EVENT_READ)
         self._acceptor = threading.Thread(target=self._accept, name=f"scripted-{self.port}")
         self._acceptor.start()
         return self
@@ -388,9 +392,7 @@ class ScriptedServer:
             raise fault from error
 
     def _accept(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._waker, selectors.EVENT_READ)
+        with self._selector as selector:
             while not self.stopping.is_set():
                 selector.select()
                 with contextlib.suppress(BlockingIOError, ConnectionError):

@@ -150,9 +150,9 @@ def test_a_delay_runs_into_the_limits(send: Send) -> None:
     with testing.Router() as router:
         router.get(URL).answer(200, delay=30)
         with pytest.raises(reqkit.ReadTimeout):
-            send(URL, timeout=0.01)
+            send(URL, timeout=0.2)
         with pytest.raises(reqkit.TotalTimeout) as caught:
-            send(URL, timeout=reqkit.Timeouts(total=0.01))
+            send(URL, timeout=reqkit.Timeouts(total=0.3))
     assert caught.value.phase == "wait"
 
 
