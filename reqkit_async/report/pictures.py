@@ -110,15 +110,19 @@ def histogram(
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds_text(value)))
         _count_axis(axes)
         most = max(count for _, _, count in classes)
-        axes.set_ylim(0, most * 1.22)
-        for place, (mark, seconds) in enumerate(marks):
-            if low <= seconds <= high:
-                axes.axvline(seconds, color=_COLOURS["ink"], linewidth=0.9, linestyle=(0, (3, 2)))
-                late = math.log(seconds / low) > 0.8 * math.log(high / low)
-                axes.text(
-                    seconds, most * (1.2 - 0.1 * place), f"{mark} " if late else f" {mark}",
-                    va="top", ha="right" if late else "left", fontsize=8.5,
-                )  # fmt: skip
+        axes.set_ylim(0, most * 1.42)
+        shown = sorted((seconds, mark) for mark, seconds in marks if low <= seconds <= high)
+        # Each name is beside its line's top, on the side where no other line is as high.
+        early = bool(shown) and math.log(shown[0][0] / low) < 0.3 * math.log(high / low)
+        for place, (seconds, mark) in enumerate(reversed(shown) if early else shown):
+            top = most * (1.14 + 0.12 * place)
+            axes.vlines(
+                seconds, 0, top, color=_COLOURS["ink"], linewidth=0.9, linestyle=(0, (3, 2))
+            )
+            axes.text(
+                seconds, top, f" {mark}" if early else f"{mark} ",
+                va="top", ha="left" if early else "right", fontsize=8.5,
+            )  # fmt: skip
         axes.set_ylabel("requests")
         return _svg(figure, name)
 
