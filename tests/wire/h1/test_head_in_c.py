@@ -218,7 +218,7 @@ def test_it_keeps_nothing(in_c: ModuleType) -> None:
     bad = [good[:-1], good.replace(b"Date", b"D te"), answer(b"Date: a", b"Date: b"), b""]
 
     def all_of_them() -> None:
-        for _ in range(500):
+        for _ in range(3000):
             in_c.read_sound(good)
             in_c.read_next(good + b"body")
             for block in bad:
@@ -231,7 +231,8 @@ def test_it_keeps_nothing(in_c: ModuleType) -> None:
         all_of_them()
         before = tracemalloc.get_traced_memory()[0]
         all_of_them()
-        assert tracemalloc.get_traced_memory()[0] - before < 2000
+        # An object of each round would be 100,000; other threads of the process take some, too.
+        assert tracemalloc.get_traced_memory()[0] - before < 50_000
     finally:
         tracemalloc.stop()
 
