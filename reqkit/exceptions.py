@@ -98,7 +98,7 @@ class RequestException(OSError):
         """Have the text begin with the URL, which the floor that raised this did not know.
 
         Args:
-            url: what was asked for, without its password.
+            url: what was asked for, without its secrets.
         """
         if len(self.args) == 1 and url not in (text := str(self)) and url.isprintable():
             self.args = (f"{url}: {text}",)

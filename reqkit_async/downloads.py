@@ -27,7 +27,7 @@ from reqkit.exceptions import (
     TotalTimeout,
 )
 from reqkit.hooks import dispatch_hook
-from reqkit.message.urls import without_password
+from reqkit.message.urls import without_secrets
 from reqkit.timeouts import clock
 from reqkit.transport.retrying import add_tries, ending_of
 
@@ -205,7 +205,7 @@ class _File:
         return self.path
 
     def _wrong(self, why: str, response: Response) -> ChecksumError:
-        url = without_password(response.url or str(self.request.url))
+        url = without_secrets(response.url or str(self.request.url))
         return ChecksumError(
             f"{url}: this is not the file that was expected: {why}; nothing was kept",
             request=response.request,
@@ -375,7 +375,7 @@ class _Downloads:
             try:
                 if not isinstance(response, Response):
                     raise RequestException(
-                        f"{without_password(str(file.request.url))}: a response hook has returned"
+                        f"{without_secrets(str(file.request.url))}: a response hook has returned"
                         f" {redacted(response)} in place of the answer that is to be saved"
                     )
                 if response.error is not None:
@@ -422,7 +422,7 @@ class _Downloads:
                 stopped = handle.value if handle is not None and handle.ready() else None
                 error = getattr(stopped, "error", None)
                 if late or not isinstance(error, Exception):
-                    url = without_password(str(file.request.url))
+                    url = without_secrets(str(file.request.url))
                     error = TotalTimeout(
                         f"{url}: the timeout for all downloads ran out before this one had ended;"
                         " what came of it is kept, and gone on with the next time",

@@ -60,3 +60,4 @@ def make_ready(again: Any, response: Any) -> None:
         again.rewind()
     if hasattr(again, "take_cookies_of"):
         again.take_cookies_of(response)
+        again._attempt = getattr(response, "attempts", 1) + 1

@@ -15,7 +15,7 @@ from .content.lines import LineCutter, decode_pieces
 from .content.pace import Pace
 from .content.pieces import check_size, cut_closing, decoded, lines_of, slices
 from .raw import AdoptedBody, AnswerFacts, BodySource, PeekedBody, RawBody, WholeBody
-from .urls import without_password
+from .urls import without_secrets
 
 __all__ = ["ReadableBody"]
 
@@ -110,7 +110,7 @@ class ReadableBody:
 
     def _consumed(self) -> StreamConsumedError:
         return StreamConsumedError(
-            f"the body of {without_password(self.url or 'this response')} was streamed already (or"
+            f"the body of {without_secrets(self.url or 'this response')} was streamed already (or"
             " closed unread) and not kept: read .content first where it is needed twice",
             request=self.request,
             response=self,
@@ -129,7 +129,7 @@ class ReadableBody:
         if limit is not None and size > limit:
             self.close()
             raise ContentTooLarge(
-                f"the body of {without_password(self.url or '')} is larger than max_content_size"
+                f"the body of {without_secrets(self.url or '')} is larger than max_content_size"
                 f" ({limit} bytes); the connection was closed",
                 request=self.request,
                 response=self,
@@ -213,7 +213,7 @@ class ReadableBody:
             error.response = self
         if error.request is None:
             error.request = self.request
-            error._about(without_password(self.url or ""))
+            error._about(without_secrets(self.url or ""))
 
     @property
     def content(self) -> bytes:
@@ -450,7 +450,7 @@ class ReadableBody:
 
     def _no_json(self, why: str, text: str = "", position: int = 0) -> JSONDecodeError:
         error = JSONDecodeError(why, text, position, request=self.request, response=self)
-        error._about(without_password(self.url or ""))
+        error._about(without_secrets(self.url or ""))
         return error
 
     def close(self) -> None:

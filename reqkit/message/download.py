@@ -16,7 +16,7 @@ from ..exceptions import ChunkedEncodingError, HTTPError, RequestException
 from .archives import stays_compressed
 from .partial import Partial
 from .ranges import Asked, asked_for, content_range
-from .urls import without_password
+from .urls import without_secrets
 
 __all__ = ["download"]
 
@@ -172,7 +172,7 @@ def _check_is_file(response: Answer, asked: Asked | None) -> None:
     if why:
         response.close()
         raise HTTPError(
-            f"{without_password(response.url or '')}: {status} {response.reason or ''}".rstrip()
+            f"{without_secrets(response.url or '')}: {status} {response.reason or ''}".rstrip()
             + f": {why}; nothing was written",
             request=response.request,
             response=response,
@@ -191,7 +191,7 @@ def _cut(response: Answer, asked: Asked | None, decodes: bool) -> tuple[int, int
     if cut is None:
         response.close()
         raise HTTPError(
-            f"{without_password(response.url or '')}: the server sent the whole file, and whether"
+            f"{without_secrets(response.url or '')}: the server sent the whole file, and whether"
             f" {asked.text} is in it, and where, cannot be told; nothing was written",
             request=response.request,
             response=response,
@@ -218,7 +218,7 @@ def _fill(
     done = _write(pieces, partial.file, partial.size, total, progress)
     if (total is not None and done != total) or (cut is not None and not done):
         raise ChunkedEncodingError(
-            f"{without_password(response.url or '')}: {done} of {total} bytes came;"
+            f"{without_secrets(response.url or '')}: {done} of {total} bytes came;"
             " download it again, with resume=True unless it has a Range of its own",
             request=response.request,
             response=response,
@@ -352,7 +352,7 @@ def _decodes(response: Answer, target: Path, decode: bool | None) -> tuple[Answe
         return response, decode
     if _method(response) != "GET":
         raise RequestException(
-            f"{without_password(response.url or '')}: the body was decoded when it was read, and"
+            f"{without_secrets(response.url or '')}: the body was decoded when it was read, and"
             " is to be saved as it came: request it with prefetch=False, or give decode=True",
             request=response.request,
         )
@@ -437,7 +437,7 @@ def _ask(response: Answer, offset: int | None = None, version: str | None = None
     response.close()
     if response.connection is None:
         raise RequestException(
-            f"{without_password(response.url or '')}: this must be asked for again, and was not"
+            f"{without_secrets(response.url or '')}: this must be asked for again, and was not"
             " sent by a session (or was copied from another process): request it again",
             request=response.request,
         )
@@ -453,7 +453,7 @@ def _ask(response: Answer, offset: int | None = None, version: str | None = None
     if again.is_redirect:
         again.close()
         raise RequestException(
-            f"{without_password(again.url or '')} redirects ({again.status_code}) now, so that the"
+            f"{without_secrets(again.url or '')} redirects ({again.status_code}) now, so that the"
             " rest cannot be had from there: request the file again",
             response=again,
         )

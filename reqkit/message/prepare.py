@@ -16,7 +16,7 @@ from .credentials import Auth, Credentials, auth_of
 from .framing import frame
 from .headers import merge_headers
 from .policy import Policy
-from .urls import Target, without_password
+from .urls import Target, without_secrets
 
 __all__ = [
     "PreparedRequest",
@@ -419,7 +419,7 @@ class PreparedRequest:
 
     def describe(self) -> str:
         """Return method and URL, without a password, for messages."""
-        return f"{self.method} {without_password(self.url or '')}"
+        return f"{self.method} {without_secrets(self.url or '')}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuild_prepared, (self._packed(),)
@@ -444,7 +444,7 @@ class PreparedRequest:
         """Return a copy that an error may be pickled with."""
         copied = PreparedRequest()
         copied.method = self.method
-        copied.url = without_password(self.url) if isinstance(self.url, str) else None
+        copied.url = without_secrets(self.url) if isinstance(self.url, str) else None
         # What others are for, nobody knows: a token, maybe.
         copied.headers = CaseInsensitiveDict.of_pairs(
             (name, value if name.lower() in _HARMLESS else "***")

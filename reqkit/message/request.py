@@ -13,7 +13,7 @@ from ..hooks import Hook, Hooks
 from .bodies import Positions
 from .keywords import UNSET, unknown
 from .unanswered import NO_JSON, OF_ANSWERS, OfAnswers
-from .urls import without_password
+from .urls import without_secrets
 
 if TYPE_CHECKING:
     from typing_extensions import Never
@@ -329,8 +329,8 @@ class UnsentRequest:
         return f"<Request [{self.method}]>"
 
     def describe(self) -> str:
-        """Return method and URL, without a password, for messages."""
-        return f"{self.method} {without_password(str(self.url))}"
+        """Return method and URL, without secrets, for messages."""
+        return f"{self.method} {without_secrets(str(self.url))}"
 
     def _bare(self, url: Any) -> UnsentRequest:
         """Return a request of this package's own class, with this one's method alone."""
@@ -344,7 +344,7 @@ class UnsentRequest:
 
     def _without_secrets(self) -> UnsentRequest:
         """Return a copy that an error may be pickled with."""
-        return self._bare(without_password(self.url) if isinstance(self.url, str) else None)
+        return self._bare(without_secrets(self.url) if isinstance(self.url, str) else None)
 
     def _portable(self) -> UnsentRequest:
         """Return a copy with what of it can be pickled, its session left out.

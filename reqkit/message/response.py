@@ -21,7 +21,7 @@ from .links import links_by_rel
 from .prepare import PreparedRequest, rebuild_prepared
 from .retryafter import retry_after, too_long
 from .times import Times
-from .urls import without_password
+from .urls import without_secrets
 
 __all__ = ["Response", "restored"]
 
@@ -228,7 +228,11 @@ class Response(ReadableBody):
 
     @property
     def attempts(self) -> int:
-        """How often the message was sent, or tried to be, until this came of it."""
+        """How often the message was sent, or tried to be, until this came of it.
+
+        Each retry counts, and each answer of an auth to a 401. What a redirect leads to is another
+        message.
+        """
         number: int | None = self.__dict__.get("_attempts")
         return getattr(self.request, "_attempt", 1) if number is None else number
 
@@ -373,7 +377,7 @@ class Response(ReadableBody):
                 except UnicodeDecodeError:
                     reason = reason.decode("latin-1")
             raise HTTPError(
-                f"{status} {side} Error: {reason} for url: {without_password(self.url or '')}"
+                f"{status} {side} Error: {reason} for url: {without_secrets(self.url or '')}"
                 + (self._too_long_a_wait() if status in _HOLDING else ""),
                 response=self,
             )
@@ -477,7 +481,7 @@ class Response(ReadableBody):
     def _without_secrets(self) -> Response:
         """Return a copy that an error may be pickled with."""
         copied = Response(self.status_code, self.reason, version=self._version)
-        copied.url = None if self.url is None else without_password(self.url)
+        copied.url = None if self.url is None else without_secrets(self.url)
         shown = getattr(self.request, "_without_secrets", None)
         copied.request = None if shown is None else shown()
         copied.headers = self.headers.masked()

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 from .. import cookies as jars
 from ..adapters import HTTPAdapter
 from ..base.logs import INFO, logger
-from ..base.redact import redacted, without_secret_parameters
+from ..base.redact import redacted
 from ..exceptions import ConnectionError, Timeout, TooManyRedirects
 from ..hooks import Hooks, dispatch_hook, takes_keywords
 from ..message import environment
@@ -27,7 +27,7 @@ from ..message.prepare import PreparedRequest
 from ..message.proxies import names_proxies
 from ..message.request import NO_ARGUMENTS, UnsentRequest
 from ..message.response import Response
-from ..message.urls import DEFAULT_PORTS, Target, without_password
+from ..message.urls import DEFAULT_PORTS, Target, without_secrets
 from ..network import current, use
 from ..timeouts import Deadline
 from .mounting import Mounting
@@ -40,6 +40,9 @@ __all__ = ["CallConnection", "Chain", "ChainedSession"]
 
 class Gate(Protocol):
     """Lets messages through."""
+
+    #: How often the request was sent before.
+    retries: int
 
     def pass_to(self, host: str, deadline: Deadline | None) -> None:
         """Wait until a message may go to a host."""
@@ -197,7 +200,7 @@ class Chain:
                 response.history = history
                 assert self._first is not None
                 raise TooManyRedirects(
-                    f"{without_password(self._first.url)}: more than {most} redirects; raise"
+                    f"{without_secrets(self._first.url)}: more than {most} redirects; raise"
                     " config['max_redirects'] if that is right",
                     response=response,
                 )
@@ -208,9 +211,9 @@ class Chain:
                     INFO,
                     "%s %s redirects (%s) to %s",
                     response.request.method,
-                    without_secret_parameters(without_password(response.url or "")),
+                    without_secrets(response.url or ""),
                     response.status_code,
-                    without_secret_parameters(without_password(message.url or "")),
+                    without_secrets(message.url or ""),
                 )
             response = self._answered(message)
 
@@ -238,7 +241,7 @@ class Chain:
             history.append(response)
             if len(history) > most:
                 raise TooManyRedirects(
-                    f"{without_password(request.url or '')}: more than {most} redirects; raise"
+                    f"{without_secrets(request.url or '')}: more than {most} redirects; raise"
                     " config['max_redirects'] if that is right",
                     response=response,
                 )
@@ -262,6 +265,8 @@ class Chain:
         first = self._first if self._first is not None else sent.target
         bound_to = self._bound_to or first.origin
         message._own_credentials.bound_to = bound_to
+        if self.gate is not None:
+            message._attempt += self.gate.retries  # of the whole request, and this a part of it
         self.options.session._write_cookies(message, self.cookies, bound_to, self.removed)
         self._write_auth(message, response, first)
         return message

@@ -7,7 +7,7 @@ from typing import Final
 
 from ..adapters import BaseAdapter, HTTPAdapter
 from ..exceptions import InvalidSchema
-from ..message.urls import Target, suggestion, without_password
+from ..message.urls import Target, suggestion, without_secrets
 from .merging import Merging
 
 __all__ = ["Mounting"]
@@ -49,7 +49,7 @@ class Mounting(Merging):
             raise TypeError(
                 f"the prefix is a {type(prefix).__name__}: expected a str such as 'https://'"
             )
-        shown = without_password(prefix)
+        shown = without_secrets(prefix)
         if isinstance(adapter, type):
             raise TypeError(
                 f"the adapter for {shown!r} is a class: expected an object, {adapter.__name__}()"
@@ -77,7 +77,7 @@ class Mounting(Merging):
                 return adapter
         likely = suggestion(url)
         raise InvalidSchema(
-            f"{without_password(url)!r}: no adapter is mounted for it; the prefixes are"
+            f"{without_secrets(url)!r}: no adapter is mounted for it; the prefixes are"
             f" {', '.join(self.adapters)}" + (f"; perhaps you meant {likely!r}" if likely else "")
         )
 

@@ -12,7 +12,7 @@ from ..message.policy import Policy
 from ..message.prepare import PreparedRequest
 from ..message.proxies import names_proxies, proxies_for, select_proxy
 from ..message.request import UnsentRequest
-from ..message.urls import DEFAULT_PORTS, Target, without_password
+from ..message.urls import DEFAULT_PORTS, Target, without_secrets
 from ..network import Network, current
 from ..timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
 from ..transport.routes import check_proxies
@@ -128,7 +128,7 @@ class CallOptions:
     def tell(self, prepared: PreparedRequest) -> None:
         """Write a line about a message to the ``verbose`` stream."""
         now = datetime.datetime.now().isoformat(timespec="microseconds")
-        url = without_password(prepared.url or "")
+        url = without_secrets(prepared.url or "")
         self.config.verbose.write(f"{now}   {prepared.method}   {url}\n")
 
 

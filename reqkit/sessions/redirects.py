@@ -14,7 +14,7 @@ from ..exceptions import (
 from ..message import urls
 from ..message.prepare import PreparedRequest
 from ..message.response import Response
-from ..message.urls import Target, without_password
+from ..message.urls import Target, without_secrets
 from ..timeouts import clock
 
 __all__ = ["drain", "may_keep_auth", "next_message", "redirect_location", "redirect_method"]
@@ -108,13 +108,13 @@ def _place_to_go(response: Response, before: Target, location: str) -> Target:
         raise
     except ValueError as error:
         raise InvalidURL(
-            f"{without_password(before.url)} redirects to {without_password(location)[:200]!r},"
+            f"{without_secrets(before.url)} redirects to {without_secrets(location)[:200]!r},"
             f" which is no URL to go to: {error}",
             response=response,
         ) from error
     if after.scheme not in ("http", "https"):
         raise InvalidSchema(
-            f"{without_password(before.url)} redirects to {without_password(url)[:200]!r}:"
+            f"{without_secrets(before.url)} redirects to {without_secrets(url)[:200]!r}:"
             " only http and https are followed",
             response=response,
         )

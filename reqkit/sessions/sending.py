@@ -11,7 +11,7 @@ from ..message.keywords import unknown
 from ..message.prepare import PreparedRequest
 from ..message.request import UnsentRequest
 from ..message.response import Response
-from ..message.urls import without_password
+from ..message.urls import without_secrets
 from ..timeouts import Deadline
 from .chain import Chain, ChainedSession
 from .outcome import Outcome, failed_response
@@ -87,7 +87,7 @@ class Sending(ChainedSession):
                 prepared_one = chain.prepared if chain is not None else None
                 error.request = asked = prepared_one if prepared_one is not None else request
                 if isinstance(asked.url, str):
-                    error._about(without_password(asked.url))
+                    error._about(without_secrets(asked.url))
             outcome.error = error
         except Exception as error:
             outcome.error = error

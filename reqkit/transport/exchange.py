@@ -9,7 +9,7 @@ from ..exceptions import ConnectionError, RequestException
 from ..message.framing import framed_block, outgoing
 from ..message.response import Response
 from ..message.times import Times
-from ..message.urls import without_password
+from ..message.urls import without_secrets
 from ..timeouts import Deadline, Timeouts, clock
 from ..wire.h1.connection import Connection, ConnectionGone
 from ..wire.h1.head import AnswerHead, FieldBlock, write_head, write_request
@@ -86,7 +86,7 @@ def failure(
         deadline: of the exchange.
         limit: seconds that the read timeout allows.
     """
-    url = without_password(request.url or "")
+    url = without_secrets(request.url or "")
     if isinstance(error, RequestException):
         ours: RequestException = error
     elif isinstance(error, ConnectionGone):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import ConnectTimeout, TotalTimeout
 from ..message.times import Times
-from ..message.urls import without_password
+from ..message.urls import without_secrets
 from ..network import Network
 from ..network import network as seam
 from ..timeouts import Deadline, Timeouts, clock
@@ -147,7 +147,7 @@ class Opener:
             target = self._request.target
             error = failures.translate(
                 TimeoutError(), phase="connect", host=target.host, port=target.port,
-                url=without_password(self._request.url or ""), limit=limit,
+                url=without_secrets(self._request.url or ""), limit=limit,
             )  # fmt: skip
             assert error is not None
             raise error
@@ -159,7 +159,7 @@ class Opener:
         try:
             stream = open_stream(
                 self._route, self._network, self._limits, self._deadline, marks,
-                without_password(self._request.url or ""),
+                without_secrets(self._request.url or ""),
                 policy is not None and policy.strict,
             )  # fmt: skip
         finally:

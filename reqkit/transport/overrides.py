@@ -19,7 +19,7 @@ from ..message.conversion import response_from_urllib3
 from ..message.framing import frame, outgoing
 from ..message.prepare import PreparedRequest
 from ..message.proxies import select_proxy
-from ..message.urls import without_password
+from ..message.urls import without_secrets
 from ..timeouts import Deadline, Timeouts
 from ..wire.h1.head import block_of
 from .exchange import failure
@@ -305,7 +305,7 @@ class OverridableAdapter(Routing):
         """Send a message through a urllib3 pool. Blocks."""
         if request._policy is not None and request._policy.allow_address is not None:
             raise AddressNotAllowed(
-                f"{without_password(request.url or '')}: the adapter {type(self).__name__} connects"
+                f"{without_secrets(request.url or '')}: the adapter {type(self).__name__} connects"
                 " by urllib3, where allow_address is not asked: mount an HTTPAdapter without such"
                 " steps, or set allow_address to None"
             )

@@ -20,7 +20,7 @@ from ..exceptions import (
     TotalTimeout,
 )
 from ..message.retryafter import too_long
-from ..message.urls import without_password
+from ..message.urls import without_secrets
 from ..network import current, no_such_name
 from ..timeouts import Deadline
 
@@ -141,7 +141,7 @@ def send_again(
     """
     policy = policy_of(retries)
     method = request.method or "GET"
-    url = without_password(request.url or "")
+    url = without_secrets(request.url or "")
     most = 300.0 if request._policy is None else request._policy.retry_after_max
     tries, before = 0, None
     first = request._attempt
@@ -208,7 +208,7 @@ def _sleep(
     request: PreparedRequest,
 ) -> None:
     if logger.isEnabledFor(INFO):
-        url = without_secret_parameters(without_password(request.url or ""))
+        url = without_secrets(request.url or "")
         why = without_secret_parameters(before)
         logger.log(
             INFO, "%s %s: retry %d in %.1f s, after %s", request.method, url, tries, seconds, why

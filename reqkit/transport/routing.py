@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import InvalidSchema
 from ..message.proxies import select_proxy
-from ..message.urls import without_password
+from ..message.urls import without_secrets
 from ..wire.h1.head import check_field
 from .routes import Proxy, Route, parse_proxy
 from .tls.settings import TlsSettings, check_cert, check_verify
@@ -90,7 +90,7 @@ class Routing:
                 return (("h2", *target.origin) if http2 else target.origin), None
         elif target.scheme != "https":
             raise InvalidSchema(
-                f"{without_password(request.url or '')}: there is no adapter for"
+                f"{without_secrets(request.url or '')}: there is no adapter for"
                 f" {target.scheme!r}; use http:// or https://",
                 request=request,
             )
@@ -104,7 +104,7 @@ class Routing:
         if route is None:
             route = self._new_route(asked, keywords)
         if allow is not None and route.proxy is not None and not route.proxy.looks_up_here:
-            url = without_password(target.url)
+            url = without_secrets(target.url)
             allow.check_behind(route.proxy, target.host, target.port, url)
         if http2 and route.tls is None:
             # What is known beforehand is no part of the way, as what TLS offers is.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.logs import DEBUG, logger
 from ..base.redact import without_secret_parameters
-from ..message.urls import without_password
+from ..message.urls import without_secrets
 from ..structures import SECRET_HEADERS, without_passwords
 from ..timeouts import clock
 
@@ -38,7 +38,7 @@ def log_exchange(request: PreparedRequest, response: Response, started: float, n
         DEBUG,
         "%s %s %s in %.0f ms, %s bytes, attempt %d, %s connection, HTTP/%s",
         request.method,
-        without_secret_parameters(without_password(request.url or "")),
+        without_secrets(request.url or ""),
         response.status_code,
         (clock() - started) * 1000,
         "unknown" if size is None else size,
@@ -54,7 +54,7 @@ def log_failure(request: PreparedRequest, error: BaseException, started: float) 
         DEBUG,
         "%s %s failed after %.0f ms, attempt %d: %s",
         request.method,
-        without_secret_parameters(without_password(request.url or "")),
+        without_secrets(request.url or ""),
         (clock() - started) * 1000,
         request._attempt,
         type(error).__name__,

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Final
 
 from reqkit.exceptions import InvalidURL
-from reqkit.message.urls import prepare_url, without_password
+from reqkit.message.urls import prepare_url, without_secrets
 
 __all__ = [
     "DEEP", "Base", "Joiner", "canonical", "fingerprint", "host_of", "origin_of", "trap_in",
@@ -57,11 +57,11 @@ def canonical(url: str) -> str:
     target = prepare_url(url.partition("#")[0] if "#" in url else url)
     if target.scheme not in ("http", "https"):
         raise InvalidURL(
-            f"URL {without_password(url)!r} cannot be crawled: expected http:// or https://"
+            f"URL {without_secrets(url)!r} cannot be crawled: expected http:// or https://"
         )
     if target.userinfo is not None:
         raise InvalidURL(
-            f"URL {without_password(url)!r} has a user or a password, which a store would keep and"
+            f"URL {without_secrets(url)!r} has a user or a password, which a store would keep and"
             " show: give them as session=reqkit.Session(auth=...)"
         )
     return f"{target.scheme}://{target.authority}{target.path}"

@@ -9,7 +9,7 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 from urllib3.util import Retry
 
 from reqkit.exceptions import ConnectionError, ProtocolError, RequestException, SSLError
-from reqkit.message.urls import without_password
+from reqkit.message.urls import without_secrets
 from reqkit.transport.retrying import is_lasting, retries_used_up, stand_in, waits_too_long
 from reqkit.transport.retrying import policy_of as retry_of
 
@@ -121,7 +121,7 @@ class _Urllib3Policy:
     ) -> tuple[float, Policy] | None:
         """As `Policy.after`."""
         retry = self._retry
-        url = without_password(url)
+        url = without_secrets(url)
         try:
             if error is not None:
                 if not isinstance(error, RequestException):

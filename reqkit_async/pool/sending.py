@@ -271,7 +271,7 @@ class Sender:
         if logger.isEnabledFor(INFO):
             logger.log(
                 INFO, "%s: retry %d in %.1f s, after %s",
-                without_secret_parameters(request.describe()), job.retries, wait,
+                request.describe(), job.retries, wait,
                 without_secret_parameters(job.last or ""),
             )  # fmt: skip
         scheduler = self._scheduler

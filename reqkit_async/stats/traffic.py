@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
-from reqkit.message.urls import without_password
+from reqkit.message.urls import without_secrets
 
 __all__ = ["Hosts", "Timeline", "Traffic"]
 
@@ -335,7 +335,7 @@ class Traffic:
 
 
 def _short(url: str) -> str:
-    url = without_password(url)
+    url = without_secrets(url)
     return url if len(url) <= _LONGEST else url[: _LONGEST - 1] + "…"
 
 

@@ -41,7 +41,7 @@ Send = Callable[..., reqkit.Response]
 
 #: Each in a place of its own, so that a leak says where it comes from. With what a URL escapes.
 PLACES = (
-    "url", "auth", "bearer", "digest", "header", "cookie-header", "cookie", "session-cookie",
+    "url", "parameter", "auth", "bearer", "digest", "header", "cookie-header", "cookie", "session-cookie",
     "set-cookie", "proxy", "proxy-header", "netrc", "location",
 )  # fmt: skip
 SECRETS = {place: f"hush-{place}-é:w" for place in PLACES}
@@ -155,6 +155,10 @@ def in_url(url: str) -> tuple[str, dict[str, Any]]:
     return url.replace("://", f"://{userinfo}@"), {}
 
 
+def in_parameter(url: str) -> tuple[str, dict[str, Any]]:
+    return url, {"params": {"page": 1, "api_key": SECRETS["parameter"]}}
+
+
 def with_auth(auth: Any) -> Callable[[str], tuple[str, dict[str, Any]]]:
     return lambda url: (url, {"auth": auth()})
 
@@ -185,6 +189,7 @@ def in_netrc(url: str) -> tuple[str, dict[str, Any]]:
 
 WAYS: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
     "url": in_url,
+    "parameter": in_parameter,
     "pair": with_auth(lambda: ("user", SECRETS["auth"])),
     "bearer": with_auth(lambda: HTTPBearerAuth(SECRETS["bearer"])),
     "digest": with_auth(lambda: HTTPDigestAuth("user", SECRETS["digest"])),

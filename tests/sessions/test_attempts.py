@@ -11,6 +11,7 @@ from urllib3.util import Retry
 import reqkit
 import reqkit_async
 from reqkit import testing
+from reqkit.auth import HTTPBearerAuth, HTTPDigestAuth
 
 URL = "https://api.example/"
 
@@ -43,6 +44,48 @@ def test_retries_of_a_batch(caplog: pytest.LogCaptureFixture) -> None:
     assert (response.status_code, response.attempts) == (200, 3)
     texts = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
     assert [text.partition("attempt ")[2][0] for text in texts] == ["1", "2", "3"]
+
+
+CHALLENGE = {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth"'}
+
+
+@pytest.mark.parametrize("way", ["session", "batch"])
+@pytest.mark.parametrize("auth", ["digest", "bearer"])
+def test_an_auths_answer_counts(way: str, auth: str, caplog: pytest.LogCaptureFixture) -> None:
+    given = (
+        HTTPDigestAuth("ann", "secret")
+        if auth == "digest"
+        else HTTPBearerAuth("old", refresh=lambda: "new")
+    )
+    with testing.Router() as router, caplog.at_level(logging.DEBUG, "reqkit"):
+        router.get(URL).answer(401, headers=CHALLENGE).answer(200)
+        response = (
+            reqkit.get(URL, auth=given)
+            if way == "session"
+            else (reqkit_async.map([reqkit_async.get(URL, auth=given)])[0])
+        )
+    assert (response.status_code, response.attempts) == (200, 2)
+    assert response.history[0].attempts == 1
+    texts = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
+    assert [text.partition("attempt ")[2][0] for text in texts] == ["1", "2"]
+
+
+def test_what_a_redirect_leads_to_is_another_message() -> None:
+    policy = Retry(5, status_forcelist=[503], backoff_factor=0)
+    with testing.Router() as router:
+        router.get(URL).answer(503).answer(302, headers={"Location": "/there"})
+        router.get(URL + "there").answer(200)
+        response = reqkit.get(URL, config={"max_retries": policy})
+    assert [one.attempts for one in (*response.history, response)] == [2, 1]
+
+
+def test_a_batch_sends_the_whole_request_again() -> None:
+    retries = Retry(5, status_forcelist=[503], backoff_factor=0)
+    with testing.Router() as router:
+        router.get(URL).answer(302, headers={"Location": "/there"})
+        router.get(URL + "there").answer(503).answer(200)
+        [response] = reqkit_async.map([URL], retries=retries)
+    assert [one.attempts for one in (*response.history, response)] == [2, 2]
 
 
 def test_failures() -> None:

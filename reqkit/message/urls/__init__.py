@@ -13,7 +13,7 @@ from __future__ import annotations
 from .joining import join, with_base
 from .sites import DEFAULT_PORTS
 from .targets import Target, encode_params, prepare_url, same_origin
-from .text import requote, suggestion, without_password
+from .text import requote, suggestion, without_password, without_secrets
 
 __all__ = [
     "DEFAULT_PORTS",
@@ -26,4 +26,5 @@ __all__ = [
     "suggestion",
     "with_base",
     "without_password",
+    "without_secrets",
 ]

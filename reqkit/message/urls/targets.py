@@ -14,7 +14,7 @@ from ...base.deferred import DeferredModule
 from ...exceptions import InvalidURL, MissingSchema, URLRequired
 from ..multimapping import urlencoded
 from .sites import DEFAULT_PORTS, Site, UnusableSite, decoded_userinfo, fault, site_of
-from .text import plain_escapes, requote, shown, suggestion, without_dots, without_password
+from .text import plain_escapes, requote, shown, suggestion, without_dots, without_secrets
 
 if TYPE_CHECKING:
     import urllib3
@@ -102,7 +102,7 @@ class Target:
         return hash((self.url, self.path))
 
     def __repr__(self) -> str:
-        return f"<Target {without_password(self.url)}>"
+        return f"<Target {without_secrets(self.url)}>"
 
 
 def prepare_url(url: Any, params: Any = None, encode: bool = True) -> Target:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from ...base.deferred import DeferredModule
+from ...base.redact import without_secret_parameters
 
 if TYPE_CHECKING:
     import difflib
@@ -20,6 +21,7 @@ __all__ = [
     "suggestion",
     "without_dots",
     "without_password",
+    "without_secrets",
 ]
 
 #: What must not be quoted in a whole URL, beside letters, digits and ``-._~``.
@@ -100,9 +102,21 @@ def without_password(url: Any) -> str:
     return text if colon < 0 else f"{text[: colon + 1]}***{text[at:]}"
 
 
+def without_secrets(url: Any) -> str:
+    """Return the URL for people to read: with ``***`` for what in it is, or may be, a secret.
+
+    That is its password, and what its parameters are worth whose names say that they are secrets
+    (``?token=``, ``&api_key=``): errors and logs are handed on.
+
+    Args:
+        url: as for `without_password`.
+    """
+    return without_secret_parameters(without_password(url))
+
+
 def shown(url: str) -> str:
-    """Return a URL for an error's text: no password, no control characters, not too long."""
-    text = without_password(url)
+    """Return a URL for an error's text: no secret, no control characters, not too long."""
+    text = without_secrets(url)
     return repr(text if len(text) <= 300 else text[:297] + "...")
 
 
@@ -110,9 +124,9 @@ def suggestion(url: str) -> str | None:
     """Return what a URL with no scheme, or an unknown one, may have been meant as; or None.
 
     ``example.org/x``, ``//example.org``, ``localhost:8000`` and ``htps://example.org`` have one;
-    ``mailto:me@example.org`` has none. It is for people to read: a password is left out.
+    ``mailto:me@example.org`` has none. It is for people to read: secrets are left out.
     """
-    url = without_password(url.strip())
+    url = without_secrets(url.strip())
     match = _SCHEME.match(url)
     if match is not None and match.group(2):
         scheme = match.group(1).lower()

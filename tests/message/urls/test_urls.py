@@ -21,6 +21,7 @@ from reqkit.message.urls import (
     same_origin,
     suggestion,
     without_password,
+    without_secrets,
 )
 from reqkit.message.urls.targets import _normalised, _parsed
 
@@ -298,6 +299,28 @@ def test_a_password_is_in_no_error(url: Any) -> None:
 )
 def test_without_password(url: Any, expected: str) -> None:
     assert without_password(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://user:pass@host/x?token=1&page=2", "http://user:***@host/x?token=***&page=2"),
+        (
+            "http://host/?page=2&api_key=1#access_token=2",
+            "http://host/?page=2&api_key=***#access_token=***",
+        ),
+        (
+            "http://host/?X-Amz-Signature=1&X-Amz-Date=2",
+            "http://host/?X-Amz-Signature=***&X-Amz-Date=2",
+        ),
+        ("http://host/?page=2&tokens", "http://host/?page=2&tokens"),
+        ("http://host/token=1", "http://host/token=1"),
+        (b"http://host/?CLIENT_SECRET=1", "http://host/?CLIENT_SECRET=***"),
+        (None, "None"),
+    ],
+)
+def test_without_secrets(url: Any, expected: str) -> None:
+    assert without_secrets(url) == expected
 
 
 @pytest.mark.parametrize(
