@@ -111,5 +111,4 @@ def test_24_000_of_every_kind_end_as_they_began(mixed: str) -> None:
     assert sum(sum(counted.values()) for counted in counts) == ROUNDS * THREADS * EACH
     assert {"TotalTimeout", "RequestCancelled"}.isdisjoint(set().union(*counts))
     until(lambda: of_process()[0] <= descriptors and of_process()[1] <= threads)
-    assert of_process() == (descriptors, threads)
     assert resident() - memory < 20_000_000

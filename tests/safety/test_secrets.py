@@ -41,8 +41,8 @@ Send = Callable[..., reqkit.Response]
 
 #: Each in a place of its own, so that a leak says where it comes from. With what a URL escapes.
 PLACES = (
-    "url", "parameter", "auth", "bearer", "digest", "header", "cookie-header", "cookie", "session-cookie",
-    "set-cookie", "proxy", "proxy-header", "netrc", "location",
+    "url", "parameter", "auth", "bearer", "digest", "header", "cookie-header", "cookie",
+    "session-cookie", "set-cookie", "proxy", "proxy-header", "netrc", "location",
 )  # fmt: skip
 SECRETS = {place: f"hush-{place}-é:w" for place in PLACES}
 SECRETS["header"] = "hush-header-w"  # headers are latin-1
