@@ -18,7 +18,7 @@ from typing import Any, Final
 import reqkit
 import reqkit_async
 from reqkit.message.response import Response
-from reqkit.network import network
+from reqkit.network import StdlibNetwork, network
 from reqkit.sessions.outcome import Outcome
 from reqkit.transport.exchange import answer_of, head_of
 from reqkit.wire.h1.connection import Connection
@@ -76,7 +76,7 @@ class MemoryStream:
         """Nothing to close."""
 
 
-class MemoryNetwork(network.StdlibNetwork):
+class MemoryNetwork(StdlibNetwork):
     """Connects to nobody."""
 
     def connect(self, *where: Any) -> Any:

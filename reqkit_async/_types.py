@@ -10,7 +10,9 @@ from reqkit import Request, Response, Session
 if TYPE_CHECKING:
     from urllib3.util import Retry
 
-__all__ = ["BatchKeywords", "CallKeywords", "Handler", "Progress", "Sending", "Submitter"]
+__all__ = [
+    "BatchKeywords", "CallKeywords", "Handler", "PoolKeywords", "Progress", "Sending", "Submitter",
+]  # fmt: skip
 
 T = TypeVar("T")
 Handler = Callable[[Request, Exception], T]
@@ -36,22 +38,21 @@ class Submitter(Protocol):
 Progress = bool | Literal["always"] | Callable[[int, "int | None"], Any] | Bar | None
 
 
-class BatchKeywords(TypedDict, total=False):
-    """What `map` and the others take beside what they name themselves."""
-
+class _OfBatches(TypedDict, total=False):
     raise_errors: bool
+    progress: Progress
+    total: int | None
+
+
+class _OfPools(TypedDict, total=False):
     per_host: int | None
     rate: float | str | None
     delay: float | None
-    retries: int | Retry | None
-    progress: Progress
-    total: int | None
     session: Session | None
-    executor: Submitter | None
-    workers: int | None
+    retries: int | Retry | None
 
 
-class CallKeywords(TypedDict, total=False):
+class CallKeywords(_OfBatches, total=False):
     """What one call of a pool's methods may say by itself."""
 
     prefetch: bool
@@ -59,9 +60,17 @@ class CallKeywords(TypedDict, total=False):
     exception_handler: Callable[[Any, Any], Any] | None
     timeout: float | None
     gtimeout: float | None
-    raise_errors: bool
-    progress: Progress
-    total: int | None
+
+
+class PoolKeywords(CallKeywords, _OfPools, total=False):
+    """What a pool on this thread takes beside its size."""
+
+
+class BatchKeywords(_OfBatches, _OfPools, total=False):
+    """What `map` and the others take beside what they name themselves."""
+
+    executor: Submitter | None
+    workers: int | None
 
 
 class Sending(Protocol):

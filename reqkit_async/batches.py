@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from reqkit import Request, Response, Session
+from reqkit import Request, Response
 from reqkit.base.locks import IMPORTING
 from reqkit.base.signatures import spelled_out
 from reqkit.message.keywords import unknown
 
-from ._types import BatchKeywords, Handler, Progress, Submitter
+from ._types import BatchKeywords, CallKeywords, Handler, PoolKeywords, Submitter
 from .pool import pool as local
-from .pool.options import BATCH_OPTIONS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-    from urllib3.util import Retry
 
     from .cluster.spread import Spread
 
@@ -69,39 +67,27 @@ class Pool(local.Pool):
     """
 
     _spread: Spread | None
+    _KEYWORDS = (*local.Pool._KEYWORDS, "executor", "workers")
 
+    @spelled_out(PoolKeywords, defaults={"prefetch": True, "raise_errors": False})
     def __init__(
         self,
         size: int | None = None,
         *,
-        per_host: int | None = None,
-        rate: float | str | None = None,
-        delay: float | None = None,
-        session: Session | None = None,
-        retries: int | Retry | None = None,
-        prefetch: bool = True,
-        exception_handler: Callable[[Any, Any], Any] | None = None,
-        timeout: float | None = None,
-        raise_errors: bool = False,
-        progress: Progress = None,
-        gtimeout: float | None = None,
-        stream: bool | None = None,
-        total: int | None = None,
         executor: Submitter | None = None,
         workers: int | None = None,
+        **settings: Unpack[PoolKeywords],
     ) -> None:
-        super().__init__(
-            size, per_host=per_host, rate=rate, delay=delay, session=session, retries=retries,
-            prefetch=prefetch, exception_handler=exception_handler, timeout=timeout,
-            raise_errors=raise_errors, progress=progress, gtimeout=gtimeout, stream=stream,
-            total=total,
-        )  # fmt: skip
+        super().__init__(size, **settings)
         self._spread = None
         if executor is not None:
             with IMPORTING:  # what most programs do without
                 from .cluster.spread import spread_pool
 
-            self._spread = spread_pool(self, executor, workers, per_host, rate, delay)
+            self._spread = spread_pool(
+                self, executor, workers,
+                settings.get("per_host"), settings.get("rate"), settings.get("delay"),
+            )  # fmt: skip
         elif workers is not None:
             raise ValueError("workers is given without an executor: expected both, or neither")
 
@@ -428,8 +414,5 @@ def _pool(
     )
 
 
-_SETTINGS = (
-    "per_host", "rate", "delay", "session", "retries", "raise_errors", "progress", "total",
-    "executor", "workers",
-)  # fmt: skip
-_KNOWN = ("size", "gtimeout", "stream", *BATCH_OPTIONS, *_SETTINGS)
+_SETTINGS = tuple(BatchKeywords.__annotations__)
+_KNOWN = ("size", *CallKeywords.__annotations__, *_SETTINGS)

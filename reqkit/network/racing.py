@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import selectors
 import socket
 import time
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from .addresses import Address, SocketOptions
 from .streams import bounded
 
 __all__ = ["ATTEMPT_DELAY", "has_connected", "new_socket", "race"]
 
+S = TypeVar("S", bound="_socket.socket")
+
 #: Seconds between the starts of two connection attempts (RFC 8305 section 5).
 ATTEMPT_DELAY: Final = 0.25
 
 
 def new_socket(
-    address: Address, options: SocketOptions, source: tuple[str, int] | None
-) -> socket.socket:
-    """Make a socket for an address, with its options set."""
-    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    kind: Callable[[int, int], S],
+    address: Address,
+    options: SocketOptions,
+    source: tuple[str, int] | None,
+) -> S:
+    """Make a socket of a kind for an address, with its options set."""
+    sock = kind(address.family, socket.SOCK_STREAM)
     try:
         for option in options:
             sock.setsockopt(*option)
@@ -64,7 +71,7 @@ def race(
             late = ends is not None and now >= ends
             if waiting and not late and (now >= next_start or not running):
                 try:
-                    sock = new_socket(waiting[0], options, source)
+                    sock = new_socket(socket.socket, waiting[0], options, source)
                     running.append(sock)
                     sock.setblocking(False)
                     code = sock.connect_ex(waiting[0].sockaddr)

@@ -26,7 +26,7 @@ from gevent.resolver.thread import Resolver as GeventThreadResolver
 
 from reqkit.base.descriptors import SHORTAGES, look_up
 from reqkit.base.locks import IMPORTING
-from reqkit.network import Address, forks, numeric_address
+from reqkit.network import Address, PerProcess, numeric_address
 from reqkit.network.lookups import LookUpThreads, Remembered
 
 from .hubs import Hub, current_hub
@@ -323,14 +323,4 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
 
 #: Look-ups that run at a time, for all hubs of the process.
 _LOOK_UPS: Final = 256
-_shared: tuple[int, LookUpThreads] | None = None
-
-
-def _threads() -> LookUpThreads:
-    global _shared
-    shared = _shared
-    if (
-        shared is None or shared[0] != forks.count
-    ):  # a forked process has no threads of its parent's
-        shared = _shared = forks.count, LookUpThreads(_LOOK_UPS)
-    return shared[1]
+_threads: Final = PerProcess(lambda: LookUpThreads(_LOOK_UPS))

@@ -32,7 +32,7 @@ from reqkit.network import (
 
 from .dns import DNSCache, Resolver
 from .hubs import Tended, current_hub, current_scope, next_turn
-from .streams import GeventStream, new_socket
+from .streams import GeventStream, plain_socket
 from .waiting import GeventSignal, GeventWaiter
 
 __all__ = ["GEVENT", "GeventNetwork", "GeventStream"]
@@ -75,7 +75,7 @@ class GeventNetwork:
         """Connect to the first address that answers (RFC 8305 section 5)."""
         if len(addresses) == 1:
             address = addresses[0]
-            stream = GeventStream(new_socket(address, options, source))
+            stream = GeventStream(plain_socket(address, options, source))
             stream.connect(address, timeout)
             return stream
         return _Race(interleave(addresses), options, source).run(timeout)
@@ -187,7 +187,7 @@ class _Race:
     def _start(self, address: Address) -> GeventStream | None:
         stream: GeventStream | None = None
         try:
-            stream = GeventStream(new_socket(address, self.options, self.source))
+            stream = GeventStream(plain_socket(address, self.options, self.source))
             self.running[stream] = address
             if stream.begin_connect(address):
                 return stream

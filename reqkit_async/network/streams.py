@@ -26,11 +26,11 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
-from reqkit.network import Address, SocketOptions, forks
+from reqkit.network import Address, SocketOptions, forks, new_socket
 
 from .hubs import EXPIRED, LIBEV_LOOPS, NEVER, current_hub, next_turn
 
-__all__ = ["GeventStream", "new_socket"]
+__all__ = ["GeventStream", "plain_socket"]
 
 _READ: Final = 1
 _WRITE: Final = 2
@@ -43,20 +43,12 @@ _poll: Any = get_original("select", "poll") if hasattr(select, "poll") else None
 _select: Any = get_original("select", "select")
 
 
-def new_socket(
+def plain_socket(
     address: Address, options: SocketOptions, source: tuple[str, int] | None
 ) -> PlainSocket:
     """Make a non-blocking socket for an address, not connected yet."""
-    sock = PlainSocket(address.family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        for option in options:
-            sock.setsockopt(*option)
-        if source is not None:
-            sock.bind(source)
-    except BaseException:
-        sock.close()
-        raise
+    sock = new_socket(PlainSocket, address, options, source)
+    sock.setblocking(False)
     return sock
 
 

@@ -7,7 +7,7 @@ what becomes of one request, and `shutdown` how all of it is stopped. This is wh
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,9 +18,10 @@ from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
 from reqkit.base.signatures import spelled_out
+from reqkit.message.keywords import unknown
 from reqkit.timeouts import clock
 
-from .._types import CallKeywords
+from .._types import CallKeywords, PoolKeywords
 from ..network import GEVENT
 from ..progress import SILENT, open_progress
 from ..stats import Stats
@@ -40,9 +41,6 @@ from .workers import Workers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-    from urllib3.util import Retry
-
-    from .._types import Progress
 
 __all__ = ["Pool", "let_go"]
 
@@ -60,48 +58,26 @@ class Pool:
     Args:
         size: requests in flight at most; None for as many as there are descriptors for, but no
             more than a thousand.
-        per_host: requests in flight for one host at most.
-        rate: requests a second for one host, evenly spaced: a number, or text as ``"30/min"``.
-        delay: seconds at least between two starts to one host.
-        session: for requests that have none of their own.
-        retries: how often a failed request is sent again: a number, or a `urllib3.util.Retry`.
-        prefetch: read each body before its entry is handed over.
-        exception_handler: called with a failed request and its error; what it returns, None too,
-            is the entry.
-        timeout: seconds for each call of `map` or `imap` as a whole, and for what is spawned
-            from the first until all has ended.
-        raise_errors: raise the first failure, and stop the rest.
-        progress: True, ``"always"``, a function ``progress(done, total)``, or a tqdm-like object.
-        gtimeout: another name for ``timeout``.
-        stream: the contrary of ``prefetch``.
-        total: how many entries there will be, for ``progress``, where that is not known: of an
-            iterable without a length, and of what is spawned.
+        **settings: what `reqkit_async.Pool` takes, but an executor.
 
     Attributes:
         stats: what was done so far, live.
 
     Raises:
+        TypeError: one has no such name, or is given by two.
         ValueError: one of them is no such thing.
     """
 
-    def __init__(
-        self,
-        size: int | None = None,
-        *,
-        per_host: int | None = None,
-        rate: float | str | None = None,
-        delay: float | None = None,
-        session: Session | None = None,
-        retries: int | Retry | None = None,
-        prefetch: bool = True,
-        exception_handler: Callable[[Any, Any], Any] | None = None,
-        timeout: float | None = None,
-        raise_errors: bool = False,
-        progress: Progress = None,
-        gtimeout: float | None = None,
-        stream: bool | None = None,
-        total: int | None = None,
-    ) -> None:
+    #: What it may be given, for the error where there is no such name.
+    _KEYWORDS: tuple[str, ...] = ("size", *PoolKeywords.__annotations__)
+
+    @spelled_out(PoolKeywords, defaults={"prefetch": True, "raise_errors": False})
+    def __init__(self, size: int | None = None, **settings: Unpack[PoolKeywords]) -> None:
+        if wrong := [name for name in settings if name not in self._KEYWORDS]:
+            raise unknown("Pool", wrong, self._KEYWORDS)
+        per_host, rate = settings.pop("per_host", None), settings.pop("rate", None)
+        delay = settings.pop("delay", None)
+        session, retries = settings.pop("session", None), settings.pop("retries", None)
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
             raise ValueError(
                 f"size is {size!r}: expected how many requests are in flight at most, a whole"
@@ -112,13 +88,7 @@ class Pool:
         self.size = size
         self._hub: weakref.ref[Any] | None = None
         self.stats: Stats = Stats()
-        self._options = BatchOptions(policy=policy_of(retries)).with_settings(
-            {
-                "prefetch": prefetch, "exception_handler": exception_handler, "timeout": timeout,
-                "raise_errors": raise_errors, "progress": progress, "gtimeout": gtimeout,
-                "stream": stream, "total": total,
-            }
-        )  # fmt: skip
+        self._options = BatchOptions(policy=policy_of(retries)).with_settings(settings, "Pool")
         limited = per_host is not None or rate is not None or bool(delay)
         self._workers = Workers(slots_for(size), HostLimits(per_host, rate, delay), limited)
         self._sender = Sender(session, self.stats, self._workers)

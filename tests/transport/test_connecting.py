@@ -15,7 +15,8 @@ import pytest
 
 from reqkit import exceptions as ours
 from reqkit.network.addresses import Address
-from reqkit.network.network import STDLIB, StdlibNetwork, Stream
+from reqkit.network.network import Stream
+from reqkit.network.stdlib import STDLIB, StdlibNetwork
 from reqkit.timeouts import Deadline, Timeouts
 from reqkit.transport.connecting import open_stream
 from reqkit.transport.routes import Marks, Proxy, Route, parse_proxy

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ...exceptions import SSLError
-from ...network import Stream, network
+from ...network import Stream, forks
 from ...timeouts import clock
 
 __all__ = ["SessionSource", "TlsStream"]
@@ -86,7 +86,7 @@ class TlsStream:
         self._failed = False
         #: A send has begun and not ended: where in a record it stopped, nobody knows.
         self._midway = False
-        self._generation = network.forks.count
+        self._generation = forks.count
         #: Used by the thread that made it alone.
         self.bound: bool = bool(getattr(inner, "bound", False))
 
@@ -422,7 +422,7 @@ class TlsStream:
         """Close it and the stream below. Never raises, never waits, and may be called again."""
         try:
             # A forked child must not write to its parent's connection.
-            if self._generation == network.forks.count:
+            if self._generation == forks.count:
                 self._generation = -1
                 if not self._midway:
                     # RFC 8446 section 6.1: say so before closing. The server's own close_notify

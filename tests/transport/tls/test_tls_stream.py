@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reqkit.network import network
+from reqkit.network import forks
 from reqkit.network.streams import StdlibStream
 from reqkit.transport.tls import contexts as tls
 from reqkit.transport.tls.contexts import TlsSettings, TlsStream
@@ -311,7 +311,7 @@ def test_a_forked_child_says_nothing_on_its_parents_connection(
     sent: list[bytes] = []
 
     with secured(server, TlsSettings(verify=ca_bundle)) as stream:
-        monkeypatch.setattr(network.forks, "count", network.forks.count + 1)
+        monkeypatch.setattr(forks, "count", forks.count + 1)
         monkeypatch.setattr(
             StdlibStream, "send_all", lambda self, data, timeout: sent.append(bytes(data))
         )
