@@ -275,6 +275,19 @@ def test_the_pages_name_what_is_there() -> None:
     assert wrong == []
 
 
+def test_the_tests_have_the_same_folders() -> None:
+    """Who changes a module finds its tests by path."""
+    top = Path(__file__).parent
+    without = [
+        f"{package}/{folder}"
+        for package in PACKAGES
+        for path in location(package).rglob("__init__.py")
+        if (folder := path.parent.relative_to(location(package)).as_posix()) != "."
+        and not list((top / folder).rglob("test_*.py"))
+    ]
+    assert without == []
+
+
 # The checks themselves
 
 
