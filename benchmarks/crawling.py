@@ -229,9 +229,9 @@ def main() -> None:
             for _ in range(given.rounds):
                 for name, found in rates.items():
                     pages = max(int(given.pages * SHARES.get(name, 1)), 1)
-                    told = _run(name, f"{origin}/api/index.html", pages)
-                    found.append(told["pages"] / told["seconds"])
-                    print(name, told, file=sys.stderr, flush=True)
+                    figures = _run(name, f"{origin}/api/index.html", pages)
+                    found.append(figures["pages"] / figures["seconds"])
+                    print(name, figures, file=sys.stderr, flush=True)
         finally:
             nginx.terminate()
             nginx.wait()

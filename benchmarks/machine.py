@@ -46,8 +46,8 @@ def describe(client: int, server: int | None) -> dict[str, str]:
 
 def nginx_version(program: str) -> str:
     """Return what nginx says of itself."""
-    said = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
-    return said.strip().rpartition("/")[2]
+    output = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr
+    return output.strip().rpartition("/")[2]
 
 
 def _processor() -> str:

@@ -91,8 +91,8 @@ def _run_once(case: Case, peer: Peer, servers: Servers, results: CaseResults, qu
         results.failures[peer.key] = f"took more than {_PATIENCE} s"
     else:
         if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            results.failures[peer.key] = said[-1]
+            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            results.failures[peer.key] = lines[-1]
         else:
             run = Run(**json.loads(done.stdout.splitlines()[-1]))
     results.runs.setdefault(peer.key, []).append(run)

@@ -261,6 +261,6 @@ def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[Any], log: 
     end = time.monotonic() + _PATIENCE
     while not ready():
         if process.poll() is not None or time.monotonic() > end:
-            said = log.read_text().strip() if log.exists() else ""
-            raise MissingServer(f"nginx did not start: {said[-500:]}")
+            output = log.read_text().strip() if log.exists() else ""
+            raise MissingServer(f"nginx did not start: {output[-500:]}")
         time.sleep(0.02)

@@ -68,8 +68,8 @@ def _targets(results: Results) -> str:
     rows = [["", "against", "wanted", "measured", ""]]
     for verdict in found:
         measured = "nothing" if verdict.measured is None else number(verdict.measured)
-        said = "reached" if verdict.reached else "NOT REACHED"
-        rows.append([verdict.case, verdict.against, verdict.wanted, measured, said])
+        result = "reached" if verdict.reached else "NOT REACHED"
+        rows.append([verdict.case, verdict.against, verdict.wanted, measured, result])
     reached = sum(verdict.reached for verdict in found)
     lines = [f"Targets (medians of the ratios in each round): {reached} of {len(found)} reached"]
     return "\n".join([*lines, *_columns(rows, left=(0, 1, 4))])

@@ -44,7 +44,7 @@ def serve() -> Iterator[str]:
 
 
 @dataclass
-class Asked:
+class Request:
     """A request."""
 
     method: str
@@ -54,7 +54,7 @@ class Asked:
 
 
 @dataclass
-class Told:
+class Answer:
     """An answer; a body of unknown length comes in pieces."""
 
     status: int = 200
@@ -75,11 +75,11 @@ def _first_time(what: str) -> bool:
     return True
 
 
-def _page(name: str) -> Told:
-    return Told(body=f"<title>Page {name}</title>\n{_PARAGRAPH * 4}".encode())
+def _page(name: str) -> Answer:
+    return Answer(body=f"<title>Page {name}</title>\n{_PARAGRAPH * 4}".encode())
 
 
-def _tree(path: str) -> Told:
+def _tree(path: str) -> Answer:
     here = path.rstrip("/")
     depth = here.count("/") - 1
     links = [f"{here}/{name}" for name in ("a", "b", "c")] if depth < 3 else []
@@ -87,7 +87,7 @@ def _tree(path: str) -> Told:
     if depth == 2:
         links.append("/missing")
     body = "".join(f'<a href="{link}">{link}</a>\n' for link in links)
-    return Told(body=f"<title>{here}</title>\n{body}".encode())
+    return Answer(body=f"<title>{here}</title>\n{body}".encode())
 
 
 async def _live(name: str) -> AsyncIterator[bytes]:
@@ -101,48 +101,48 @@ async def _live(name: str) -> AsyncIterator[bytes]:
             yield b"\n"  # "still here"
 
 
-def _file(name: str, headers: dict[str, str]) -> Told:
+def _file(name: str, headers: dict[str, str]) -> Answer:
     content = hashlib.shake_128(name.encode()).digest(FILE_SIZE)
     tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    told = Told(200, content, "application/octet-stream", {"ETag": tag})
+    answer = Answer(200, content, "application/octet-stream", {"ETag": tag})
     wanted = headers.get("range", "")
     if wanted.startswith("bytes=") and headers.get("if-range", tag) == tag:
         start = int(wanted[6:].split("-")[0])
-        told.status, told.body = 206, content[start:]
-        told.headers["Content-Range"] = f"bytes {start}-{FILE_SIZE - 1}/{FILE_SIZE}"
+        answer.status, answer.body = 206, content[start:]
+        answer.headers["Content-Range"] = f"bytes {start}-{FILE_SIZE - 1}/{FILE_SIZE}"
     if name.startswith("broken-") and _first_time(name):
-        told.breaks_at = FILE_SIZE // 2
-    return told
+        answer.breaks_at = FILE_SIZE // 2
+    return answer
 
 
-def _item(asked: Asked) -> Told:
+def _item(asked: Request) -> Answer:
     if asked.headers.get("authorization") != f"Bearer {TOKEN}":
-        return Told(401, b'{"error": "a token is wanted"}', "application/json")
+        return Answer(401, b'{"error": "a token is wanted"}', "application/json")
     item = json.loads(asked.body)
     if item["number"] % 20 == 7 and _first_time(f"item {item['number']}"):
-        return Told(503, b'{"error": "busy, try again"}', "application/json")
+        return Answer(503, b'{"error": "busy, try again"}', "application/json")
     if item["number"] == 50 and _first_time("too many"):
         headers = {"Retry-After": "1"}
-        return Told(429, b'{"error": "slower, please"}', "application/json", headers)
-    return Told(201, json.dumps({"id": 1000 + item["number"]}).encode(), "application/json")
+        return Answer(429, b'{"error": "slower, please"}', "application/json", headers)
+    return Answer(201, json.dumps({"id": 1000 + item["number"]}).encode(), "application/json")
 
 
-def _answer(asked: Asked) -> Told:
+def _answer(asked: Request) -> Answer:
     kind, _, rest = asked.path.lstrip("/").partition("/")
     if kind == "page":
         return _page(rest)
     if kind == "tree":
         return _tree(asked.path)
     if kind == "live":
-        return Told(type="application/x-ndjson", pieces=_live(rest))
+        return Answer(type="application/x-ndjson", pieces=_live(rest))
     if kind == "files":
         return _file(rest, asked.headers)
     if asked.path == "/api/items" and asked.method == "POST":
         return _item(asked)
-    return Told(404, b"<title>Not found</title>")
+    return Answer(404, b"<title>Not found</title>")
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked:
+async def _read(reader: asyncio.StreamReader) -> Request:
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, path, _ = lines[0].split(" ", 2)
     headers = {}
@@ -150,29 +150,29 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Asked(method, path, headers, body)
+    return Request(method, path, headers, body)
 
 
 async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
-            told = _answer(await _read(reader))
-            head = [f"HTTP/1.1 {told.status} {HTTPStatus(told.status).phrase}"]
-            head.append(f"Content-Type: {told.type}")
-            head += [f"{name}: {value}" for name, value in told.headers.items()]
-            if told.pieces is None:
-                head.append(f"Content-Length: {len(told.body)}")
+            answer = _answer(await _read(reader))
+            head = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
+            head.append(f"Content-Type: {answer.type}")
+            head += [f"{name}: {value}" for name, value in answer.headers.items()]
+            if answer.pieces is None:
+                head.append(f"Content-Length: {len(answer.body)}")
             else:
                 head.append("Transfer-Encoding: chunked")
-            body = told.body[: told.breaks_at]
+            body = answer.body[: answer.breaks_at]
             writer.write("\r\n".join([*head, "", ""]).encode("latin-1") + body)
-            if told.pieces is not None:
-                async for piece in told.pieces:
+            if answer.pieces is not None:
+                async for piece in answer.pieces:
                     writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                     await writer.drain()
                 writer.write(b"0\r\n\r\n")
             await writer.drain()
-            if told.breaks_at is not None:
+            if answer.breaks_at is not None:
                 break
     writer.close()
 

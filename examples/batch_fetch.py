@@ -59,13 +59,13 @@ class ProgressLine:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.every = 0.1 if stream.isatty() else 2.0
-        self.told = time.monotonic()
+        self.shown = time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
         now = time.monotonic()
-        if now - self.told < self.every and done != total:
+        if now - self.shown < self.every and done != total:
             return
-        self.told = now
+        self.shown = now
         line = f"{done:,} of {total:,} pages"
         if self.stream.isatty():
             self.stream.write(f"\r{line}" + ("\n" if done == total else ""))

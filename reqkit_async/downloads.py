@@ -186,12 +186,12 @@ class _File:
             return response.download(self.path, resume=True)
         beside = self.path.with_name(self.path.name + ".unchecked")
         if self.size is not None:
-            told = response.headers.get("content-length", "")
+            announced = response.headers.get("content-length", "")
             coded = response.headers.get("content-encoding", "identity")
-            whole = response.status_code == 200 and coded == "identity" and told.isdecimal()
-            if whole and int(told) != self.size:
+            whole = response.status_code == 200 and coded == "identity" and announced.isdecimal()
+            if whole and int(announced) != self.size:
                 response.close()
-                raise self._wrong(f"its size is {told} bytes, not {self.size}", response)
+                raise self._wrong(f"its size is {announced} bytes, not {self.size}", response)
         response.download(beside, resume=True)
         wrong = ""
         if self.size is not None and beside.stat().st_size != self.size:

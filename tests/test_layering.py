@@ -102,10 +102,10 @@ def floors(edges: Graph) -> Graph:
 
 def stands_on(docstring: str) -> set[str] | None:
     """Return the floors that a folder's docstring names, None where it says nothing of them."""
-    said = re.search(r"^Stands on(: | nothing)([^.]*)\.", docstring, re.MULTILINE)
-    if said is None:
+    match = re.search(r"^Stands on(: | nothing)([^.]*)\.", docstring, re.MULTILINE)
+    if match is None:
         return None
-    return set(re.findall(r"\w+", said[2])) if said[1] == ": " else set()
+    return set(re.findall(r"\w+", match[2])) if match[1] == ": " else set()
 
 
 def is_ground(name: str, below: Graph, folders: set[str]) -> bool:
@@ -152,14 +152,14 @@ def test_every_folder_says_which_floors_it_stands_on(edges: Graph) -> None:
         folders = {f"{package}.{name}" for name in found}
         for folder in sorted(folders):
             source = location(package) / folder.split(".")[1] / "__init__.py"
-            said = stands_on(ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "")
+            named = stands_on(ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "")
             real = {
                 name.split(".")[1]
                 for name in below[folder]
                 if name != package and not is_ground(name, below, folders)
             }
-            if real != said:
-                wrong[folder] = {"says": said, "imports": real}
+            if real != named:
+                wrong[folder] = {"says": named, "imports": real}
     assert wrong == {}
 
 

@@ -13,13 +13,13 @@ _TIMES = 3
 
 def measure(module: str) -> tuple[float, int]:
     """Return the seconds that an import takes, and how many modules it loads."""
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", f"import {module}"],
         capture_output=True,
         text=True,
         check=True,
     ).stderr
-    lines = [found.groups() for found in map(_LINE.fullmatch, said.splitlines()) if found]
+    lines = [found.groups() for found in map(_LINE.fullmatch, output.splitlines()) if found]
     # A module comes after those that it imports, which are further in.
     at = max(number for number, line in enumerate(lines) if line[1:] == ("", module))
     loaded = 1

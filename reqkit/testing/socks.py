@@ -37,8 +37,8 @@ class SocksPeer:
         self._buffer += data
         answer = b""
         while self.place is None and (step := self._step()) is not None:
-            said, used = step
-            answer += said
+            reply, used = step
+            answer += reply
             self._buffer = self._buffer[used:]
         if self.place is not None:
             self.rest, self._buffer = self._buffer, b""

@@ -32,14 +32,14 @@ class Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM):
             # What a shell has its background programs ignore stays ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._came)
+                self._before[number] = signal.signal(number, self._interrupted)
         return self
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _came(self, number: int, frame: FrameType | None) -> None:
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number

@@ -135,7 +135,7 @@ class Screen:
         console = Console(file=self._err, highlight=False)
         known = self.total is not None
         columns: list[Any] = [BarColumn() if known else SpinnerColumn()]
-        columns.append(TextColumn("{task.fields[told]}"))
+        columns.append(TextColumn("{task.fields[figures]}"))
         columns += [TimeElapsedColumn()]
         if known:
             columns += [TextColumn("left"), TimeRemainingColumn()]
@@ -143,7 +143,7 @@ class Screen:
             *columns, console=console, auto_refresh=False, redirect_stdout=False,
             redirect_stderr=False, transient=False,
         )  # fmt: skip
-        self._task = self._progress.add_task("", total=self.total, told="")
+        self._task = self._progress.add_task("", total=self.total, figures="")
         self._progress.start()
 
     def _draw(self, pool: Any) -> None:
@@ -167,7 +167,7 @@ class Screen:
             from rich.markup import escape
 
             parts.append(f"[yellow]held: {escape(shown)}{more} ({longest:.0f} s)[/yellow]")
-        self._progress.update(self._task, completed=done, told="  ".join(parts))
+        self._progress.update(self._task, completed=done, figures="  ".join(parts))
         self._progress.refresh()
 
     # -- results ----------------------------------------------------------------------------

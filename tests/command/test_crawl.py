@@ -254,7 +254,7 @@ def test_older_pages_once_more(reqkit_command: Command, site: Site, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["crawl"], "Missing argument 'URL...'"),
         (["crawl", "http://h.invalid/"], "Missing option '--store'"),
@@ -268,7 +268,7 @@ def test_older_pages_once_more(reqkit_command: Command, site: Site, tmp_path: Pa
 )
 def test_wrong_arguments_are_status_2(
     arguments: list[str],
-    said: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -276,7 +276,7 @@ def test_wrong_arguments_are_status_2(
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     out, err = capsys.readouterr()
-    assert said in " ".join(err.split())
+    assert message in " ".join(err.split())
     assert out == ""
 
 

@@ -314,7 +314,7 @@ def test_files_of_a_run_that_goes_on_get_names_of_their_own(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["fetch"], "nothing to fetch"),
         (["fetch", "--from", "none.txt"], "none.txt"),
@@ -341,7 +341,7 @@ def test_files_of_a_run_that_goes_on_get_names_of_their_own(
 )
 def test_wrong_arguments_are_status_2(
     arguments: list[str],
-    said: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -349,7 +349,7 @@ def test_wrong_arguments_are_status_2(
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     out, err = capsys.readouterr()
-    assert said in " ".join(err.split())
+    assert message in " ".join(err.split())
     assert out == ""
     assert os.listdir(tmp_path) == []
 

@@ -152,17 +152,17 @@ def test_a_full_disk(reqkit_command: Command, site: Site, tmp_path: Path, where:
         with open("/dev/full", "wb") as full:
             process = reqkit_command.start("fetch", "--from", "u.txt", stdout=full)
             _, err = process.communicate(timeout=PATIENCE)
-        said = "No space left on device"
+        reason = "No space left on device"
     else:
         process = reqkit_command.start(
             "fetch", "--from", "u.txt", "--jsonl", "o.jsonl", preexec_fn=_small_files
         )
         _, err = process.communicate(timeout=PATIENCE)
-        said = "File too large"
+        reason = "File too large"
         records = read_records(tmp_path / "o.jsonl")  # whole lines
         assert 0 < len(records) < 100
     assert process.returncode == 1
-    assert f"reqkit: results cannot be written: {said}" in err.decode()
+    assert f"reqkit: results cannot be written: {reason}" in err.decode()
     assert "Traceback" not in err.decode()
     if where == "a file":
         reqkit_command.run("fetch", "--from", "u.txt", "--jsonl", "o.jsonl", "--resume")

@@ -43,7 +43,7 @@ def frames(data: bytes) -> None:
             assert str(connection.error)
             assert not connection.streams
             assert connection.room() == 0
-        told = []
+        outcomes = []
         for stream in streams:
             assert stream.error is None or type(stream.error) in (
                 ProtocolError, ChunkedEncodingError,
@@ -54,7 +54,7 @@ def frames(data: bytes) -> None:
             body = stream.take(1 << 30)
             if stream.ended and stream.error is None and stream.size >= 0:
                 assert len(body) == stream.size
-            told.append((
+            outcomes.append((
                 None if head is None else (head.status, head.text), body, stream.ended,
                 str(stream.error), stream.unprocessed, stream.window,
             ))  # fmt: skip
@@ -62,7 +62,7 @@ def frames(data: bytes) -> None:
                 _check_head(head.text)
         connection.end()
         assert not connection.streams
-        seen.append((told, str(connection.error)))
+        seen.append((outcomes, str(connection.error)))
     assert seen[0] == seen[1]
 
 

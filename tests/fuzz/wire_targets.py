@@ -96,20 +96,20 @@ def head(data: bytes) -> None:
 def readers(data: bytes) -> None:
     """The readers of usual heads say the same: Python's in both of its ways, and C's."""
     for block in (data, data + b"\r\n\r\n"):
-        said = []
+        read = []
         for sound._strange in (0, 9):  # lines are looked up, or names alone
-            said.append(_facts(sound.read_sound(block)))
+            read.append(_facts(sound.read_sound(block)))
         if in_c is not None:
-            said.append(_facts(in_c.read_sound(block)))
-        assert all(one == said[0] for one in said), said
+            read.append(_facts(in_c.read_sound(block)))
+        assert all(one == read[0] for one in read), read
         following = [sound.read_next(block), sound.read_next(block + b"\r\n\r\nX")]
         if in_c is not None:
             following += [in_c.read_next(block), in_c.read_next(block + b"\r\n\r\nX")]
             _check_length(following[2])
             assert _facts(following[0]) == _facts(following[2])
             assert _facts(following[1]) == _facts(following[3])
-        if said[0] is not None:
-            assert all(_facts(one) == said[0] for one in following)
+        if read[0] is not None:
+            assert all(_facts(one) == read[0] for one in following)
 
 
 def _check_length(parsed: AnswerHead | None) -> None:
@@ -141,8 +141,8 @@ def _facts(parsed: AnswerHead | None) -> tuple[object, ...] | None:
     if parsed is None:
         return None
     assert type(parsed) is AnswerHead
-    said = list(parsed.known.items())
-    return parsed.version, parsed.status, parsed.reason, parsed.text, said, parsed.oddity
+    known = list(parsed.known.items())
+    return parsed.version, parsed.status, parsed.reason, parsed.text, known, parsed.oddity
 
 
 def _check_head(parsed: AnswerHead) -> None:

@@ -274,7 +274,7 @@ import sys
 HTTP, HTTPS, PLAIN, BUNDLE = sys.argv[1:5]
 N = {parties}
 
-def told(responses):
+def outcomes(responses):
     return [(each.status_code, each.text) if each.error is None else repr(each.error)
             for each in responses]
 
@@ -282,7 +282,7 @@ def batch(count=N, urls=None):
     # Both of them: each batch is together, or fails.
     for url in urls or (HTTP, HTTPS):
         requests = [reqkit_async.get(url, verify=BUNDLE) for _ in range(count)]
-        found = told(reqkit_async.map(requests, size=count))
+        found = outcomes(reqkit_async.map(requests, size=count))
         assert found == [(200, "ok")] * count, found
     return count
 
@@ -292,7 +292,7 @@ def core(count=N):
         for url in (HTTP, HTTPS):
             sending = [gevent.spawn(session.get, url) for _ in range(count)]
             gevent.joinall(sending)
-            assert told(each.value for each in sending) == [(200, "ok")] * count, sending
+            assert outcomes(each.value for each in sending) == [(200, "ok")] * count, sending
 
 def main():
 {body}
@@ -412,7 +412,7 @@ PATCHED = {
         from concurrent.futures import ThreadPoolExecutor
         with reqkit.Session(verify=BUNDLE) as session, ThreadPoolExecutor(N) as executor:
             for url in (HTTP, HTTPS):
-                found = told(executor.map(session.get, [url] * N))
+                found = outcomes(executor.map(session.get, [url] * N))
                 assert found == [(200, "ok")] * N, found
     """,
     "in native threads": """
@@ -426,7 +426,7 @@ PATCHED = {
         with reqkit.Session(verify=BUNDLE) as session:
             for url in (HTTP, HTTPS) * 2:
                 sending = [pool.spawn(session.get, url) for _ in range(N - 1)]
-                found = told([session.get(url), *(each.get() for each in sending)])
+                found = outcomes([session.get(url), *(each.get() for each in sending)])
                 assert found == [(200, "ok")] * N, found
     """,
 }

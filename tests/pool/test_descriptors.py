@@ -137,12 +137,12 @@ def test_no_descriptor_left_is_named_as_that(port: int, scheme: str) -> None:
         except OSError:
             pass
         url = urls(2)[1].replace("http:", "{scheme}:")
-        def told(send):
+        def failure(send):
             try:
                 send()
             except reqkit.RequestException as error:
                 return type(error).__name__, "too many open files" in str(error)
-        print(told(lambda: reqkit.get(url, timeout=0.1)))
+        print(failure(lambda: reqkit.get(url, timeout=0.1)))
         del taken[-3:]
         hold = []
         def send():
@@ -152,7 +152,7 @@ def test_no_descriptor_left_is_named_as_that(port: int, scheme: str) -> None:
         gevent.get_hub()
         while len(os.listdir("/proc/self/fd")) <= 64 - 1:
             hold.append(open(os.devnull))
-        print(told(send))
+        print(failure(send))
         """,
     )
     assert output.splitlines() == ["('ConnectionError', True)"] * 2

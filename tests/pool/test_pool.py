@@ -218,10 +218,14 @@ def test_stats_are_live(counting_server: Count) -> None:
     assert 0 < stats.latency.p50 <= stats.latency.max <= stats.seconds
     assert stats.rate == pytest.approx(5 / stats.seconds)
     assert repr(pool) == "<Pool size=2 active=0 waiting=0 done=5 failed=1>"
-    told = reqkit_async.summarise(found)
-    assert (told.requests, told.statuses, told.errors) == (5, {200: 4}, {"MissingSchema": 1})
-    assert (told.bytes, told.connections) == (8, 2)
-    assert 0 < told.seconds <= stats.seconds
+    summary = reqkit_async.summarise(found)
+    assert (summary.requests, summary.statuses, summary.errors) == (
+        5,
+        {200: 4},
+        {"MissingSchema": 1},
+    )
+    assert (summary.bytes, summary.connections) == (8, 2)
+    assert 0 < summary.seconds <= stats.seconds
     assert "200: 4" in str(stats)
 
 

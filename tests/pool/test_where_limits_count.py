@@ -167,10 +167,10 @@ def test_who_waits_for_a_host_can_be_stopped(scripted: Start, stop: str) -> None
 
     hosts.answers["target.test"] = stuck
     hooked: list[Any] = []
-    said: dict[str, Any] = {"callback": hooked.append}
+    keywords: dict[str, Any] = {"callback": hooked.append}
     if stop == "request":
-        said["timeout"] = reqkit.Timeouts(total=0.4)
-    asked = [reqkit_async.get(hosts.url(f"short-{n}.test"), **said) for n in range(6)]
+        keywords["timeout"] = reqkit.Timeouts(total=0.4)
+    asked = [reqkit_async.get(hosts.url(f"short-{n}.test"), **keywords) for n in range(6)]
     pool = reqkit_async.Pool(6, per_host=1)
     if stop == "kill":
         gevent.spawn_later(0.4, pool.kill)
@@ -186,11 +186,11 @@ def test_who_waits_for_a_host_can_be_stopped(scripted: Start, stop: str) -> None
 
 def test_a_hold_is_the_hosts_that_asked_for_it(scripted: Start) -> None:
     hosts = Hosts(scripted, {})
-    told = []
+    starts = []
 
     def busy(request: Any) -> bytes:
-        told.append(time.monotonic())
-        if len(told) == 1:
+        starts.append(time.monotonic())
+        if len(starts) == 1:
             return answer(503, b"", [("Retry-After", "1")])
         return answer(200, b"ok")
 
@@ -298,8 +298,8 @@ def test_a_number_in_the_config_leaves_answers_alone(
     scripted: Start, way: Callable[..., Any], after: str, status: int
 ) -> None:
     """It counts failed connections, whether or not an answer has a Retry-After."""
-    said = answer(status, b"busy", [("Retry-After", after)])
-    hosts = Hosts(scripted, {"busy.test": said, "127.0.0.1": said})
+    busy = answer(status, b"busy", [("Retry-After", after)])
+    hosts = Hosts(scripted, {"busy.test": busy, "127.0.0.1": busy})
     assert way(hosts.url("busy.test"), max_retries=2).status_code == status
     assert len(hosts.times) == 1
 
@@ -308,8 +308,8 @@ def test_a_number_in_the_config_leaves_answers_alone(
 def test_a_longer_wait_than_is_allowed_ends_a_retry_at_once(
     scripted: Start, way: Callable[..., Any]
 ) -> None:
-    said = answer(503, b"busy", [("Retry-After", "2")])
-    hosts = Hosts(scripted, {"busy.test": said, "127.0.0.1": said})
+    busy = answer(503, b"busy", [("Retry-After", "2")])
+    hosts = Hosts(scripted, {"busy.test": busy, "127.0.0.1": busy})
     policy = Retry(3, status_forcelist=[503])
     ending = way(hosts.url("busy.test"), max_retries=policy, retry_after_max=1)
     assert len(hosts.times) == 1

@@ -158,9 +158,9 @@ def test_a_crawls_page(tmp_path: Path) -> None:
 
 def test_json_keeps_all_that_a_page_needs(tmp_path: Path) -> None:
     stats = several()
-    told = json.loads(json.dumps(stats.as_dict()))
+    figures = json.loads(json.dumps(stats.as_dict()))
     direct = stats.report(tmp_path / "a.html").read_text()
-    assert write_stats_report(told, tmp_path / "b.html").read_text() == direct
+    assert write_stats_report(figures, tmp_path / "b.html").read_text() == direct
     assert write_stats_report(stats, tmp_path / "c.html").read_text() == direct
 
 
@@ -236,9 +236,9 @@ def test_crawls_show_themselves(echo: ScriptedServer) -> None:
         for _ in crawl:
             pass
         shown = crawl._repr_html_()
-        told = json.loads(json.dumps(crawl.figures()))
+        figures = json.loads(json.dumps(crawl.figures()))
     assert "&lt;Crawl &#x27;in memory&#x27; done=1" in shown
-    assert (told["done"], told["pages"]["statuses"]) == (1, {"200": 1})
+    assert (figures["done"], figures["pages"]["statuses"]) == (1, {"200": 1})
 
 
 @pytest.mark.parametrize(

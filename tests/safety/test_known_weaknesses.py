@@ -190,8 +190,8 @@ def test_crlf_injection_in_a_connect(scripted: Scripted, bad: str) -> None:
 def test_crlf_injection_in_what_a_generator_sends(echo: ScriptedServer) -> None:
     """A chunk may hold anything: its size is told, and no trailers are sent."""
     bad = b"0\r\n\r\nGET /evil HTTP/1.1\r\nEvil: 1\r\n\r\n"
-    told = reqkit.post(echo(), data=(piece for piece in [bad, b"", bad])).json()
-    assert told["body"] == (bad * 2).decode()
+    received = reqkit.post(echo(), data=(piece for piece in [bad, b"", bad])).json()
+    assert received["body"] == (bad * 2).decode()
     assert [request.target for request in echo.requests] == ["/"]
 
 
@@ -273,13 +273,13 @@ def test_quoting_in_digest(scripted: Scripted, realm: str, user: str) -> None:
     assert reqkit.get(server('/a?b="c"'), auth=HTTPDigestAuth(user, "p")).ok
     sent = server.requests[1].get("Authorization")
     assert sent is not None
-    [(scheme, said)] = [(one.scheme, one.params) for one in parse_challenges([sent])]
+    [(scheme, params)] = [(one.scheme, one.params) for one in parse_challenges([sent])]
     assert scheme.lower() == "digest"
-    latin = said.get("username", user)
+    latin = params.get("username", user)
     assert latin in (user, user.encode().decode("latin-1"))
-    assert said["uri"] == server.requests[1].target
-    assert said["nonce"] == 'n"1'
-    assert said["realm"] in (realm, realm.encode().decode("latin-1"))
+    assert params["uri"] == server.requests[1].target
+    assert params["nonce"] == 'n"1'
+    assert params["realm"] in (realm, realm.encode().decode("latin-1"))
 
 
 # -- floods
@@ -335,8 +335,8 @@ def test_a_retry_after_without_end(
     assert reqkit.get(server(), config={"max_retries": policy}).status_code == 200
     assert all(0 < wait <= 30 for wait in waits)
     # With a limit on all of it, a wait beyond it ends it at once.
-    told = retry_after(value, time.time())
-    assert told is None or 0 <= told < 400 * 86400
+    seconds = retry_after(value, time.time())
+    assert seconds is None or 0 <= seconds < 400 * 86400
 
 
 def test_a_retry_after_beyond_the_total_limit(scripted: Scripted) -> None:

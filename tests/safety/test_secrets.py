@@ -480,8 +480,8 @@ def wrong(secret: str) -> dict[str, Callable[[], Any]]:
         "url to a name that is none": lambda: get_url(f"http://user:{secret}@h.invalid/"),
     }
     #: Not told what it is for, an error may well show a method's or a field's name.
-    for told in ("header's name", "cookie's name", "method", "json"):
-        del calls[told]
+    for owner in ("header's name", "cookie's name", "method", "json"):
+        del calls[owner]
     return calls
 
 
@@ -579,10 +579,10 @@ def test_in_a_batch(
 ) -> None:
     """Figures, progress, handlers and a greenlet's own traceback."""
     server = scripted(reset)
-    told: list[Any] = []
+    calls_back: list[Any] = []
 
     def handler(request: Any, error: Any) -> None:
-        told.append((request, error))
+        calls_back.append((request, error))
         raise LookupError("in the handler")
 
     requests = [
@@ -592,12 +592,12 @@ def test_in_a_batch(
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         with reqkit_async.Pool(
-            3, exception_handler=handler, progress=lambda *done: told.append(done)
+            3, exception_handler=handler, progress=lambda *done: calls_back.append(done)
         ) as pool:
             entries = pool.map(requests)
             greenlet = reqkit_async.send(requests[0])
             greenlet.join()
-        for thing in (*told, entries, pool, pool.stats, str(pool.stats), greenlet, requests):
+        for thing in (*calls_back, entries, pool, pool.stats, str(pool.stats), greenlet, requests):
             for where, text in texts_of(thing, type(thing).__name__):
                 found += leaks(where, text)
         for entry in entries:

@@ -101,7 +101,7 @@ def _head(response: reqkit.Response) -> bool:
 
 def expected(count: int) -> Counter[tuple[str, object]]:
     assert count % 100 == 0
-    return Counter({(kind, told): n * count // 100 for kind, (n, told) in KINDS.items()})
+    return Counter({(kind, outcome): n * count // 100 for kind, (n, outcome) in KINDS.items()})
 
 
 def kind_of(url: str) -> str:
@@ -355,16 +355,16 @@ FORKED = """
 
 
 @pytest.mark.parametrize(
-    ("program", "told"), [(DROPPED, "ended\n"), (FORKED, "0 0 0 0\n")], ids=["dropped", "forked"]
+    ("program", "printed"), [(DROPPED, "ended\n"), (FORKED, "0 0 0 0\n")], ids=["dropped", "forked"]
 )
-def test_no_word_of_warning(mixed: str, program: str, told: str) -> None:
+def test_no_word_of_warning(mixed: str, program: str, printed: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(program), mixed],
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert (ended.stdout, ended.stderr, ended.returncode) == (told, "", 0)
+    assert (ended.stdout, ended.stderr, ended.returncode) == (printed, "", 0)
 
 
 # -- settings that change while others use them
@@ -379,8 +379,8 @@ def test_a_session_that_is_changed_while_threads_use_it(echo: ScriptedServer) ->
         ready.wait()
         seen: set[str] = set()
         for _ in range(30):
-            told = session.get(echo()).json()
-            seen.update(value for name, value in told["fields"] if name == "X-Now")
+            received = session.get(echo()).json()
+            seen.update(value for name, value in received["fields"] if name == "X-Now")
         return seen
 
     def changes() -> None:

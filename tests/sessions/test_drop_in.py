@@ -67,15 +67,15 @@ def test_adapters_can_be_set_at_once() -> None:
 
 
 class OwnManager(HTTPAdapter):
-    def __init__(self, **said: Any) -> None:
-        self.said = said
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
         super().__init__()
 
     def init_poolmanager(
         self, connections: int, maxsize: int, block: bool = False, **kw: Any
     ) -> None:
         self.poolmanager = urllib3.PoolManager(
-            num_pools=connections, maxsize=maxsize, block=block, **self.said, **kw
+            num_pools=connections, maxsize=maxsize, block=block, **self.settings, **kw
         )
 
 
@@ -111,11 +111,11 @@ class DefaultTimeout(HTTPAdapter):
 
     def __init__(self, timeout: float | None) -> None:
         self.timeout = timeout
-        self.told: list[Any] = []
+        self.timeouts: list[Any] = []
         super().__init__()
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        self.told.append(kwargs.get("timeout"))
+        self.timeouts.append(kwargs.get("timeout"))
         if kwargs.get("timeout") is None and self.timeout is not None:
             kwargs["timeout"] = self.timeout
         return super().send(request, *args, **kwargs)
@@ -132,7 +132,7 @@ def test_an_adapter_that_sets_a_default_timeout(
     session.mount("http://", adapter)
     with pytest.raises(reqkit.exceptions.ReadTimeout):
         session.get(scripted(silent)())
-    assert adapter.told == [None]
+    assert adapter.timeouts == [None]
 
 
 def test_an_adapter_is_told_the_timeout_as_it_was_given(
@@ -146,7 +146,7 @@ def test_an_adapter_is_told_the_timeout_as_it_was_given(
     session.get(echo(), timeout=reqkit.Timeouts(connect=1, read=2, total=9))
     session.timeout = 7
     session.get(echo())
-    assert adapter.told == [None, 5, (3, 4), (1, 2), 7]
+    assert adapter.timeouts == [None, 5, (3, 4), (1, 2), 7]
 
 
 def test_a_limit_that_an_adapter_passes_on_as_none_counts(
@@ -211,8 +211,8 @@ def test_what_a_pool_manager_says_may_change_between_messages(
 ) -> None:
     class HostHeader(HTTPAdapter):
         def send(self, request: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-            said = self.poolmanager.connection_pool_kw
-            said["assert_hostname"] = request.headers.get("Host")
+            keywords = self.poolmanager.connection_pool_kw
+            keywords["assert_hostname"] = request.headers.get("Host")
             return super().send(request, **kwargs)
 
     server = scripted([answer(200), answer(200)], tls=authority.server())
@@ -594,7 +594,7 @@ def test_a_session_whose_steps_are_its_own(echo: ScriptedServer) -> None:
 
 class OnlySend(reqkit.Session):
     def send(self, request: Any, **kwargs: Any) -> Any:
-        self.told = kwargs
+        self.keywords = kwargs
         return super().send(request, **kwargs)
 
 
@@ -603,9 +603,9 @@ def test_a_session_whose_send_is_its_own(scripted: Scripted) -> None:
     with OnlySend() as session:
         response = session.get(server("/a"), cookies={"c": "d"}, allow_redirects=False, timeout=3)
         assert response.status_code == 302
-        assert session.told["timeout"] == 3
-        assert session.told["allow_redirects"] is False
-        assert session.told["verify"] is True
+        assert session.keywords["timeout"] == 3
+        assert session.keywords["allow_redirects"] is False
+        assert session.keywords["verify"] is True
         assert session.get(server("/a"), cookies={"c": "d"}).status_code == 404
         with pytest.raises(reqkit.exceptions.MissingSchema):
             session.get("nowhere")
@@ -708,9 +708,9 @@ def test_prepare_settings_and_send(echo: ScriptedServer, session: reqkit.Session
     prepared.headers["X-More"] = "2"
     settings = session.merge_environment_settings(prepared.url or "", {}, None, None, None)
     assert sorted(settings) == ["cert", "proxies", "stream", "verify"]
-    told = session.send(prepared, **settings).json()
-    assert json.loads(told["body"]) == {"a": 1}
-    names = dict(told["fields"])
+    received = session.send(prepared, **settings).json()
+    assert json.loads(received["body"]) == {"a": 1}
+    names = dict(received["fields"])
     assert (names["X-Own"], names["X-More"]) == ("1", "2")
 
 

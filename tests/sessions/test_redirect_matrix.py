@@ -104,7 +104,7 @@ WAYS: Mapping[str, Way] = {
 }
 
 #: What else a Location says: the credentials in it are for where it leads, if there are no others.
-SAID: Mapping[str, str] = {
+NETRC_AUTH: Mapping[str, str] = {
     "host in the userinfo": basic("a.example:80"),
     "with credentials": basic("eve:x"),
 }
@@ -228,14 +228,14 @@ def got(hop: Received) -> dict[str, Any]:
     }
 
 
-def expected(profile: Profile, url: str, follows: str, said: str | None, repeats: bool) -> Any:
+def expected(profile: Profile, url: str, follows: str, netrc: str | None, repeats: bool) -> Any:
     """Return what a hop must get, by the tables."""
     scheme, _, rest = url.partition("://")
     authority = rest.rpartition("@")[2].partition("/")[0].lower()
     authority = authority.removesuffix(":443" if scheme.lower() == "https" else ":80")
     auth = profile.authorization if "A" in follows else None
     if auth is None and not profile.asked:
-        auth = said
+        auth = netrc
     if "A" in follows and profile.cookie:
         cookies = [profile.cookie]
     else:
@@ -308,7 +308,7 @@ def test_what_each_hop_receives(town: Town, way: str, given: str, face: Any) -> 
         url = location if "://" in location else f"{scheme}:{location}"
         if "//" not in location:
             url = start
-        assert got(after) == expected(profile, url, follows, SAID.get(way), repeats)
+        assert got(after) == expected(profile, url, follows, NETRC_AUTH.get(way), repeats)
 
 
 @pytest.mark.parametrize(
@@ -419,8 +419,8 @@ def test_netrc_counts_for_each_host_by_itself(
     wanted: str | None
     if "A" in follows and host in OF_HOST:
         wanted = OF_HOST[host]
-    elif way in SAID:
-        wanted = SAID[way]
+    elif way in NETRC_AUTH:
+        wanted = NETRC_AUTH[way]
     else:  # netrc knows no ports: another one of the same host is not for it to vouch for
         wanted = OF_HOST.get(there) if there != host else None
     assert second.get("Authorization") == wanted
@@ -550,17 +550,21 @@ def test_a_loop_of_two_hosts_tells_the_second_nothing(town: Town, given: str, st
     here, there = town.all_hops("/start"), town.all_hops("/there")
     assert (len(here), len(there)) == (4, 3)
     for hop in there:
-        told = got(hop)
-        assert (told["Authorization"], told["X-Api-Key"], told["Cookie"]) == (None, None, [""])
-        assert told["Host"] == "b.example"
+        received = got(hop)
+        assert (received["Authorization"], received["X-Api-Key"], received["Cookie"]) == (
+            None,
+            None,
+            [""],
+        )
+        assert received["Host"] == "b.example"
     for number, hop in enumerate(here):
-        told = got(hop)
+        received = got(hop)
         # What was set by hand does not come back.
         if given == "by hand" and number:
-            assert (told["Authorization"], told["Cookie"]) == (None, ["session=2"])
+            assert (received["Authorization"], received["Cookie"]) == (None, ["session=2"])
         else:
-            assert told["Authorization"] == profile.authorization
-            assert told["X-Api-Key"] == profile.own
+            assert received["Authorization"] == profile.authorization
+            assert received["X-Api-Key"] == profile.own
     repeated = STATUSES[status]
     assert {hop.method for hop in (*here[1:], *there)} == {"POST" if repeated else "GET"}
     assert {hop.body for hop in (*here[1:], *there)} == {BODY if repeated else b""}

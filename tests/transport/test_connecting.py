@@ -705,10 +705,10 @@ def socks5_server(
     method: bytes = b"\x05\x00",
     login: bytes = b"\x01\x00",
     reply: bytes = b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50",
-    heard: list[bytes] | None = None,
+    received: list[bytes] | None = None,
 ) -> Callable[[Connection], None]:
     """Speak SOCKS 5 as told, and echo afterwards."""
-    message = [] if heard is None else heard
+    message = [] if received is None else received
 
     def handler(connection: Connection) -> None:
         count = connection.recv_exact(2)[1]
@@ -742,12 +742,12 @@ def socks5_server(
 def test_socks5_logs_in(
     userinfo: str, method: bytes, message: list[bytes], scripted: Start
 ) -> None:
-    heard: list[bytes] = []
-    server = scripted(socks5_server(method, heard=heard))
+    received: list[bytes] = []
+    server = scripted(socks5_server(method, received=received))
 
     works(Route.to("http", "example.org", 80, None, proxy_at(server, userinfo, "socks5h")))
 
-    assert heard == [*message, b"example.org\x00\x50"]
+    assert received == [*message, b"example.org\x00\x50"]
 
 
 #: 2001:db8:: but for its last byte.
@@ -773,8 +773,8 @@ IPV6 = b"\x20\x01\x0d\xb8" + bytes(11)
 def test_who_looks_the_name_up(
     scheme: str, host: str, asked: list[str], message: bytes, scripted: Start
 ) -> None:
-    heard: list[bytes] = []
-    server = scripted(socks5_server(heard=heard))
+    received: list[bytes] = []
+    server = scripted(socks5_server(received=received))
     network = Watching({"name.example": ["192.0.2.9"], "six.example": ["2001:db8::9"]})
 
     works(
@@ -783,7 +783,7 @@ def test_who_looks_the_name_up(
     )
 
     assert network.asked == [*asked, "127.0.0.1"]
-    assert heard[-1] == message
+    assert received[-1] == message
 
 
 @pytest.mark.parametrize(
@@ -849,13 +849,13 @@ def test_a_socks_proxy_that_closes(scheme: str, scripted: Start) -> None:
     assert "closed the connection" in str(error) or "reset the connection" in str(error)
 
 
-def socks4_server(reply: bytes, heard: list[bytes]) -> Callable[[Connection], None]:
+def socks4_server(reply: bytes, received: list[bytes]) -> Callable[[Connection], None]:
     def handler(connection: Connection) -> None:
         head = connection.recv_exact(8)
-        heard.append(head)
-        heard.append(connection.recv_until(b"\0"))
+        received.append(head)
+        received.append(connection.recv_until(b"\0"))
         if head[4:7] == bytes(3) and head[7]:
-            heard.append(connection.recv_until(b"\0"))
+            received.append(connection.recv_until(b"\0"))
         connection.send(reply)
         echo(connection)
 
@@ -882,13 +882,13 @@ GRANTED = b"\x00\x5a" + bytes(6)
 def test_socks4(
     scheme: str, host: str, userinfo: str, message: list[bytes], scripted: Start
 ) -> None:
-    heard: list[bytes] = []
-    server = scripted(socks4_server(GRANTED, heard))
+    received: list[bytes] = []
+    server = scripted(socks4_server(GRANTED, received))
     network = Watching({"name.example": ["2001:db8::9", "192.0.2.9"]})
 
     works(Route.to("http", host, 80, None, proxy_at(server, userinfo, scheme)), network=network)
 
-    assert heard == message
+    assert received == message
 
 
 @pytest.mark.parametrize(
