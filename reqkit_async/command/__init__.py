@@ -4,7 +4,7 @@ What it knows: files, terminals, signals and exit statuses. What is sent and how
 a `Crawl`'s.
 
 Stands on: batches, crawl, report, stats.
-Begin reading at `program` (what can be said), then `fetch` and `crawling` (what is done).
+Begin reading at `program` (what can be said), then `fetch` and `crawl` (what is done).
 """
 
 from __future__ import annotations

@@ -1,225 +1,119 @@
-"""`reqkit fetch`: a list of URLs on a pool, a record for each of them as they end."""
+"""A call of ``reqkit fetch``: from its arguments to what they ask for."""
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
+import contextlib
+import sys
 from typing import Any
 
-import gevent
+import click
 
-from reqkit import Request, Response, Session
+from reqkit import Session
 from reqkit.exceptions import RequestException
-from reqkit.sessions.unsent import request_of
 
-from ..batches import Pool
-from ..naming import Names
-from ..stats import Stats
-from .inputs import Item
-from .interrupts import Interrupts
-from .journal import Done, Journal, Output, final_records
-from .records import Recorder, failure, line_of, plain_line
-from .screen import Screen
+from .counting import CountingSession
+from .executors import ExecutorError, executor_of
+from .fetch_run import FetchRun
+from .inputs import InputError, count_items, read_items
+from .journal import Journal, JournalError, Output
+from .options import check_message, check_report, data_of, make_folder, pool_of, session_of
+from .screen import Screen, is_terminal
 
-__all__ = ["Fetch", "count_record"]
+__all__ = ["FetchCommand"]
 
 
-@dataclass
-class Fetch:
-    """What is to be fetched, how, and where results go.
+class FetchCommand:
+    """A call of ``reqkit fetch``: its arguments checked, and what they ask for opened."""
 
-    Attributes:
-        items: the input.
-        session: what counts for all requests.
-        pool: sends them.
-        screen: tells people.
-        method: of each request.
-        data: the body of each request.
-        folder: where bodies go; None where they are only counted.
-        checksum: which of the input's fields has a file's SHA-256.
-        retries: how often a body that broke off is gone on with.
-        journal: the JSONL file, or None.
-        output: the JSONL on standard output, or None.
-        resume: skip what the journal has already.
-        failed: with ``resume``, fetch failures again.
-        spread: whether the pool's requests are sent by workers elsewhere.
-        counts: whether there is to be a report.
-    """
-
-    items: Iterator[Item]
-    session: Session
-    pool: Pool
-    screen: Screen
-    method: str = "GET"
-    data: bytes | None = None
-    folder: Path | None = None
-    checksum: str | None = None
-    retries: int = 0
-    journal: Journal | None = None
-    output: Output | None = None
-    resume: bool = False
-    failed: bool = False
-    spread: bool = False
-    counts: bool = False
-    #: Of this run's records, where they are counted.
-    stats: Stats = field(default_factory=Stats)
-    _pending: dict[int, tuple[Item, bool]] = field(default_factory=dict)
-    _names: Names = field(default_factory=Names)
-    _done: Done | None = None
-    _index: int = 0
-    #: Lines of this turn of the loop.
-    _lines: list[bytes] = field(default_factory=list)
-    #: What has ended this before its time: a full disk, a closed pipe.
-    trouble: OSError | None = None
-
-    @property
-    def hooked(self) -> bool:
-        """Whether records are made by a hook, where the requests are sent.
-
-        So must be what goes to a file; and what comes from afar is smaller than a response.
-        """
-        return self.folder is not None or self.spread
+    def __init__(self, urls: tuple[str, ...], options: dict[str, Any]) -> None:
+        self.urls = urls
+        self.options = options
+        source, jsonl = options["source"], options["jsonl"]
+        if not urls and source is None:
+            raise click.UsageError("nothing to fetch: give URLs, or a file of them by --from")
+        if options["resume"] and jsonl in (None, "-"):
+            raise click.UsageError("--resume needs the file of earlier results: --jsonl FILE")
+        if options["failed"] and not options["resume"]:
+            raise click.UsageError("--failed goes with --resume")
+        if options["overwrite"] and (options["resume"] or jsonl in (None, "-")):
+            raise click.UsageError("--overwrite begins a --jsonl FILE anew, without --resume")
+        if options["checksum"] and options["folder"] is None:
+            raise click.UsageError("--checksum goes with --to DIR")
+        if source is None and (options["column"] or options["kind"] != "auto"):
+            raise click.UsageError("--column and --format go with --from FILE")
+        check_report(options["report"])
 
     def run(self) -> int:
-        """Fetch all, and return the exit status. Blocks, others run meanwhile."""
-        if self.resume and self.journal is not None:
-            self._done = self._read_journal(self.journal)
-        interrupts = Interrupts(self.pool.kill)
-        self.stats.start()
-        entries: Any = self.pool.imap_enumerated(self._requests(interrupts), prefetch=False)
-        try:
-            with interrupts, self.screen.watching(self.pool):
-                for index, entry in entries:
-                    self._take(index, entry)
-        except OSError as error:
-            if error is not self.trouble:
-                raise
-        finally:
-            self._flush()
-            entries.close()
-            self.stats.stop()
-            self.stats.connections = self.pool.stats.connections
-            self.stats.retries = self.pool.stats.retries
-        if interrupts.signal is not None:
-            return interrupts.status
-        if self.trouble is not None:
-            return 141 if self.trouble.errno == errno.EPIPE else 1
-        return 1 if self.screen.failed else 0
-
-    def final_stats(self) -> Stats:
-        """Return the figures of all that the journal has, or else of this run."""
-        if self.journal is None or not (self.resume or self.trouble):
-            return self.stats
-        stats = Stats()
-        for record in final_records(self.journal):
-            count_record(stats, record)
-        return stats
-
-    def _read_journal(self, journal: Journal) -> Done:
-        done = Done(self.failed)
-        for record in journal.records():
-            done.add(record)
-            if record.get("file"):
-                self._names.reserve(Path(record["file"]).name)
-        return done
-
-    def _requests(self, interrupts: Interrupts) -> Iterator[Request]:
-        """Yield the requests of the input, as there is room for them."""
-        hooked = self.hooked
-        keywords: dict[str, Any] = {} if self.data is None else {"data": self.data}
-        for item in self.items:
-            if interrupts.signal is not None:
-                return
-            again = None if self._done is None else self._done.take(item.fields)
-            if again is True:
-                self.screen.skipped()
-                continue
-            if item.url is None:
-                self._write(failure(item, again=again is False))
-                continue
-            self._pending[self._index] = item, again is False
-            self._index += 1
-            if hooked:
-                keywords["callback"] = self._recorder(item, again is False).take
-            yield request_of(self.method, item.url, dict(keywords))
-
-    def _recorder(self, item: Item, again: bool) -> Recorder:
-        if self.folder is None:
-            return Recorder(item, again=again)
-        assert item.url is not None
-        path = self.folder / self._names.name_for(item.url)
-        checksum = item.fields.get(self.checksum) if self.checksum is not None else None
-        return Recorder(item, path, str(checksum) if checksum else None, self.retries, again)
-
-    def _take(self, index: int, entry: Any) -> None:
-        """Write what became of a request."""
-        item, again = self._pending.pop(index)
-        if isinstance(entry, Response):
-            if not self.hooked:
-                line = None if again else plain_line(item, entry)
-                if line is not None and not self.screen.shows_results:
-                    self._put(line)
-                    if self.counts:
-                        self.stats.add(entry)
-                    self.screen.count(entry._received)
-                    return
-                entry = Recorder(item, again=again).take(entry)
-            else:
-                # It was stopped while its body was read, or could not come out of its worker.
-                error = entry.error or RequestException(f"{item.url}: there is no record")
-                entry = failure(item, error, again)
-        error_type = (entry["error"] or {}).get("type")
-        if error_type != "RequestCancelled":  # which is to be done when this is run again
-            self._write(entry)
-
-    def _write(self, record: dict[str, Any]) -> None:
-        self._put(line_of(record))
-        if self.counts:
-            count_record(self.stats, record)
-        self.screen.tell(record)
-
-    def _put(self, line: bytes) -> None:
-        if self.trouble is not None:
-            raise self.trouble
-        if self.journal is not None:
-            # All lines of a turn of the loop are written together, as that is much cheaper.
-            if not self._lines:
-                gevent.get_hub().loop.run_callback(self._flush)
-            self._lines.append(line)
-        if self.output is not None:
+        """Fetch all, write what was asked for, and return the exit status."""
+        options = self.options
+        data = data_of(options["data"])
+        method = (options["method"] or ("GET" if data is None else "POST")).upper()
+        jsonl, folder = options["jsonl"], options["folder"]
+        check_message(options, method)
+        if folder is not None:
+            make_folder(folder)
+        with contextlib.ExitStack() as stack:
+            counts = folder is None and options["executor"] is None
+            kind = CountingSession if counts else Session
+            session = stack.enter_context(session_of(options, folder is not None, kind))
             try:
-                self.output.write(line)
+                executor = stack.enter_context(executor_of(options["executor"]))
+                pool = stack.enter_context(pool_of(options, session, executor))
+                journal = output = None
+                if jsonl not in (None, "-"):
+                    journal = Journal(jsonl, options["resume"], options["overwrite"])
+                    stack.callback(journal.close)
+                shown = jsonl is None and is_terminal(sys.stdout)
+                if journal is None and not shown:
+                    output = _standard_output()
+                screen = Screen(self._total(), options["quiet"], results=shown)
+                run = FetchRun(
+                    read_items(self.urls, options["source"], options["kind"], options["column"]),
+                    session, pool, screen,
+                    method=method, data=data, folder=folder, checksum=options["checksum"],
+                    retries=options["retries"], journal=journal, output=output,
+                    spread=executor is not None, resume=options["resume"], failed=options["failed"],
+                    counts=options["report"] is not None,
+                )  # fmt: skip
+                status = run.run()
+            except (InputError, JournalError, ExecutorError) as error:
+                raise click.UsageError(str(error)) from error
+            except RequestException as error:  # all workers of an executor are gone
+                screen.say(f"reqkit: {error}")
+                status = 1
+            if run.trouble is not None and status != 141:
+                screen.say(f"reqkit: results cannot be written: {run.trouble.strerror}")
+            return self._end(run, screen, status)
+
+    def _total(self) -> int | None:
+        """Return how many inputs there are, where that is to be shown."""
+        if self.options["quiet"] or not is_terminal(sys.stderr):
+            return None
+        counted = count_items(self.options["source"], self.options["kind"], self.options["column"])
+        return None if counted is None else len(self.urls) + counted
+
+    def _end(self, run: FetchRun, screen: Screen, status: int) -> int:
+        """Write the report, say what came of it, and return the exit status."""
+        what = ""
+        report = self.options["report"]
+        if report is not None and status != 141:
+            from ..report import write_stats_report
+
+            try:
+                write_stats_report(run.final_stats(), report)
+                what = f"report: {report}"
             except OSError as error:
-                self.trouble = error
-                raise
-
-    def _flush(self) -> None:
-        """Write what has ended in this turn of the loop. Runs in the hub; never raises."""
-        lines, self._lines = self._lines, []
-        if not lines or self.trouble is not None:
-            return
-        assert self.journal is not None
-        before = self.journal.written
-        try:
-            self.journal.write(b"".join(lines))
-        except OSError as error:
-            self.trouble = error
-            self.screen.forget(len(lines) - (self.journal.written - before))
-            gevent.spawn(self.pool.kill)  # nothing more can be kept
+                screen.say(f"reqkit: --report {report} cannot be written: {error.strerror}")
+                status = status or 1
+        if status != 141:
+            screen.summary(what, interrupted=status > 128)
+        return status
 
 
-def count_record(stats: Stats, record: dict[str, Any]) -> None:
-    """Count a record in figures."""
-    error = record["error"] or {}
-    stats.record(
-        record["status"],
-        error.get("type"),
-        latency=record["seconds"],
-        size=record["bytes"],
-        url=record["url"],
-        message=error.get("message", ""),
-        when=datetime.fromisoformat(record["ended"][:-1] + "+00:00").timestamp(),
-    )
+def _standard_output() -> Output:
+    try:
+        return Output(1)
+    except OSError as error:
+        raise click.UsageError(
+            "standard output is closed: --jsonl FILE writes to a file"
+        ) from error

@@ -139,9 +139,9 @@ def fetch(urls: tuple[str, ...], **options: Any) -> int:
     message), seconds (until the head), times, bytes, type, file and sha256 (with --to), attempts,
     ended. A status from 400 on counts as failed.
     """  # noqa: D301
-    from .fetching import Fetching
+    from .fetch import FetchCommand
 
-    return Fetching(urls, options).run()
+    return FetchCommand(urls, options).run()
 
 
 @program.command(context_settings=_CONTEXT)
@@ -202,6 +202,6 @@ def crawl(urls: tuple[str, ...], **options: Any) -> int:
     Killed or stopped at any moment, the same command goes on where it was. An item has: url,
     status, title, depth, type, bytes, links (how many the page has), error.
     """  # noqa: D301
-    from .crawling import Crawling
+    from .crawl import CrawlCommand
 
-    return Crawling(urls, options).run()
+    return CrawlCommand(urls, options).run()

@@ -18,7 +18,7 @@ from .options import check_report, session_of
 from .records import line_of
 from .screen import Screen, is_terminal
 
-__all__ = ["Crawling", "item_of"]
+__all__ = ["CrawlCommand", "item_of"]
 
 _EXPORTS: Final = (".jsonl", ".csv", ".parquet")
 
@@ -26,7 +26,7 @@ _EXPORTS: Final = (".jsonl", ".csv", ".parquet")
 _LONGEST: Final = 500
 
 
-class Crawling:
+class CrawlCommand:
     """A call of ``reqkit crawl``: its arguments checked, and what they ask for done."""
 
     def __init__(self, urls: tuple[str, ...], options: dict[str, Any]) -> None:
