@@ -85,7 +85,7 @@ class RequestException(OSError):
         super().__init__(*args)
 
     @classmethod
-    def saying(cls, text: str) -> Self:
+    def of_text(cls, text: str) -> Self:
         """Make one of a text alone, at a fraction of what a call of the class costs."""
         error = cls.__new__(cls)
         error.args = (text,)

@@ -10,7 +10,7 @@ from gevent.event import AsyncResult
 
 from reqkit import Request
 from reqkit._types import Keywords
-from reqkit.base.signatures import spelled_out
+from reqkit.base.signatures import explicit_signature
 from reqkit.hooks import Hook
 from reqkit.message.keywords import UNSET
 from reqkit.sessions.unsent import request_of
@@ -38,7 +38,7 @@ class UnsentKeywords(Keywords, total=False):
     exception_handler: Callable[[Any, Exception], Any] | None
 
 
-_spelled = spelled_out(UnsentKeywords, defaults={"timeout": UNSET})
+_explicit = explicit_signature(UnsentKeywords, defaults={"timeout": UNSET})
 
 
 def _made(
@@ -53,7 +53,7 @@ def _made(
     return request_of(method, url, keywords)
 
 
-@_spelled
+@_explicit
 def request(
     method: str,
     url: Url,
@@ -84,7 +84,7 @@ def request(
     return _made(method, url, keywords, params, data, json)
 
 
-@_spelled
+@_explicit
 def get(
     url: Url,
     params: Params = None,
@@ -100,7 +100,7 @@ def get(
     return _made("GET", url, keywords, params, data, json)
 
 
-@_spelled
+@_explicit
 def options(
     url: Url,
     *,
@@ -113,7 +113,7 @@ def options(
     return _made("OPTIONS", url, keywords, params, data, json)
 
 
-@_spelled
+@_explicit
 def head(
     url: Url,
     *,
@@ -126,7 +126,7 @@ def head(
     return _made("HEAD", url, keywords, params, data, json)
 
 
-@_spelled
+@_explicit
 def post(
     url: Url,
     data: Data = None,
@@ -139,7 +139,7 @@ def post(
     return _made("POST", url, keywords, params, data, json)
 
 
-@_spelled
+@_explicit
 def put(
     url: Url,
     data: Data = None,
@@ -152,7 +152,7 @@ def put(
     return _made("PUT", url, keywords, params, data, json)
 
 
-@_spelled
+@_explicit
 def patch(
     url: Url,
     data: Data = None,
@@ -165,7 +165,7 @@ def patch(
     return _made("PATCH", url, keywords, params, data, json)
 
 
-@_spelled
+@_explicit
 def delete(
     url: Url,
     *,

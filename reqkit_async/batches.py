@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from reqkit import Request, Response
 from reqkit.base.locks import IMPORTING
-from reqkit.base.signatures import spelled_out
+from reqkit.base.signatures import explicit_signature
 from reqkit.message.keywords import unknown
 
 from ._types import BatchKeywords, CallKeywords, Handler, PoolKeywords, Submitter
@@ -23,7 +23,7 @@ __all__ = ["Pool", "imap", "imap_enumerated", "imap_unordered", "map"]
 T = TypeVar("T")
 
 #: Has signatures list the keywords that go on to a `Pool`.
-_spelled: Final = spelled_out(BatchKeywords, defaults={"raise_errors": False})
+_explicit: Final = explicit_signature(BatchKeywords, defaults={"raise_errors": False})
 
 
 class Pool(local.Pool):
@@ -69,7 +69,7 @@ class Pool(local.Pool):
     _spread: Spread | None
     _KEYWORDS = (*local.Pool._KEYWORDS, "executor", "workers")
 
-    @spelled_out(PoolKeywords, defaults={"prefetch": True, "raise_errors": False})
+    @explicit_signature(PoolKeywords, defaults={"prefetch": True, "raise_errors": False})
     def __init__(
         self,
         size: int | None = None,
@@ -146,7 +146,7 @@ def map(
 ) -> list[Response | T]: ...
 
 
-@_spelled
+@_explicit
 def map(
     requests: Iterable[Request | str],
     size: int | None = None,
@@ -230,7 +230,7 @@ def imap(
 ) -> Iterator[Response | T]: ...
 
 
-@_spelled
+@_explicit
 def imap(
     requests: Iterable[Request | str],
     size: int | None = 10,
@@ -310,7 +310,7 @@ def imap_unordered(
 ) -> Iterator[Response | T]: ...
 
 
-@_spelled
+@_explicit
 def imap_unordered(
     requests: Iterable[Request | str],
     size: int | None = 10,
@@ -372,7 +372,7 @@ def imap_enumerated(
 ) -> Iterator[tuple[int, Response | T]]: ...
 
 
-@_spelled
+@_explicit
 def imap_enumerated(
     requests: Iterable[Request | str],
     size: int | None = 10,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from .locks import native_lock
 
-__all__ = ["SHORTAGES", "few_left", "limit", "look_up", "shortage"]
+__all__ = ["SHORTAGES", "limit", "look_up", "shortage", "to_close"]
 
 resource: Any
 try:
@@ -37,7 +37,7 @@ def limit() -> int | None:
     return None if most == resource.RLIM_INFINITY else most
 
 
-def few_left(number: int) -> int:
+def to_close(number: int) -> int:
     """Return how many should be closed, by the number of a descriptor that was just opened.
 
     A new one has the lowest number that is free: where that is close to the limit, all below are
@@ -71,7 +71,7 @@ def shortage(error: BaseException, others: int = 0) -> OSError | None:
     return None
 
 
-def _rest() -> None:
+def _pause() -> None:
     """Wait a moment: this thread alone, whatever was patched."""
     lock = native_lock()
     lock.acquire()
@@ -103,5 +103,5 @@ def look_up(getaddrinfo: Callable[..., Any], host: str, port: int, others: int) 
             # No name server says so at once: a file could not be opened, and can be by now.
             if last or error.errno != socket.EAI_AGAIN or monotonic() - began > _AT_ONCE:
                 raise
-            _rest()
+            _pause()
     raise AssertionError("unreachable: the last try returns or raises")

@@ -1,6 +1,7 @@
 """Signatures that list every keyword, of functions that take them by ``**keywords``.
 
-The keywords and their types are written down once, in a TypedDict, for type checkers. `spelled_out`
+The keywords and their types are written down once, in a TypedDict, for type checkers.
+`explicit_signature`
 has `inspect`, ``help()`` and interactive editors see them as well.
 """
 
@@ -9,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["spelled_out"]
+__all__ = ["explicit_signature"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Spelled:
+class _ExplicitSignature:
     """Stands behind a function, as its ``__wrapped__``: the signature is made when asked for."""
 
     def __init__(
@@ -67,7 +68,7 @@ class _Spelled:
         return inspect.Signature(parameters, return_annotation=known.get("return", kind.empty))
 
 
-def spelled_out(
+def explicit_signature(
     *keywords: Any, defaults: dict[str, Any] | None = None, **more: str
 ) -> Callable[[F], F]:
     """Have a function's signature list the keywords that it takes by ``**keywords``.
@@ -81,7 +82,7 @@ def spelled_out(
         more["return"] = more.pop("returns")
 
     def spell(function: F) -> F:
-        function.__wrapped__ = _Spelled(function, more, keywords, defaults or {})  # type: ignore[attr-defined]
+        function.__wrapped__ = _ExplicitSignature(function, more, keywords, defaults or {})  # type: ignore[attr-defined]
         return function
 
     return spell

@@ -394,7 +394,7 @@ class PreparedRequest:
         """Tell whether the body can be read more than once."""
         if self._measured is None or self._measured[0] is not self.body:
             frame(self)
-        return not isinstance(self._body_position, bodies.Once)
+        return not isinstance(self._body_position, bodies.ReadOnce)
 
     def body_pieces(self) -> Iterator[bytes]:
         """Read the body, as it is sent, and leave it to be sent. Blocks as reading it does."""

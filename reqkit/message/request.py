@@ -12,7 +12,7 @@ from .._pickling import can_be_pickled, portable_values
 from ..hooks import Hook, Hooks
 from .bodies import Positions
 from .keywords import UNSET, unknown
-from .unanswered import NO_JSON, OF_ANSWERS, OfAnswers
+from .unanswered import NO_JSON, RESPONSE_ATTRIBUTES, ResponseAttribute
 from .urls import without_secrets
 
 if TYPE_CHECKING:
@@ -389,8 +389,8 @@ class UnsentRequest:
             setattr(self._own_arguments(), name, value)
 
 
-for _name in OF_ANSWERS:
-    setattr(UnsentRequest, _name, OfAnswers(_name))
+for _name in RESPONSE_ATTRIBUTES:
+    setattr(UnsentRequest, _name, ResponseAttribute(_name))
 
 
 def _own(given: Any) -> Any:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["NO_JSON", "OF_ANSWERS", "OfAnswers"]
+__all__ = ["NO_JSON", "RESPONSE_ATTRIBUTES", "ResponseAttribute"]
 
 #: What is asked of a request by who forgot to send it.
-OF_ANSWERS: Final = (
+RESPONSE_ATTRIBUTES: Final = (
     "content", "history", "iter_content", "iter_lines", "links", "ok", "raise_for_status",
     "reason", "status_code", "text",
 )  # fmt: skip
 
 
-class OfAnswers:
+class ResponseAttribute:
     """Says of what an answer has, that a request has none of it: it was not sent yet.
 
     A ``__getattr__`` would do the same, and make each look-up of what is there several times

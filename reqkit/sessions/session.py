@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .._types import SessionKeywords
 from ..adapters import HTTPAdapter
-from ..base.signatures import spelled_out
+from ..base.signatures import explicit_signature
 from ..hooks import Hooks, merge_hooks
 from ..message.config import Config
 from ..message.credentials import auth_of
@@ -81,7 +81,7 @@ class Session(OverridableSession, Verbs["Request"]):
 
     __module__ = "reqkit.sessions"
 
-    @spelled_out()
+    @explicit_signature()
     def __init__(
         self,
         headers: Headers = None,
@@ -232,7 +232,7 @@ class Session(OverridableSession, Verbs["Request"]):
         return state
 
 
-@spelled_out(SessionKeywords, defaults={"timeout": UNSET, "prefetch": False})
+@explicit_signature(SessionKeywords, defaults={"timeout": UNSET, "prefetch": False})
 def session(**defaults: Unpack[SessionKeywords]) -> Session:
     """Make a `Session`, as the class does."""
     return Session(**defaults)

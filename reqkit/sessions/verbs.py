@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
 
 from .._types import Keywords
-from ..base.signatures import spelled_out
+from ..base.signatures import explicit_signature
 from ..message.keywords import UNSET
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 #: Has signatures list what goes on to ``request``.
-spelled: Final = spelled_out(
+spelled: Final = explicit_signature(
     Keywords,
     params="Params",
     data="Data",

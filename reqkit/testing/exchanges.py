@@ -102,7 +102,7 @@ class RecordingStream:
         """Wait as the stream does."""
         self._stream.wait_readable(timeout)
 
-    def _took(self, data: bytes) -> bytes:
+    def _received_now(self, data: bytes) -> bytes:
         if data:
             self._received += data
         else:
@@ -111,16 +111,16 @@ class RecordingStream:
 
     def receive_next(self, most: int, timeout: float | None) -> bytes:
         """Receive as the stream does."""
-        return self._took(self._stream.receive_next(most, timeout))
+        return self._received_now(self._stream.receive_next(most, timeout))
 
     def receive(self, most: int, timeout: float | None) -> bytes:
         """Receive as the stream does."""
-        return self._took(self._stream.receive(most, timeout))
+        return self._received_now(self._stream.receive(most, timeout))
 
     def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
         """Receive as the stream does."""
         size = self._stream.receive_into(buffer, timeout)
-        self._took(bytes(buffer[:size]))
+        self._received_now(bytes(buffer[:size]))
         return size
 
     def is_readable(self) -> bool:

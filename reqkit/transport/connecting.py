@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..base.descriptors import SHORTAGES, few_left
+from ..base.descriptors import SHORTAGES, to_close
 from ..exceptions import ConnectionError, ConnectTimeout, InvalidURL, RequestException
 from ..network import Address, Network, Stream
 from ..timeouts import Deadline, Timeouts, clock
@@ -166,7 +166,7 @@ class _Opening:
                 ),
             )
         sock = getattr(stream, "sock", None)
-        if sock is not None and (few := few_left(sock.fileno())):
+        if sock is not None and (few := to_close(sock.fileno())):
             give_way(few)
         return stream
 

@@ -34,8 +34,8 @@ else:
     urllib3_errors = DeferredModule("urllib3.exceptions")
 
 __all__ = [
-    "add_tries", "ending_of", "is_lasting", "policy_of", "retries_used_up", "send_again",
-    "stand_in", "waits_too_long",
+    "add_tries", "ending_of", "is_permanent", "policy_of", "retries_used_up", "send_again",
+    "urllib3_error_for", "waits_too_long",
 ]  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def policy_of(retries: Any) -> Retry:
     )  # fmt: skip
 
 
-def stand_in(error: RequestException, url: str) -> Exception:
+def urllib3_error_for(error: RequestException, url: str) -> Exception:
     """Return urllib3's error for one of ours, since a Retry tells failures apart by its own."""
     pool: Any = None
     if isinstance(error, (ConnectTimeout,)):
@@ -69,7 +69,7 @@ def stand_in(error: RequestException, url: str) -> Exception:
     return urllib3_errors.ProtocolError(str(error))
 
 
-def is_lasting(error: BaseException) -> bool:
+def is_permanent(error: BaseException) -> bool:
     """Tell whether trying again is of no use: there is no such name."""
     return no_such_name(error.__cause__)
 
@@ -155,10 +155,10 @@ def send_again(
             raise
         except (ReqkitConnectionError, ReadTimeout) as error:
             add_tries(error, tries, before)
-            if is_lasting(error):
+            if is_permanent(error):
                 raise
             try:
-                policy = policy.increment(method, url, error=stand_in(error, url))
+                policy = policy.increment(method, url, error=urllib3_error_for(error, url))
             except Exception:
                 raise error from error.__cause__
             wait = policy.get_backoff_time()

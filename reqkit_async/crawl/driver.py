@@ -429,7 +429,7 @@ class Driver:
         self.out += 1
         page.started = time.time()
         self._store.mark(page)
-        error = RobotsUnreachable.saying(
+        error = RobotsUnreachable.of_text(
             f"{page.url} was not asked for, as the robots.txt of its host could not be had"
             f" ({rules.error}): again(state='failed') queues it once more"
         )

@@ -142,7 +142,7 @@ class GeventStream:
         greenlet = getcurrent()
         # Most greenlets have their hub for a parent, which is sooner asked than what a thread's is.
         if greenlet.parent is not self._hub and get_hub_if_exists() is not self._hub:
-            raise self._elsewhere()
+            raise self._wrong_thread()
         if watcher is None:
             raise OSError(errno.EBADF, "the connection is closed")
         if timeout is None:
@@ -174,7 +174,7 @@ class GeventStream:
             # A copy of a greenlet of the parent process: what came is the parent's.
             raise OSError(errno.EBADF, "the connection belongs to the parent process")
 
-    def _elsewhere(self) -> RuntimeError:
+    def _wrong_thread(self) -> RuntimeError:
         return RuntimeError(
             "this connection belongs to another thread's gevent hub (or to one that was"
             " destroyed), and can be used only there"
@@ -188,7 +188,7 @@ class GeventStream:
         """Wait until the socket takes bytes, or has connected."""
         if self._writes is None and self._reads is not None:
             if get_hub_if_exists() is not self._hub:
-                raise self._elsewhere()
+                raise self._wrong_thread()
             self._writes = self._loop.io(self.sock.fileno(), _WRITE)
         self._wait(self._writes, timeout)
 
@@ -261,7 +261,7 @@ class GeventStream:
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
         """Send all of it."""
         if getcurrent().parent is not self._hub and get_hub_if_exists() is not self._hub:
-            raise self._elsewhere()
+            raise self._wrong_thread()
         send = self._send
         try:
             sent = send(data)
@@ -411,7 +411,7 @@ class GeventStream:
             if get_hub_if_exists() is self._hub or not self._loop_runs():
                 self._close()
             else:
-                self._close_from_elsewhere()
+                self._close_from_another_thread()
         except Exception:  # the interpreter is going down, and parts of it are gone
             self._close_socket()
 
@@ -458,7 +458,7 @@ class GeventStream:
         with contextlib.suppress(OSError):
             self.sock.close()
 
-    def _close_from_elsewhere(self) -> None:
+    def _close_from_another_thread(self) -> None:
         # Another thread is not to touch the loop.
         if self.waiter is None and not self._watched and isinstance(self._loop, LIBEV_LOOPS):
             # What has not been started is no part of libev's loop, and needs no closing.

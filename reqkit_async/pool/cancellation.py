@@ -18,9 +18,9 @@ __all__ = [
     "SYSTEM_ERRORS",
     "Stop",
     "TimeLimit",
-    "at_the_end",
     "cancelled",
     "expired",
+    "interpreter_is_ending",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Stop(gevent.GreenletExit):  # type: ignore[misc]
 
 def cancelled(request: Any, started: bool = True, phase: str | None = None) -> RequestException:
     """Return the error of what was killed or left."""
-    return RequestCancelled.saying(
+    return RequestCancelled.of_text(
         f"{_describe(request)}: stopped before it ended; the batch was left, killed or interrupted"
     )
 
@@ -55,7 +55,7 @@ def cancelled(request: Any, started: bool = True, phase: str | None = None) -> R
 def expired(request: Any, started: bool = True, phase: str | None = None) -> RequestException:
     """Return the error of what the deadline has caught."""
     when = "it ended" if started else "its turn came"
-    error = TotalTimeout.saying(f"{_describe(request)}: the batch's timeout ran out before {when}")
+    error = TotalTimeout.of_text(f"{_describe(request)}: the batch's timeout ran out before {when}")
     if phase is not None:
         error.phase = phase
     return error
@@ -116,7 +116,7 @@ class TimeLimit:
             self._timer.close()
 
 
-def at_the_end(
+def interpreter_is_ending(
     # Bound now: at the interpreter's end the names of a module may be gone.
     finalizing: Callable[[], bool] = sys.is_finalizing,
     current: Callable[[], Any] = getcurrent,

@@ -17,7 +17,7 @@ from gevent.exceptions import LoopExit
 from greenlet import getcurrent
 
 from reqkit import Request, Response, Session
-from reqkit.base.signatures import spelled_out
+from reqkit.base.signatures import explicit_signature
 from reqkit.message.keywords import unknown
 from reqkit.timeouts import clock
 
@@ -26,7 +26,7 @@ from ..network import GEVENT
 from ..progress import SILENT, open_progress
 from ..stats import Stats
 from .batch import Batch, Failed, ListBatch
-from .cancellation import at_the_end, cancelled, expired
+from .cancellation import cancelled, expired, interpreter_is_ending
 from .interruption import waiting
 from .iterated import IteratedBatch, OrderedBatch, UnorderedBatch
 from .limits import HostLimits
@@ -36,7 +36,7 @@ from .retries import policy_of
 from .sending import Sender
 from .shutdown import Shutdown
 from .size import slots_for
-from .spawned import SpawnedBatch, elsewhere, nothing_comes
+from .spawned import SpawnedBatch, would_wait_forever, wrong_thread
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Pool", "let_go"]
 
 #: Has signatures list what a call may say by itself; None leaves it to the pool.
-_spelled: Final = spelled_out(CallKeywords)
+_explicit: Final = explicit_signature(CallKeywords)
 
 
 class Pool:
@@ -71,7 +71,7 @@ class Pool:
     #: What it may be given, for the error where there is no such name.
     _KEYWORDS: tuple[str, ...] = ("size", *PoolKeywords.__annotations__)
 
-    @spelled_out(PoolKeywords, defaults={"prefetch": True, "raise_errors": False})
+    @explicit_signature(PoolKeywords, defaults={"prefetch": True, "raise_errors": False})
     def __init__(self, size: int | None = None, **settings: Unpack[PoolKeywords]) -> None:
         if wrong := [name for name in settings if name not in self._KEYWORDS]:
             raise unknown("Pool", wrong, self._KEYWORDS)
@@ -102,7 +102,7 @@ class Pool:
         self._sender = sender
         self._shutdown = shutdown
         # Nothing here holds the pool itself: one that is dropped goes at once.
-        self._spawned = SpawnedBatch(self._options, partial(rest, workers, self.stats))
+        self._spawned = SpawnedBatch(self._options, partial(reset_spawned, workers, self.stats))
 
     @property
     def session(self) -> Session | None:
@@ -120,7 +120,7 @@ class Pool:
 
     # -- the calls --------------------------------------------------------------------------
 
-    @_spelled
+    @_explicit
     def map(self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]) -> list[Any]:
         """Send all, and return one entry for each, in their order. Blocks, others run meanwhile.
 
@@ -162,7 +162,7 @@ class Pool:
             self._end(batch)
             reporter.close()
 
-    @_spelled
+    @_explicit
     def imap(
         self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]
     ) -> Iterator[Any]:
@@ -181,14 +181,14 @@ class Pool:
         """
         return self._iterate("imap", OrderedBatch, requests, settings)
 
-    @_spelled
+    @_explicit
     def imap_unordered(
         self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]
     ) -> Iterator[Any]:
         """Send all as there is room, and yield entries as they end; else as `imap`."""
         return self._iterate("imap_unordered", UnorderedBatch, requests, settings)
 
-    @_spelled
+    @_explicit
     def imap_enumerated(
         self, requests: Iterable[Request | str], **settings: Unpack[CallKeywords]
     ) -> Iterator[tuple[int, Any]]:
@@ -239,7 +239,7 @@ class Pool:
             if batch.error is not None:
                 raise batch.error
         finally:
-            if not at_the_end():
+            if not interpreter_is_ending():
                 if lent:
                     self._workers.take_back()
                 self._end(batch)
@@ -372,7 +372,7 @@ class Pool:
         if own is None:
             self._hub = weakref.ref(hub)
         elif own is not hub:
-            raise elsewhere()
+            raise wrong_thread()
         return hub
 
     # -- the beginning and the end of a call ------------------------------------------------
@@ -425,12 +425,12 @@ class Pool:
 def _wait_for(batch: Batch, timeout: float | None = None) -> None:
     """Wait until there is something new to see of a batch."""
     if batch.hub is not None and get_hub_if_exists() is not batch.hub:
-        raise elsewhere()
+        raise wrong_thread()
     batch.changed.clear()
     try:
         batch.changed.wait(timeout)
     except LoopExit:
-        raise nothing_comes() from None
+        raise would_wait_forever() from None
 
 
 def _raise_interruption(batch: Batch) -> None:
@@ -439,7 +439,7 @@ def _raise_interruption(batch: Batch) -> None:
         raise error
 
 
-def rest(workers: Workers, stats: Stats, spawned: SpawnedBatch) -> None:
+def reset_spawned(workers: Workers, stats: Stats, spawned: SpawnedBatch) -> None:
     """See that nothing that was spawned is left."""
     let_go(workers, stats, spawned)
     spawned.stopped = spawned.interrupted = False

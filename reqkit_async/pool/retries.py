@@ -10,7 +10,12 @@ from urllib3.util import Retry
 
 from reqkit.exceptions import ConnectionError, ProtocolError, RequestException, SSLError
 from reqkit.message.urls import without_secrets
-from reqkit.transport.retrying import is_lasting, retries_used_up, stand_in, waits_too_long
+from reqkit.transport.retrying import (
+    is_permanent,
+    retries_used_up,
+    urllib3_error_for,
+    waits_too_long,
+)
 from reqkit.transport.retrying import policy_of as retry_of
 
 from .limits import retry_after
@@ -97,7 +102,7 @@ class BackOff:
 
 def _is_passing(error: BaseException) -> bool:
     """Tell whether it was a failed connection, or a reset before an answer."""
-    if not isinstance(error, ConnectionError) or isinstance(error, SSLError) or is_lasting(error):
+    if not isinstance(error, ConnectionError) or isinstance(error, SSLError) or is_permanent(error):
         return False
     return error.before_sending or not isinstance(error, ProtocolError) or error.no_answer
 
@@ -128,9 +133,9 @@ class _Urllib3Policy:
                     return None
                 if not isinstance(error, ConnectionError) and isinstance(error, ValueError):
                     return None  # a wrong argument, or a refused address: it would be so again
-                if is_lasting(error):
+                if is_permanent(error):
                     return None
-                left = retry.increment(method, url, error=stand_in(error, url))
+                left = retry.increment(method, url, error=urllib3_error_for(error, url))
                 return left.get_backoff_time(), _Urllib3Policy(left)
             asked = "retry-after" in response.headers
             if not retry.is_retry(method, response.status_code, asked):

@@ -18,7 +18,7 @@ from .batch import Job, QueuedBatch, failure_of
 from .cancellation import cancelled
 from .options import BatchOptions
 
-__all__ = ["Handle", "SendingGreenlet", "SpawnedBatch", "elsewhere", "nothing_comes"]
+__all__ = ["Handle", "SendingGreenlet", "SpawnedBatch", "would_wait_forever", "wrong_thread"]
 
 if TYPE_CHECKING:  # they take no parameters when the program runs
     _Result: TypeAlias = AsyncResult[Any]
@@ -44,11 +44,11 @@ class Handle(_Result):  # type: ignore[misc]
 
     def _waited(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
         if blocks and not self.ready() and get_hub() is not self._pools_hub:
-            raise elsewhere()
+            raise wrong_thread()
         try:
             return wait(*arguments)
         except LoopExit:
-            raise nothing_comes() from None
+            raise would_wait_forever() from None
 
 
 class SendingGreenlet(_Greenlet):  # type: ignore[misc]
@@ -71,10 +71,10 @@ class SendingGreenlet(_Greenlet):  # type: ignore[misc]
         try:
             return wait(*arguments)
         except LoopExit:
-            raise nothing_comes() from None
+            raise would_wait_forever() from None
 
 
-def elsewhere() -> RuntimeError:
+def wrong_thread() -> RuntimeError:
     """Return the error for a pool that is used in another thread than its own."""
     return RuntimeError(
         "this pool is another thread's: a Pool belongs to the thread that uses it first. Make one"
@@ -82,7 +82,7 @@ def elsewhere() -> RuntimeError:
     )
 
 
-def nothing_comes() -> RuntimeError:
+def would_wait_forever() -> RuntimeError:
     """Return the error for waiting where nothing can end it."""
     return RuntimeError(
         "this would wait for ever: nothing is in flight, and what is left waits for what never"

@@ -15,8 +15,8 @@ from .jsonbody import encode_json
 from .multipart import MultipartStream, encode_multipart
 from .streams import (
     Body,
-    Once,
     Positions,
+    ReadOnce,
     Restartable,
     content_length,
     is_streamed,
@@ -30,8 +30,8 @@ __all__ = [
     "Body",
     "Encoded",
     "MultipartStream",
-    "Once",
     "Positions",
+    "ReadOnce",
     "Restartable",
     "content_length",
     "encode_body",

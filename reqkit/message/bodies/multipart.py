@@ -12,11 +12,11 @@ from ...exceptions import InvalidHeader, UnrewindableBodyError
 from ..multimapping import flat_pairs, pairs_of
 from .streams import (
     FileAt,
-    Once,
     Positions,
+    ReadOnce,
     Restartable,
-    alone,
     content_length,
+    locked,
     pieces,
     refuse_unreadable,
     rewind,
@@ -41,7 +41,7 @@ class _Source(NamedTuple):
     name: str
     body: Any
     length: int | None
-    start: int | Once | None
+    start: int | ReadOnce | None
 
 
 def encode_multipart(
@@ -181,7 +181,7 @@ def _content(field: str, content: Any, positions: Positions) -> bytes | _Source:
         file = FileAt(os.fspath(content), f"files[{field!r}]")
         # A size of 0 may stand for one that is not known, as in /proc.
         return _Source(field, file, file.len, None) if file.len else file.content()
-    start: int | Once | None = None
+    start: int | ReadOnce | None = None
     if hasattr(content, "read") or isinstance(content, Iterable):
         start = positions.of(content)
     refuse_unreadable(content, f"files[{field!r}]")
@@ -207,9 +207,9 @@ def _read_now(source: _Source) -> bytes | _Source:
     if isinstance(file, FileAt):
         read = file.content()
         return read if len(read) == source.length else source
-    if not isinstance(file, io.IOBase) or isinstance(source.start, Once) or source.start is None:
+    if not isinstance(file, io.IOBase) or not isinstance(source.start, int):
         return source
-    with alone(file):
+    with locked(file):
         file.seek(source.start)
         content: bytes | str = file.read()
         file.seek(source.start)
@@ -303,7 +303,7 @@ class MultipartStream(Restartable):
     def restarts(self) -> bool:
         """Whether all its parts can be read once more."""
         return all(
-            isinstance(one, bytes) or not isinstance(one.start, Once) for one in self._segments
+            isinstance(one, bytes) or not isinstance(one.start, ReadOnce) for one in self._segments
         )
 
     def __iter__(self) -> Iterator[bytes]:
@@ -318,7 +318,7 @@ class MultipartStream(Restartable):
             if isinstance(segment, bytes):
                 yield segment
                 continue
-            if not isinstance(segment.start, Once):
+            if not isinstance(segment.start, ReadOnce):
                 # The first time too: it may have been read, or be in two parts.
                 rewind(segment.body, segment.start)
             elif again or segment.start.begun:

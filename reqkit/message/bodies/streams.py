@@ -26,13 +26,13 @@ __all__ = [
     "PIECE",
     "Body",
     "FileAt",
-    "Once",
     "Positions",
+    "ReadOnce",
     "Readable",
     "Restartable",
-    "alone",
     "content_length",
     "is_streamed",
+    "locked",
     "pieces",
     "position",
     "refuse_unreadable",
@@ -120,7 +120,7 @@ class FileAt(Restartable):
                 yield piece
 
 
-class Once:
+class ReadOnce:
     """The position of a body that can be read but once. Shared by all messages that have the body.
 
     Attributes:
@@ -176,7 +176,7 @@ def refuse_unreadable(file: Any, argument: str) -> None:
         )
 
 
-def content_length(body: Any, start: int | Once | None = None) -> int | None:
+def content_length(body: Any, start: int | ReadOnce | None = None) -> int | None:
     """Return how many bytes of a body are to be sent, or None where that is not known.
 
     A file counts from its position, and is left where it is. A compressed one that is read
@@ -204,7 +204,7 @@ def content_length(body: Any, start: int | Once | None = None) -> int | None:
         return max(0, length - start)
     if isinstance(body, Restartable) or not hasattr(body, "read"):
         return None
-    with alone(body):
+    with locked(body):
         at = start if isinstance(start, int) else _tell(body)
         return _text_length(body, at) if _is_text(body) else _file_length(body, at)
 
@@ -285,24 +285,24 @@ def _seekable(body: Any) -> bool:
         return False
 
 
-def position(body: Any) -> int | Once | None:
+def position(body: Any) -> int | ReadOnce | None:
     """Return what `rewind` needs to know to have a body sent again.
 
-    Returns: a file's position; None for what starts anew by itself (bytes, collections); a `Once`
-        for what can be read but once.
+    Returns: a file's position; None for what starts anew by itself (bytes, collections); a
+        `ReadOnce` for what can be read but once.
     """
     if type(body) is bytes:  # as most are
         return None
     if isinstance(body, Restartable):
-        return None if body.restarts else Once()
+        return None if body.restarts else ReadOnce()
     if hasattr(body, "read"):
         start = _tell(body)
-        return Once() if start is None or not _seekable(body) else start
+        return ReadOnce() if start is None or not _seekable(body) else start
     if body is None or isinstance(body, (str, memoryview, Collection)):
         return None
     # An iterable of a known length may start anew; if it does not, `pieces` finds it too short.
     again = not hasattr(body, "__next__") and _announced_length(body) is not None
-    return None if again else Once()
+    return None if again else ReadOnce()
 
 
 class Positions:
@@ -314,15 +314,15 @@ class Positions:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: list[tuple[Any, int | Once | None]] = []
+        self._known: list[tuple[Any, int | ReadOnce | None]] = []
 
-    def of(self, body: Any) -> int | Once | None:
+    def of(self, body: Any) -> int | ReadOnce | None:
         """Return a body's position, and have the body stand there.
 
         Raises:
             UnrewindableBodyError: it was sent already, and cannot be read again.
         """
-        with alone(body):
+        with locked(body):
             for known, start in self._known:
                 if known is body:
                     rewind(body, start)
@@ -332,7 +332,7 @@ class Positions:
             return start
 
 
-def rewind(body: Any, position: int | Once | None) -> None:
+def rewind(body: Any, position: int | ReadOnce | None) -> None:
     """Make a body ready to be sent again.
 
     Args:
@@ -345,7 +345,7 @@ def rewind(body: Any, position: int | Once | None) -> None:
     if position is None:
         return
     kind = type(body).__name__
-    if isinstance(position, Once):
+    if isinstance(position, ReadOnce):
         if not position.begun:
             return
         if isinstance(body, Restartable):
@@ -361,7 +361,7 @@ def rewind(body: Any, position: int | Once | None) -> None:
             " (allow_redirects=False)"
         )
     try:
-        with alone(body):
+        with locked(body):
             if _tell(body) != position:
                 body.seek(position)
     except (OSError, ValueError, AttributeError, TypeError) as error:
@@ -372,7 +372,7 @@ def rewind(body: Any, position: int | Once | None) -> None:
 
 
 def pieces(
-    body: Any, length: int | None = None, start: int | Once | None = None
+    body: Any, length: int | None = None, start: int | ReadOnce | None = None
 ) -> Iterator[bytes]:
     """Iterate over a body's bytes, as they are to be sent. Empty pieces are left out.
 
@@ -390,7 +390,7 @@ def pieces(
             failed. Nobody but the user knows whether a retry is safe.
         TypeError: an item is neither bytes nor str.
     """
-    if isinstance(start, Once):
+    if isinstance(start, ReadOnce):
         rewind(body, start)
         start.begun = True
     if body is None:
@@ -464,7 +464,7 @@ def _reads(body: Any, length: int | None, at: int | None) -> Iterator[Any]:
 
 def _read_at(body: Any, size: int, at: int) -> tuple[Any, int]:
     """Read a file on from a position, wherever others have left it; return where that ended."""
-    with alone(body):
+    with locked(body):
         if body.tell() != at:
             body.seek(at)
         data = body.read(size)
@@ -484,7 +484,7 @@ _guard: Final[Any] = native_rlock()
 
 
 @contextlib.contextmanager
-def alone(body: Any) -> Iterator[None]:
+def locked(body: Any) -> Iterator[None]:
     """Have a file to oneself: no other thread seeks or reads it here meanwhile."""
     key = id(body)
     with _guard:

@@ -115,7 +115,7 @@ class _StatusLines(dict[str, tuple[int, int, str]]):
         return facts
 
 
-class _Said(dict["tuple[_Field, ...]", "dict[str, str]"]):
+class _WatchedFields(dict["tuple[_Field, ...]", "dict[str, str]"]):
     """The watched fields of a head to what they say; learned as `_Names` are.
 
     Most heads of a server have the same ones, but for fields of which only the name counts.
@@ -144,7 +144,7 @@ class _Said(dict["tuple[_Field, ...]", "dict[str, str]"]):
 _NAMES: Final = _Names()
 _LINES: Final = _Lines()
 _STATUS_LINES: Final = _StatusLines()
-_SAID: Final = _Said()
+_WATCHED_FIELDS: Final = _WatchedFields()
 _partition: Final = str.partition
 _field_of: Final = _LINES.__getitem__
 
@@ -188,7 +188,7 @@ def read_sound(block: bytes) -> AnswerHead | None:
             if new:
                 _LINES.new = 0
                 _strange = strange + 1 if 2 * new > len(lines) else 0
-            known = _SAID[found]
+            known = _WATCHED_FIELDS[found]
         version, status, reason = _STATUS_LINES[first]
     except _Unsound:
         return None

@@ -25,6 +25,7 @@ from reqkit.exceptions import (
 )
 from reqkit.message.bodies import (
     Encoded,
+    ReadOnce,
     content_length,
     encode_body,
     pieces,
@@ -32,7 +33,6 @@ from reqkit.message.bodies import (
     rewind,
     streams,
 )
-from reqkit.message.bodies import Once as ReadOnce
 from reqkit.message.bodies.streams import PIECE
 
 FORM = "application/x-www-form-urlencoded"
@@ -546,8 +546,8 @@ def test_pieces_keep_to_what_was_announced(chunks: list[bytes], length: int) -> 
 
 def test_nothing_is_kept_of_a_file_that_was_read() -> None:
     body = io.BytesIO(b"x" * 100_000)
-    with streams.alone(body):
-        with streams.alone(body):
+    with streams.locked(body):
+        with streams.locked(body):
             assert len(streams._being_read) == 1
         assert len(streams._being_read) == 1
     assert not streams._being_read

@@ -18,7 +18,7 @@ from werkzeug.formparser import parse_form_data
 from reqkit.exceptions import InvalidHeader, RequestException, UnrewindableBodyError
 from reqkit.message.bodies import (
     MultipartStream,
-    Once,
+    ReadOnce,
     content_length,
     encode_body,
     pieces,
@@ -252,11 +252,11 @@ def test_a_part_of_unknown_length_makes_it_chunked() -> None:
     assert isinstance(body, MultipartStream)
     assert length is None
     assert "not known" in repr(body)
-    assert isinstance(position(body), Once)
+    assert isinstance(position(body), ReadOnce)
     assert content_type is not None
     assert read_by_werkzeug(whole(body), content_type)[1] == [("f", "n", b"ab")]
     with pytest.raises(UnrewindableBodyError, match="a part of it can be read only once"):
-        start = Once()
+        start = ReadOnce()
         start.begun = True
         rewind(body, start)
     with pytest.raises(UnrewindableBodyError, match=r"'f' \(a generator\) can be read only once"):
