@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import heapq
-import math
 import os
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, overload
 
 import gevent
 
 from reqkit import Request, Response, Session
 from reqkit.base.redact import redacted
+from reqkit.base.warn import warn
 from reqkit.exceptions import (
     ChecksumError,
     ChunkedEncodingError,
@@ -27,18 +25,23 @@ from reqkit.exceptions import (
     TotalTimeout,
 )
 from reqkit.hooks import dispatch_hook
+from reqkit.message.download import AskAgain, Rest, rest_of, save
+from reqkit.message.keywords import unknown
 from reqkit.message.urls import without_secrets
+from reqkit.sessions import SingleUseSession
 from reqkit.timeouts import clock
 from reqkit.transport.retrying import add_tries, ending_of
 
+from ._types import Handler
 from .naming import Names, is_safe
+from .pool.cancellation import GRACE, TimeLimit
 from .pool.options import seconds
 from .pool.pool import Pool
 from .pool.requests import as_request
 from .progress import open_progress
 
 if TYPE_CHECKING:
-    from typing_extensions import NotRequired, Required
+    from typing_extensions import Never, NotRequired, Required
     from urllib3.util import Retry
 
     from ._types import Progress
@@ -65,6 +68,50 @@ class DownloadItem(TypedDict):
 
 
 _KEYS: Final = ("url", "name", "sha256", "size")
+_KEYWORDS: Final = (
+    "sha256", "size", "per_host", "rate", "delay", "retries", "timeout", "raise_errors", "progress",
+    "session", "exception_handler",
+)  # fmt: skip
+
+T = TypeVar("T")
+
+
+@overload
+def download(
+    items: Iterable[str | Request | DownloadItem],
+    folder: str | os.PathLike[str],
+    *,
+    sha256: Mapping[str, str] | Sequence[str | None] | None = None,
+    size: int | None = 10,
+    per_host: int | None = None,
+    rate: float | str | None = None,
+    delay: float | None = None,
+    retries: int | Retry | None = None,
+    timeout: float | None = None,
+    raise_errors: bool = False,
+    progress: Progress = None,
+    session: Session | None = None,
+    exception_handler: None = None,
+) -> list[Path | Exception]: ...
+
+
+@overload
+def download(
+    items: Iterable[str | Request | DownloadItem],
+    folder: str | os.PathLike[str],
+    *,
+    sha256: Mapping[str, str] | Sequence[str | None] | None = None,
+    size: int | None = 10,
+    per_host: int | None = None,
+    rate: float | str | None = None,
+    delay: float | None = None,
+    retries: int | Retry | None = None,
+    timeout: float | None = None,
+    raise_errors: bool = False,
+    progress: Progress = None,
+    session: Session | None = None,
+    exception_handler: Handler[T],
+) -> list[Path | T]: ...
 
 
 def download(
@@ -81,7 +128,9 @@ def download(
     raise_errors: bool = False,
     progress: Progress = None,
     session: Session | None = None,
-) -> list[Path | Exception]:
+    exception_handler: Handler[Any] | None = None,
+    **others: Never,
+) -> list[Any]:
     """Download many files to a folder; return one path or error for each, in their order.
 
     Blocks until all have ended, while other greenlets run. Each file is written beside its place
@@ -106,17 +155,24 @@ def download(
         raise_errors: raise the first failure, and stop the rest.
         progress: as for `map`, and told of each file that has ended.
         session: for items that have none.
+        exception_handler: called with the request and the exception where there is no file; what it
+            returns, None too, is the entry. One of the request's own goes first.
+        **others: none: what is no argument is a TypeError that names the nearest one.
 
     Returns:
         for each item its file's `Path`, or the exception that says why there is none: an
         `HTTPError` for a status of 400 and more, a `ChecksumError`, an ``OSError`` of the disk.
 
     Raises:
-        TypeError: an item is none; nothing was sent.
+        TypeError: an item is none, or an argument; nothing was sent.
         ValueError: a name could lie elsewhere, is wanted twice, or a checksum is none; likewise.
         OSError: the folder cannot be made.
         RequestException: the first failure, with ``raise_errors``.
     """
+    if others:
+        raise _unknown(others)
+    if exception_handler is not None and not callable(exception_handler):
+        raise ValueError(f"exception_handler is {redacted(exception_handler)}: expected a function")
     if isinstance(items, (str, bytes, Request, Mapping)):
         raise TypeError(f"items is one {type(items).__name__}: expected several, as in [item]")
     files = _files_of(list(items), Path(os.fspath(folder)), sha256)
@@ -130,7 +186,18 @@ def download(
         return []
     Path(os.fspath(folder)).mkdir(parents=True, exist_ok=True)
     batch = _Downloads(files, pool, tries, raise_errors, open_progress(progress, len(files)))
+    batch.handler = exception_handler
     return batch.run(None if ends is None else clock() + ends)
+
+
+def _unknown(names: Iterable[str]) -> TypeError:
+    for name in names:
+        if name in ("executor", "workers"):
+            return TypeError(
+                f"download() takes no {name}: the files, and what is noted of their parts, belong"
+                " to one process; divide the items among the workers, and call it there"
+            )
+    return unknown("download", names, _KEYWORDS)
 
 
 def _total(retries: Any) -> int:
@@ -147,7 +214,9 @@ def _total(retries: Any) -> int:
 class _File:
     """One item: its request, its place, what it must be, and what has become of it."""
 
-    __slots__ = ("entry", "error", "last", "path", "request", "sha256", "size", "tries")
+    __slots__ = (
+        "ended", "entry", "last", "path", "request", "resumes", "sha256", "size", "tries",
+    )  # fmt: skip
 
     def __init__(
         self, request: Request, path: Path, sha256: str | None = None, size: int | None = None
@@ -156,7 +225,11 @@ class _File:
         self.path: Path = path
         self.sha256: str | None = sha256
         self.size: int | None = size
-        self.entry: Path | Exception | None = None
+        #: Its path, or why there is none, or what the exception handler has said; and whether.
+        self.entry: Any = None
+        self.ended: bool = False
+        #: Whether a part of it may be gone on with.
+        self.resumes: bool = True
         self.tries: int = 0
         self.last: str | None = None
 
@@ -174,17 +247,45 @@ class _File:
         except OSError:
             return False  # what cannot be read is replaced, or says why it cannot
 
-    def save(self, response: Response) -> Path:
+    @property
+    def beside(self) -> Path:
+        """Where it is written to: it is checked before it takes its place."""
+        return self.path.with_name(self.path.name + ".unchecked") if self.checked else self.path
+
+    def rest(self, session: Session | None) -> Rest | None:
+        """Return what there is of it, and is to be gone on with. Sends nothing."""
+        beside = self.beside
+        if not self.resumes or not os.path.lexists(beside.with_name(beside.name + ".part")):
+            return None
+        own = self.request.session
+        sender: Any = own if own is not None else session
+        if sender is None:
+            sender = SingleUseSession()
+        fields = (self.request._arguments.headers, sender._headers)
+        if any("range" in {_lower(name) for name, _ in _pairs(one)} for one in fields):
+            return None  # the caller's own: just that part is wanted
+        try:
+            settings = sender._settings(self.request._arguments.config)
+            return rest_of(beside, sender._target_of(self.request, settings.encode_uri).url)
+        except Exception:  # sending it will say what is wrong
+            return None
+
+    def save(self, response: Response, rest: Rest | None) -> Path:
         """Write an answer's body, check it, and have it take its place. Blocks, others run.
 
+        Args:
+            response: the answer.
+            rest: what the request has asked to go on with.
+
         Raises:
+            AskAgain: the request has to be sent again.
             RequestException, OSError: it cannot be had, or is another file.
         """
         if not self.checked:
             if self.path.is_dir():  # which would have the file put into it
                 raise IsADirectoryError(f"{self.path} is a folder: expected a place for a file")
-            return response.download(self.path, resume=True)
-        beside = self.path.with_name(self.path.name + ".unchecked")
+            return save(response, self.path, rest, self.resumes)
+        beside = self.beside
         if self.size is not None:
             announced = response.headers.get("content-length", "")
             coded = response.headers.get("content-encoding", "identity")
@@ -192,7 +293,7 @@ class _File:
             if whole and int(announced) != self.size:
                 response.close()
                 raise self._wrong(f"its size is {announced} bytes, not {self.size}", response)
-        response.download(beside, resume=True)
+        save(response, beside, rest, self.resumes)
         wrong = ""
         if self.size is not None and beside.stat().st_size != self.size:
             wrong = f"its size is {beside.stat().st_size} bytes, not {self.size}"
@@ -330,46 +431,48 @@ class _Downloads:
         self.raise_errors = raise_errors
         self.reporter = reporter
         self.failure: Exception | None = None
-        #: What is to be tried again, and when.
-        self.later: list[tuple[float, int, _File]] = []
-        self._numbers = count()
+        self.handler: Callable[[Any, Any], Any] | None = None
+        #: The last of what was spawned for each file.
+        self.handles: dict[int, Any] = {}
+        #: What waits to be tried again.
+        self.later: set[Any] = set()
 
-    def run(self, ends: float | None) -> list[Path | Exception]:
+    def run(self, ends: float | None) -> list[Any]:
         """Have all of them end, or be stopped."""
-        handles: dict[int, Any] = {}
         pool = self.pool
         try:
             there = [file for file in self.files if file.sha256 and file.path.is_file()]
             for file in self.files:
                 if file not in there:
-                    self._start(file, handles)
+                    self._start(file)
             for file in there:  # is read while others are on their way
                 if file.is_there():
                     self._ended(file, file.path)
                 else:
-                    self._start(file, handles)
+                    self._start(file)
             while self.failure is None and not _passed(ends):
-                until = min(ends or math.inf, self.later[0][0] if self.later else math.inf)
-                left = None if until == math.inf else max(until - clock(), 0.0)
-                over = pool.join(left)
-                while self.later and self.later[0][0] <= clock():
-                    self._start(heapq.heappop(self.later)[2], handles)
-                    over = False
+                over = pool.join(None if ends is None else max(ends - clock(), 0.0))
                 if over and self.failure is None:
                     if not self.later:
                         break
-                    gevent.sleep(max(min(self.later[0][0], ends or math.inf) - clock(), 0.0))
+                    left = None if ends is None else max(ends - clock(), 0.0)
+                    gevent.wait(list(self.later), left, 1)
             if self.failure is not None:
                 raise self.failure
         finally:
+            gevent.killall(list(self.later), block=False)
             pool.kill()
-            self._end(handles, ends)
-        return [file.entry for file in self.files if file.entry is not None]
+            self._end(ends)
+        return [file.entry for file in self.files]
 
-    def _start(self, file: _File, handles: dict[int, Any]) -> None:
-        handles[id(file)] = self.pool.spawn(_with_callback(file.request, self._taker(file)))
+    def _start(self, file: _File, rest: Rest | None = None) -> None:
+        """Queue a file: what is missing of it, where a part of it is there."""
+        if rest is None:
+            rest = file.rest(self.pool.session)
+        request = _with_callback(file.request, self._taker(file, rest), rest)
+        self.handles[id(file)] = self.pool.spawn(request)
 
-    def _taker(self, file: _File) -> Callable[[Any], Any]:
+    def _taker(self, file: _File, rest: Rest | None) -> Callable[[Any], Any]:
         def take(response: Any) -> None:
             """Save the body: in the greenlet that sent the request, in its place of the pool."""
             try:
@@ -380,7 +483,12 @@ class _Downloads:
                     )
                 if response.error is not None:
                     raise response.error
-                self._ended(file, file.save(response))
+                self._ended(file, file.save(response, rest))
+            except AskAgain as again:
+                # Not here and now: it waits for its turn at its host, as all others.
+                response.close()
+                file.resumes = again.rest is not None
+                self._start(file, again.rest)
             except Exception as error:
                 if isinstance(response, Response):
                     response.close()
@@ -401,24 +509,53 @@ class _Downloads:
             return False
         file.last = ending_of(None, error)
         wait = min(_FIRST * 2 ** (file.tries - 1), _LONGEST) * (0.5 + random.random() / 2)
-        heapq.heappush(self.later, (clock() + wait, next(self._numbers), file))
+        timer = gevent.spawn_later(wait, self._start_later, file)
+        self.later.add(timer)
         return True
 
-    def _ended(self, file: _File, entry: Path | Exception) -> None:
-        if file.entry is not None:
-            return
-        file.entry = entry
-        self.reporter.step()
-        if isinstance(entry, Exception) and self.raise_errors and self.failure is None:
-            self.failure = entry
-            gevent.spawn(self.pool.kill)  # which has `join` return
+    def _start_later(self, file: _File) -> None:
+        self.later.discard(gevent.getcurrent())
+        self._start(file)
 
-    def _end(self, handles: dict[int, Any], ends: float | None) -> None:
+    def _ended(self, file: _File, entry: Any, time_limit: TimeLimit | None = None) -> None:
+        if file.ended:
+            return
+        file.ended, file.entry = True, entry
+        try:
+            if isinstance(entry, Exception):
+                if self.raise_errors:
+                    if self.failure is None:
+                        self.failure = entry
+                        gevent.spawn(self.pool.kill)  # which has `join` return
+                elif time_limit is None:
+                    self._ask_handler(file, entry)
+                else:
+                    time_limit.run(None, self._ask_handler, file, entry)
+        finally:
+            self.reporter.step()
+
+    def _ask_handler(self, file: _File, error: Exception) -> None:
+        handler = file.request._arguments.exception_handler or self.handler
+        if handler is None:
+            return
+        try:
+            file.entry = handler(file.request, error)
+        except Exception as raised:
+            warn(
+                f"exception_handler raised {type(raised).__name__}: {raised}; the entry is the"
+                " exception that it was called with",
+                RuntimeWarning,
+                handler,
+            )
+
+    def _end(self, ends: float | None) -> None:
         """Give each that has not ended its error."""
         late = _passed(ends)
-        for file in self.files:
-            if file.entry is None:
-                handle = handles.get(id(file))
+        with TimeLimit(clock() + GRACE) as time_limit:
+            for file in self.files:
+                if file.ended:
+                    continue
+                handle = self.handles.get(id(file))
                 stopped = handle.value if handle is not None and handle.ready() else None
                 error = getattr(stopped, "error", None)
                 if late or not isinstance(error, Exception):
@@ -428,7 +565,7 @@ class _Downloads:
                         " what came of it is kept, and gone on with the next time",
                         phase="receive",
                     )
-                self._ended(file, error)
+                self._ended(file, error, time_limit)
         self.reporter.close()
 
 
@@ -436,16 +573,24 @@ def _passed(ends: float | None) -> bool:
     return ends is not None and clock() >= ends
 
 
-def _with_callback(request: Request, take: Callable[[Any], Any]) -> Request:
-    """Return a copy of a request whose answer is taken after all its hooks, unread."""
+def _with_callback(request: Request, take: Callable[[Any], Any], rest: Rest | None) -> Request:
+    """Return a copy of a request whose answer is taken after all its hooks, unread.
+
+    Args:
+        request: the request.
+        take: gets the answer.
+        rest: what is to be gone on with.
+    """
     twin: Any = request._unanswered()
     twin._arguments = request._arguments.copy()
     before = request._arguments.callback
     twin.prefetch = False
-    headers = request._arguments.headers
-    pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+    twin.exception_handler = None  # of the file: it is asked here
+    pairs = _pairs(request._arguments.headers)
     if not any(_lower(name) == "accept-encoding" for name, _ in pairs):
         pairs.append(("Accept-Encoding", "identity"))  # what breaks off is gone on with by byte
+    if rest is not None:
+        pairs += rest.headers
     twin.headers = pairs
 
     def callback(response: Any) -> Any:
@@ -457,6 +602,10 @@ def _with_callback(request: Request, take: Callable[[Any], Any]) -> Request:
     twin.callback = callback
     sent: Request = twin
     return sent
+
+
+def _pairs(headers: Any) -> list[Any]:
+    return list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
 
 
 def _lower(name: Any) -> str:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, NamedTuple, Protocol
 
 from ..base.redact import redacted
 from ..base.warn import warn
 from ..exceptions import ChunkedEncodingError, HTTPError, RequestException
 from .archives import stays_compressed
-from .partial import Partial
+from .download_path import file_for
+from .partial import Partial, part_of
 from .ranges import Asked, asked_for, content_range
 from .urls import without_secrets
 
-__all__ = ["download"]
+__all__ = ["AskAgain", "Rest", "download", "rest_of", "save"]
 
 
 class Answer(Protocol):
@@ -66,14 +65,34 @@ class Answer(Protocol):
         """Let go of the connection."""
 
 
+class Rest(NamedTuple):
+    """What a request goes on with: how many bytes there are, and of which version of the file."""
+
+    size: int
+    version: str
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The fields that ask for what is left (RFC 9110 sections 14.2 and 13.1.5)."""
+        return [("Range", f"bytes={self.size}-"), ("If-Range", self.version)]
+
+
+class AskAgain(Exception):
+    """An answer is not what its file needs: the request is to be sent once more.
+
+    Attributes:
+        rest: what it is to ask for; None for the whole file, and whatever comes is to be taken.
+    """
+
+    def __init__(self, rest: Rest | None) -> None:
+        super().__init__(rest)
+        self.rest: Rest | None = rest
+
+
 Progress = Callable[[int, "int | None"], Any]
 
 #: Answers without the file in them: no content, and all that point or refer elsewhere.
 _WITHOUT_FILE: Final = frozenset((204, 205, 207, 208))
-#: What a path ends in that can only be a folder's.
-_SEPARATORS: Final = tuple({"/", os.sep, os.altsep or "/"})
-#: Bytes of a file's name that a URL gives it.
-_LONGEST_NAME: Final = 200
 
 
 def download(
@@ -124,7 +143,7 @@ def download(
         raise TypeError(f"decode is {redacted(decode)}: expected True, False or None")
     if response.error is not None:  # not that it cannot be resumed is what went wrong
         raise response.error
-    target = _file_for(response, os.fsdecode(path))
+    target = file_for(response, os.fsdecode(path))
     asked = asked_for(_headers_sent(response).get("range"))
     if asked is not None or _method(response) != "GET":
         resume = False  # RFC 9110 section 14.2: Range is defined for GET alone
@@ -145,6 +164,71 @@ def download(
     finally:
         partial.close()
     return target
+
+
+def rest_of(target: Path, url: str) -> Rest | None:
+    """Return what there is already of a file, as `download` with ``resume`` has left it.
+
+    Args:
+        target: the file that is to be.
+        url: of the message that asks for it.
+    """
+    found = part_of(target, _name("GET", url, None))
+    return None if found is None else Rest(*found)
+
+
+def save(response: Answer, target: Path, rest: Rest | None, resume: bool = True) -> Path:
+    """Write an answer's body as `download` does, sending nothing: whoever calls has to wait for it.
+
+    Args:
+        response: the answer.
+        target: the file.
+        rest: what the request has asked to go on with.
+        resume: whether it may be gone on with at all.
+
+    Raises:
+        AskAgain: the request has to be sent again first.
+        Exception: as `download` does.
+    """
+    if response.error is not None:
+        raise response.error
+    target = file_for(response, os.fspath(target))
+    if rest is not None and response.status_code in (206, 416):
+        _save_rest(response, target, rest)
+        return target
+    asked = None if rest is not None else asked_for(_headers_sent(response).get("range"))
+    _check_is_file(response, asked)
+    response, decodes = _decodes(response, target, None)
+    _check_is_file(response, asked)
+    cut = _cut(response, asked, decodes)
+    partial = Partial(target, _name_of(response, rest is not None))
+    try:
+        resume = resume and rest is None and asked is None and _method(response) == "GET"
+        if resume and (found := _there(response, partial, decodes)) is not None:
+            raise AskAgain(found)
+        _fill(_anew(response, partial), partial, cut, decodes, None)
+        partial.finish(target)
+    finally:
+        partial.close()
+    return target
+
+
+def _save_rest(response: Answer, target: Path, rest: Rest) -> None:
+    """Write what a part goes on with after it.
+
+    Raises:
+        AskAgain: the answer is no rest of the part that is there.
+    """
+    partial = Partial(target, _name_of(response, ranged=True))
+    try:
+        there = (partial.size, partial.version) == rest  # nobody has written it meanwhile
+        if not there or _is_encoded(response) or not _goes_on(response, rest):
+            raise AskAgain(None)
+        if response.status_code != 416:  # which says that it is there
+            _fill(response, partial, None, False, None)
+        partial.finish(target)
+    finally:
+        partial.close()
 
 
 def _check_is_file(response: Answer, asked: Asked | None) -> None:
@@ -240,51 +324,6 @@ def _between(pieces: Iterator[bytes], first: int, last: int | None) -> Iterator[
     closing.close()
 
 
-def _file_for(response: Answer, given: str) -> Path:
-    """Return the file that is meant, which may be there already, and nothing else than a file.
-
-    Raises:
-        OSError: there is no such folder, or something in the file's place that is to stay.
-    """
-    path = Path(given)
-    if path.is_dir():
-        path /= _name_for(response)
-    else:
-        folder = path if given.endswith(_SEPARATORS) else path.parent
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                errno.ENOENT, "there is no such folder to download into", str(folder)
-            )
-    if path.exists() and not path.is_file():
-        # The file is renamed to this place: a device would be gone, and a FIFO's reader left.
-        if path.is_dir():
-            raise IsADirectoryError(
-                errno.EISDIR, "there is a folder in the file's place", str(path)
-            )
-        raise FileExistsError(
-            errno.EEXIST,
-            "what is there is no file, and a download would replace it: write the pieces of"
-            " iter_content() to it",
-            str(path),
-        )
-    return path
-
-
-def _name_for(response: Answer) -> str:
-    """Return what a file in a folder is called."""
-    # The name that was asked for: where it redirects to is the server's choice.
-    asked = response.history[0] if response.history else response
-    path_part = (asked.url or "").partition("://")[2].split("?")[0].split("#")[0]
-    name = path_part.partition("/")[2].rstrip("/").rpartition("/")[2]
-    # A name must stay in the folder, whatever the URL says, and leave room for the part's.
-    name = re.sub(r"[\x00-\x1f\\/:]", "_", name)
-    while len(os.fsencode(name)) > _LONGEST_NAME:
-        name = name[:-1]
-    if name in ("", ".", ".."):
-        name = "download"
-    return name
-
-
 def _write(
     pieces: Iterator[bytes],
     file: IO[bytes],
@@ -325,11 +364,22 @@ def _headers_sent(response: Answer) -> Mapping[str, str]:
     return {} if request is None else request.headers
 
 
-def _name_of(response: Answer) -> str:
-    """Return what tells this download from others: not the URL itself, which may hold secrets."""
+def _name_of(response: Answer, ranged: bool = False) -> str:
+    """Return what tells a response's download from others.
+
+    Args:
+        response: the response.
+        ranged: whether the Range that was sent is not the caller's, but that of a part.
+    """
     first = response.history[0] if response.history else response
     asked = first.url if first.request is None else first.request.url
-    name = f"{_method(first)} {asked} {_headers_sent(first).get('range')}"
+    given = None if ranged else _headers_sent(first).get("range")
+    return _name(_method(first), asked, given)
+
+
+def _name(method: str, url: str | None, given: str | None) -> str:
+    """Return what tells a download from others: not the URL itself, which may hold secrets."""
+    name = f"{method} {url} {given}"
     return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -397,42 +447,54 @@ def _anew(response: Answer, partial: Partial) -> Answer:
     return response
 
 
+def _there(response: Answer, partial: Partial, decodes: bool) -> Rest | None:
+    """Return what a part has of the very file that an answer is of; None where it has nothing."""
+    size, version = partial.size, partial.version
+    if not size or version is None or decodes or _validator(response) != version:
+        return None
+    return Rest(size, version)
+
+
+def _goes_on(again: Answer, rest: Rest) -> bool:
+    """Tell whether a 206 or a 416 is the answer to who has asked for the rest."""
+    # A server may not heed If-Range, and send a part of another version.
+    if _validator(again) not in (None, rest.version):
+        return False
+    found = content_range(again.headers.get("content-range"))
+    if found is None or found.size is None:  # else nobody could tell whether this is all
+        return False
+    if again.status_code == 416:
+        if found.size != rest.size:
+            return False
+        again.close()
+        return True
+    return found.first == rest.size
+
+
 def _resumed(response: Answer, partial: Partial, decodes: bool) -> Answer:
     """Ask for the rest of a part.
 
     Returns:
         the response to read; a 416 where all is there.
     """
-    size, version = partial.size, partial.version
-    if not size or version is None or decodes or _validator(response) != version:
+    rest = _there(response, partial, decodes)
+    if rest is None:
         return _anew(response, partial)
-    coding = response.headers.get("content-encoding")
-    again = _ask(response, size, version)
-    found = content_range(again.headers.get("content-range"))
-    # A server may not heed If-Range, and send a part of another version.
-    same = _validator(again) in (None, version)
-    if again.status_code == 206:
-        if (
-            found is not None
-            and (found.first, same) == (size, True)
-            and found.size is not None  # else nobody could tell whether this is all
-            and again.headers.get("content-encoding") == coding
-        ):
-            return again
-    elif again.status_code == 416:
-        if found is not None and found.size == size and same:
-            again.close()
-            return again
-    else:
+    again = _ask(response, rest)
+    if again.status_code not in (206, 416):
         _check_is_file(again, None)
         return _anew(again, partial)
+    coding = response.headers.get("content-encoding")
+    same = again.status_code == 416 or again.headers.get("content-encoding") == coding
+    if same and _goes_on(again, rest):
+        return again
     again.close()
     whole = _ask(response)
     _check_is_file(whole, None)
     return _anew(whole, partial)
 
 
-def _ask(response: Answer, offset: int | None = None, version: str | None = None) -> Answer:
+def _ask(response: Answer, rest: Rest | None = None) -> Answer:
     """Send the request again, for the rest of the body, in the identity encoding."""
     response.close()
     if response.connection is None:
@@ -444,11 +506,9 @@ def _ask(response: Answer, offset: int | None = None, version: str | None = None
     message = response.request.copy()
     message.rewind()
     message.headers["Accept-Encoding"] = "identity"
-    if offset is not None and version is not None:
+    if rest is not None:
         message.headers.pop("Range", None)
-        # RFC 9110 section 14.2, and section 13.1.5 for If-Range.
-        message.headers["Range"] = f"bytes={offset}-"
-        message.headers["If-Range"] = version
+        message.headers.update(rest.headers)
     again: Answer = response.connection.send(message)
     if again.is_redirect:
         again.close()

@@ -23,7 +23,7 @@ _fcntl: Any = None
 with contextlib.suppress(ImportError):  # Windows has none
     _fcntl = importlib.import_module("fcntl")
 
-__all__ = ["Partial"]
+__all__ = ["Partial", "part_of"]
 
 #: How many names are tried for a part.
 _MOST_NAMES: Final = 1000
@@ -146,7 +146,7 @@ class Partial:
                 path.unlink()
         part, note = _state(self.path), _state(self._note)
         if note is not None:
-            noted = self._read_note(note.st_ino)
+            noted = _read_note(self._note, note.st_ino)
             if noted is None:
                 return False
             number, what, version = noted
@@ -177,26 +177,6 @@ class Partial:
             self.version = version
         return True
 
-    def _read_note(self, number: int) -> tuple[int, str, str | None] | None:
-        """Return the part's number, what it is of, and its version; None if it is no note of ours.
-
-        Args:
-            number: the note's own.
-        """
-        try:
-            with open(os.open(self._note, os.O_RDONLY | _SAFELY), "rb") as file:
-                lines = file.read(_LARGEST_NOTE).decode("latin-1").split("\n")
-        except OSError:
-            return None
-        if len(lines) not in (5, 6) or lines[0] != _FIRST_LINE or lines[-1]:
-            return None
-        if lines[1] != f"note {number}":
-            return None
-        name, _, digits = lines[2].partition(" ")
-        if name != "part" or not digits.isdecimal() or len(digits) > 40:
-            return None
-        return int(digits), lines[3], (lines[4] if len(lines) == 6 else None)
-
     def _write_note(self, version: str | None) -> None:
         if version is not None and (not version.isprintable() or len(version) > 4096):
             version = None  # what cannot be asked for
@@ -215,6 +195,55 @@ class Partial:
             file.write("\n".join(lines).encode("latin-1"))
 
 
+def part_of(target: Path, what: str) -> tuple[int, str] | None:
+    """Look for a part that a download could go on with, and leave it as it is.
+
+    Args:
+        target: the file that it is to become.
+        what: what is downloaded, as for `Partial`.
+
+    Returns:
+        how many bytes it has, and of which version; None where there is none.
+    """
+    for number in range(_MOST_NAMES):
+        between = f".{number}" if number else ""
+        path = target.with_name(f"{target.name}{between}.part")
+        beside = path.with_name(path.name + ".version")
+        part, note = _state(path), _state(beside)
+        if part is None and note is None:
+            break
+        noted = None if note is None else _read_note(beside, note.st_ino)
+        if part is None or noted is None or part.st_ino != noted[0]:
+            continue
+        _, mine, version = noted
+        if mine != what or version is None or not part.st_size:
+            break
+        return part.st_size, version
+    return None
+
+
+def _read_note(path: Path, number: int) -> tuple[int, str, str | None] | None:
+    """Return the part's number, what it is of, and its version; None if it is no note of ours.
+
+    Args:
+        path: the note.
+        number: its own.
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | _SAFELY), "rb") as file:
+            lines = file.read(_LARGEST_NOTE).decode("latin-1").split("\n")
+    except OSError:
+        return None
+    if len(lines) not in (5, 6) or lines[0] != _FIRST_LINE or lines[-1]:
+        return None
+    if lines[1] != f"note {number}":
+        return None
+    name, _, digits = lines[2].partition(" ")
+    if name != "part" or not digits.isdecimal() or len(digits) > 40:
+        return None
+    return int(digits), lines[3], (lines[4] if len(lines) == 6 else None)
+
+
 #: Neither through a link nor waiting for somebody at a FIFO's other end.
 _SAFELY: Final = (
     getattr(os, "O_NOFOLLOW", 0)
@@ -228,6 +257,7 @@ class _NoFile:
     """Stands for what is there and is no file: a folder, a FIFO, a socket."""
 
     st_ino = -1
+    st_size = 0
 
 
 def _state(path: Path) -> Any:

@@ -32,6 +32,10 @@ class Shelf:
 
     def __init__(self) -> None:
         self.breaks: dict[str, int] = {}
+        #: What a Content-Range says to be the first byte, in place of the true one.
+        self.lies: dict[str, int] = {}
+        #: Files that are sent whole, whatever is asked for.
+        self.whole: set[str] = set()
         self.asked: list[tuple[str, str | None]] = []
         self.lock = threading.Lock()
 
@@ -51,13 +55,21 @@ class Shelf:
         with self.lock:
             asked = request.get("Range")
             self.asked.append((name, asked))
+            if request.target.startswith("/to/"):
+                self.asked.pop()
+                return answer(302, b"", [("Location", f"/{name}")]), True
             if name == "gone":
                 return answer(404, b"no"), True
             body, status = content(name), 200
             fields = [("ETag", f'"{name}"')]
-            if asked is not None and request.get("If-Range") == f'"{name}"':
+            heeded = name not in self.whole and request.get("If-Range") == f'"{name}"'
+            if asked is not None and heeded:
                 first = int(asked.removeprefix("bytes=").removesuffix("-"))
-                fields.append(("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}"))
+                if first == len(body):
+                    size = ("Content-Range", f"bytes */{first}")
+                    return answer(416, b"", [*fields, size]), True
+                told = self.lies.get(name, first)
+                fields.append(("Content-Range", f"bytes {told}-{len(body) - 1}/{len(body)}"))
                 body, status = body[first:], 206
             data = answer(status, body, fields)
             if self.breaks.get(name, 0) > 0 and (status == 206 or not asked):
@@ -141,7 +153,112 @@ def test_without_retries_the_next_call_goes_on(
     [path] = reqkit_async.download([server("/once")], tmp_path)
     assert path == tmp_path / "once"
     assert (tmp_path / "once").read_bytes() == content("once")
-    assert shelf.asked[-1] == ("once", "bytes=10000-")
+    assert shelf.asked == [("once", None), ("once", "bytes=10000-")]  # one request for the rest
+
+
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize("through", ["nothing", "session", "params", "redirect"])
+def test_the_rest_costs_one_request(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path, through: str, checked: bool
+) -> None:
+    request: Any = server("/once")
+    if through == "session":
+        session = reqkit.Session(base_url=server("/"), params={"a": "b c"})
+        request = reqkit_async.get("once", session=session)
+    elif through == "params":
+        request = reqkit_async.get(server("/once"), params={"a": "ü"}, headers=[("X-A", "1")])
+    elif through == "redirect":
+        request = server("/to/once")
+    item = {"url": request, "name": "f", "sha256": digest("once") if checked else None}
+    shelf.breaks = {"once": 2}
+    for _ in range(2):
+        [error] = reqkit_async.download([item], tmp_path)  # type: ignore[list-item]
+        assert isinstance(error, reqkit.ChunkedEncodingError)
+    [path] = reqkit_async.download([item], tmp_path)  # type: ignore[list-item]
+    assert path == tmp_path / "f"
+    assert (tmp_path / "f").read_bytes() == content("once")
+    assert shelf.asked == [("once", None), ("once", "bytes=10000-"), ("once", "bytes=15000-")]
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_part_that_is_whole_already(shelf: Shelf, server: ScriptedServer, tmp_path: Path) -> None:
+    shelf.breaks = {"once": 1}
+    reqkit_async.download([server("/once")], tmp_path)
+    with open(tmp_path / "once.part", "ab") as file:
+        file.write(content("once")[10_000:])
+    [path] = reqkit_async.download([server("/once")], tmp_path)
+    assert path == tmp_path / "once"
+    assert (tmp_path / "once").read_bytes() == content("once")
+    assert shelf.asked == [("once", None), ("once", "bytes=20000-")]
+
+
+@pytest.mark.parametrize("way", ["whole", "lies", "changed"])
+def test_what_is_no_rest_is_not_put_after_a_part(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path, way: str
+) -> None:
+    shelf.breaks = {"once": 1}
+    reqkit_async.download([server("/once")], tmp_path)
+    if way == "changed":
+        with open(tmp_path / "once.part", "r+b") as file:
+            file.truncate(5000)
+        [path] = reqkit_async.download([server("/once")], tmp_path)
+        asked = [None, "bytes=5000-"]
+    elif way == "whole":
+        shelf.whole = {"once"}
+        [path] = reqkit_async.download([server("/once")], tmp_path)
+        asked = [None, "bytes=10000-"]
+    else:
+        shelf.lies = {"once": 3}
+        [path] = reqkit_async.download([server("/once")], tmp_path)
+        asked = [None, "bytes=10000-", None]
+    assert path == tmp_path / "once"
+    assert (tmp_path / "once").read_bytes() == content("once")
+    assert [one for _, one in shelf.asked] == asked
+
+
+def test_a_range_of_the_callers_own_is_left_alone(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+) -> None:
+    shelf.breaks = {"once": 1}
+    reqkit_async.download([server("/once")], tmp_path)
+    request = reqkit_async.get(server("/once"), headers={"range": "bytes=19990-"})
+    [path] = reqkit_async.download([request], tmp_path)
+    assert path == tmp_path / "once"
+    assert (tmp_path / "once").read_bytes() == content("once")[19_990:]
+    assert [one for _, one in shelf.asked] == [None, "bytes=19990-"]
+
+
+def test_a_request_for_the_rest_waits_for_its_turn(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+) -> None:
+    # Its part is known only by the answer: a hook has made the message another.
+    def elsewhere(message: Any) -> None:
+        message.url = server("/other?x")
+
+    def request() -> Any:
+        return reqkit_async.get(server("/other"), hooks={"pre_request": elsewhere})
+
+    shelf.breaks = {"other": 1}
+    reqkit_async.download([request()], tmp_path)
+    shelf.asked.clear()
+    started = reqkit.timeouts.clock()
+    found = reqkit_async.download([request(), server("/b")], tmp_path, delay=0.3)
+    assert reqkit.timeouts.clock() - started > 0.59  # three messages, one after the other
+    assert found == [tmp_path / "other", tmp_path / "b"]
+    assert (tmp_path / "other").read_bytes() == content("other")
+    assert [asked for name, asked in shelf.asked if name == "other"] == [None, "bytes=10000-"]
+
+
+def test_a_retry_does_not_wait_for_the_end_of_others(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+) -> None:
+    shelf.breaks = {"once": 1}
+    call = gevent.spawn(
+        reqkit_async.download, [server("/slow"), server("/once")], tmp_path, retries=2
+    )
+    until(lambda: (tmp_path / "once").exists())
+    assert not call.dead
+    call.kill()
 
 
 def test_retries_used_up_say_so(shelf: Shelf, server: ScriptedServer, tmp_path: Path) -> None:
@@ -217,6 +334,9 @@ def test_equal_names_get_numbers(server: ScriptedServer, tmp_path: Path) -> None
         (["http://h.example/"], {"timeout": -1}, ValueError, "timeout is -1"),
         (["http://h.example/"], {"size": 0}, ValueError, "size is 0"),
         (["http://h.example/"], {"retries": "x"}, ValueError, "retries is 'x'"),
+        (["http://h.example/"], {"retires": 3}, TypeError, "did you mean 'retries'"),
+        (["http://h.example/"], {"exception_handler": 3}, ValueError, "exception_handler is 3"),
+        (["http://h.example/"], {"executor": None}, TypeError, "belong to one process"),
     ],
 )
 def test_wrong_arguments(
@@ -261,6 +381,66 @@ def test_limits_hooks_and_requests(server: ScriptedServer, tmp_path: Path) -> No
     assert request.prefetch is None
     assert request.callback == called.append
     assert request.headers == {"X-Own": "2"}
+
+
+def test_an_exception_handler_gives_the_entries(
+    server: ScriptedServer, tmp_path: Path, closed_port: int
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def handler(request: reqkit.Request, error: Exception) -> str:
+        seen.append((str(request.url), type(error).__name__))
+        return f"no {request.context}"
+
+    def bad(request: reqkit.Request, error: Exception) -> None:
+        raise LookupError("oh")
+
+    gone, sums = server("/gone"), {server("/a"): digest("b")}
+    own = reqkit_async.get(gone, exception_handler=lambda request, error: None)
+    wrong = reqkit_async.get(gone, exception_handler=bad)
+    items: list[Any] = [
+        server("/c"), reqkit_async.get(gone, context=1), own, server("/a"), "nowhere",
+        f"http://127.0.0.1:{closed_port}/b", wrong,
+    ]  # fmt: skip
+    with pytest.warns(RuntimeWarning, match="exception_handler raised LookupError: oh"):
+        found = reqkit_async.download(
+            items, tmp_path, sha256=sums, exception_handler=handler, size=1
+        )
+    assert found[:6] == [tmp_path / "c", "no 1", None, "no None", "no None", "no None"]
+    assert isinstance(found[6], reqkit.HTTPError)
+    assert sorted(seen) == sorted(
+        [(gone, "HTTPError"), (server("/a"), "ChecksumError"), ("nowhere", "MissingSchema"),
+         (f"http://127.0.0.1:{closed_port}/b", "ConnectionError")]
+    )  # fmt: skip
+
+
+def test_an_exception_handler_is_asked_at_the_deadline(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    def handler(request: reqkit.Request, error: Exception) -> str:
+        return type(error).__name__
+
+    with gevent.Timeout(20):
+        found = reqkit_async.download(
+            [server("/slow"), server("/slow?2")], tmp_path, timeout=0.5, size=1,
+            exception_handler=handler,
+        )  # fmt: skip
+        assert found == ["TotalTimeout"] * 2
+        found = reqkit_async.download(
+            [server("/slow")], tmp_path, timeout=0.5,
+            exception_handler=lambda request, error: gevent.sleep(60),
+        )  # fmt: skip
+    assert [type(entry) for entry in found] == [reqkit.TotalTimeout]
+
+
+def test_raise_errors_asks_no_exception_handler(server: ScriptedServer, tmp_path: Path) -> None:
+    def handler(request: reqkit.Request, error: Exception) -> None:
+        raise AssertionError
+
+    with pytest.raises(reqkit.HTTPError):
+        reqkit_async.download(
+            [server("/gone")], tmp_path, raise_errors=True, exception_handler=handler
+        )
 
 
 def test_nothing_is_wanted(tmp_path: Path) -> None:

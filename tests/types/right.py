@@ -54,3 +54,11 @@ with ProcessPoolExecutor() as executor:
 with reqkit_async.Pool(5, per_host=2, delay=0.5, progress=True) as pool:
     pool.spawn(URL)
     print(pool.map(requests, timeout=5), pool.stats.as_dict())
+
+
+def name_of(request: reqkit.Request, error: Exception) -> str:
+    return type(error).__name__
+
+
+files: list[Path | Exception] = reqkit_async.download([URL], "folder", sha256=None)
+named: list[Path | str] = reqkit_async.download([URL], "folder", exception_handler=name_of)
