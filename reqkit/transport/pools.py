@@ -8,7 +8,7 @@ while anything waits.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from ..base.locks import native_rlock
@@ -61,6 +61,7 @@ class ConnectionPool:
         self.opened = 0
         self.closed: bool = False
         self._idle: dict[Hashable, list[Connection | Multiplexed]] = {}
+        #: How many are idle, until threads or an interrupt have made it wrong: `sweep` counts anew.
         self._count = 0
         self._swept = 0.0
         self._lock = native_rlock()
@@ -90,7 +91,7 @@ class ConnectionPool:
         _pools[number] = weakref.ref(self, lambda _: _pools.pop(number, None))
 
     def __len__(self) -> int:
-        return self._count
+        return sum([len(kept) for kept in list(self._idle.values())])
 
     def acquire(self, key: Hashable, now: float) -> Connection | Exchange | None:
         """Return a kept connection that is still good, or None. Never blocks.
@@ -105,19 +106,20 @@ class ConnectionPool:
             for shared in self._lent.get(key, ()):
                 if shared.room() > 0:
                     return shared.lend()
+        idle = self._idle
         while True:
-            with self._lock:
-                kept = self._idle.get(key)
-                if not kept or self._busy:
-                    return None
-                try:
-                    self._busy = True
-                    connection = kept.pop()
-                    self._count -= 1
-                    if not kept and len(self._idle) > 1:
-                        del self._idle[key]
-                finally:
-                    self._busy = False
+            kept = idle.get(key)
+            if not kept:
+                return None
+            # Without the lock: of those who take one at once, threads or a signal's handler, each
+            # gets another.
+            try:
+                connection = kept.pop()
+            except IndexError:
+                return None
+            self._count -= 1
+            if not kept and len(idle) > 1:
+                self._drop_empty(key)
             # Bytes on an idle connection are nobody's answer, and an end is an end.
             if type(connection) is Multiplexed:
                 if now - connection.idle_since < IDLE_SECONDS and connection.is_live():
@@ -125,6 +127,12 @@ class ConnectionPool:
             elif now - connection.idle_since < IDLE_SECONDS and not connection.stream.is_readable():
                 return connection
             connection.close()
+
+    def _drop_empty(self, key: Hashable) -> None:
+        """Forget a key that has no connections left, unless it has got one meanwhile."""
+        with self._lock:
+            if not self._busy and not self._idle.get(key, True):
+                del self._idle[key]
 
     def lend(self, connection: Multiplexed) -> Exchange:
         """Return the place for an exchange on a connection that nobody uses yet."""
@@ -170,6 +178,43 @@ class ConnectionPool:
             connection.close()
             return
         connection.idle_since = now = clock()
+        idle = self._idle
+        key = connection.key
+        kept = idle.get(key)
+        if (
+            kept is None
+            or len(idle) > 1
+            or len(kept) >= self.most_each
+            or connection.beside is not None
+        ):
+            self._keep(connection)
+        else:
+            # The usual case, without the lock: one key alone, and room for it.
+            kept.append(connection)
+            self._count += 1
+            if idle.get(key) is not kept:
+                self._keep_again(connection, kept)
+        if not self._tended:
+            self._tended = self._network.tend(self)
+            if not self._tended and now - self._swept > 1.0:
+                self.sweep(now)
+
+    def _keep_again(
+        self, connection: Connection | Multiplexed, kept: list[Connection | Multiplexed]
+    ) -> None:
+        """Keep a connection that was put into a list which another thread has let go of."""
+        try:
+            kept.remove(connection)
+        except ValueError:
+            return  # whoever let go of it has closed it, or somebody has taken it
+        self._count -= 1
+        if self.closed:
+            connection.close()
+        else:
+            self._keep(connection)
+
+    def _keep(self, connection: Connection | Multiplexed) -> None:
+        """Keep a connection, and close those that are too many with it."""
         surplus: list[Connection | Multiplexed] | None = None
         key = connection.key
         with self._lock:
@@ -195,28 +240,32 @@ class ConnectionPool:
                     elif len(kept) > self.most_each or len(idle) > self.most_keys:
                         surplus = self._surplus(kept, self.most_keys, self.most_each)
                 elif self._count > most:
-                    surplus = [self._oldest()]
+                    oldest = self._oldest()
+                    if oldest is not None:
+                        surplus = [oldest]
             finally:
                 self._busy = False
         if surplus is not None:
             for extra in surplus:
                 extra.close()
-        if not self._tended:
-            self._tended = self._network.tend(self)
-            if not self._tended and now - self._swept > 1.0:
-                self.sweep(now)
 
-    def _oldest(self) -> Connection | Multiplexed:
+    def _oldest(self) -> Connection | Multiplexed | None:
         """Take out the least recently used connection of the key that was idle for longest."""
-        key = next(key for key, kept in self._idle.items() if kept)
-        kept = self._idle[key]
-        connection = kept.pop(0)
-        self._count -= 1
-        if not kept:
-            del self._idle[key]
-        return connection
+        for key, kept in self._idle.items():
+            try:
+                connection = kept.pop(0)
+            except IndexError:  # whoever takes one does so without the lock
+                continue
+            self._count -= 1
+            if not kept:
+                del self._idle[key]
+            return connection
+        return None
 
-    def _take_oldest(self) -> Connection | Multiplexed:
+    def _take_oldest(self) -> Connection | Multiplexed | None:
+        """As `_oldest`, for who holds the lock, and does nothing else under it."""
+        if self._busy:
+            return None
         try:
             self._busy = True
             return self._oldest()
@@ -226,9 +275,9 @@ class ConnectionPool:
     def give_way(self) -> bool:
         """Close the connection that was idle for longest; tell whether there was one."""
         with self._lock:
-            if not self._count or self._busy:
-                return False
             connection = self._take_oldest()
+        if connection is None:
+            return False
         connection.close()
         return True
 
@@ -236,11 +285,14 @@ class ConnectionPool:
         self, kept: list[Connection | Multiplexed], most_keys: int, most_each: int
     ) -> list[Connection | Multiplexed]:
         """Take out what is more than is kept for one key, and for how many keys."""
-        out = []
+        out: list[Connection | Multiplexed] = []
         while len(kept) > most_each:
-            out.append(kept.pop(0))
+            try:
+                out.append(kept.pop(0))
+            except IndexError:
+                break
         while len(self._idle) > most_keys:
-            out += self._idle.pop(next(iter(self._idle)))
+            _take_all(self._idle.pop(next(iter(self._idle))), out)
         self._count -= len(out)
         return out
 
@@ -254,14 +306,17 @@ class ConnectionPool:
             with self._lock:
                 if self._busy:
                     return self._count
+                # Counted anew: threads may have counted at once.
+                self._count = len(self)
                 if not self._count:
                     self._tended = False
                     return 0
-                kept = next(kept for kept in self._idle.values() if kept)
-                if kept[0].idle_since > limit:
+                kept = next(filter(None, self._idle.values()), ())
+                if not all(first.idle_since <= limit for first in kept[:1]):
                     return self._count
                 connection = self._take_oldest()
-            connection.close()
+            if connection is not None:
+                connection.close()
 
     def slot(self, key: Hashable) -> Semaphore:
         """Return what must be acquired before a connection is taken, where slots are counted."""
@@ -307,8 +362,10 @@ class ConnectionPool:
 
     def clear(self) -> None:
         """Close all idle connections; those in use go on and come back."""
+        connections: list[Connection | Multiplexed] = []
         with self._lock:
-            connections = list(self._all())
+            for kept in self._idle.values():
+                _take_all(kept, connections)
             self._idle.clear()
             self._count = 0
         for connection in connections:
@@ -322,9 +379,14 @@ class ConnectionPool:
         if forget is not None:
             forget(self)
 
-    def _all(self) -> Iterator[Connection | Multiplexed]:
-        for kept in self._idle.values():
-            yield from kept
+
+def _take_all(kept: list[Connection | Multiplexed], into: list[Connection | Multiplexed]) -> None:
+    """Take all out of a list, one by one: what another thread takes meanwhile is its own."""
+    try:
+        while kept:
+            into.append(kept.pop(0))
+    except IndexError:
+        pass
 
 
 def _close_all(idle: dict[Hashable, list[Connection | Multiplexed]]) -> None:
