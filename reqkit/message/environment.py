@@ -20,15 +20,17 @@ __all__ = [ "ca_bundle", "has_netrc", "netrc_credentials",
 ]  # fmt: skip
 
 POSIX: Final = os.name == "posix"
+#: The process's variables, and the dictionary behind them: to look up there what is not set takes
+#: a small part of the time that ``os.environ`` takes. None where it has no such one.
+ENVIRON: Final = os.environ
+ENCODED: Final[dict[bytes, bytes] | None] = (
+    data if POSIX and type(data := getattr(os.environ, "_data", None)) is dict else None
+)
 
 
 def _variables() -> dict[bytes, bytes] | None:
-    """Return the dictionary behind ``os.environ``, or None where it has no such one.
-
-    To look up there what is not set takes a small part of the time that ``os.environ`` takes.
-    """
-    data = getattr(os.environ, "_data", None)
-    return data if POSIX and type(data) is dict else None
+    """Return the dictionary behind ``os.environ``, or None where it has no such one."""
+    return ENCODED if os.environ is ENVIRON else None
 
 
 class Variables:
@@ -107,11 +109,8 @@ def has_netrc() -> bool:
     A netrc that comes into being counts after a tenth of a second.
     """
     global _none_there
-    try:
-        data: Any = os.environ._data  # type: ignore[attr-defined]
-    except AttributeError:
-        return True
-    if type(data) is not dict or not POSIX or b"NETRC" in data:
+    data = ENCODED
+    if data is None or os.environ is not ENVIRON or b"NETRC" in data:
         return True
     home, until = _none_there
     if time.monotonic() < until and home == data.get(b"HOME"):

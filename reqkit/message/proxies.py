@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from ..base.hostnames import ascii_name
-from .environment import POSIX, Variables
+from .environment import ENCODED, ENVIRON, POSIX, Variables
 
 __all__ = ["bypasses", "names_proxies", "proxies_for", "select_proxy"]
 
@@ -23,13 +23,10 @@ _IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 def names_proxies() -> bool:
     """Tell whether there may be a proxy for http or https: `proxies_for` tells which."""
-    try:
-        data: Any = os.environ._data  # type: ignore[attr-defined]
-    except AttributeError:
-        return True
+    data = ENCODED
     return (
-        type(data) is not dict
-        or not POSIX
+        data is None
+        or os.environ is not ENVIRON
         # One by one: a set of them takes half as long again.
         or b"http_proxy" in data or b"HTTP_PROXY" in data
         or b"https_proxy" in data or b"HTTPS_PROXY" in data

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from .. import cookies as jars
 from ..adapters import HTTPAdapter
@@ -36,6 +36,8 @@ from .redirects import drain as drain_body
 from .redirects import may_keep_auth, next_message
 
 __all__ = ["CallConnection", "Chain", "ChainedSession"]
+
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class Gate(Protocol):
@@ -92,7 +94,7 @@ class Chain:
         #: The cookies of this call alone.
         self.cookies: jars.CookieJar | None = None
         #: The names of the session's cookies that this call leaves out.
-        self.removed: frozenset[str] = frozenset()
+        self.removed: frozenset[str] = _NONE
         #: What hooks raised before there was a response to keep it.
         self.errors: list[Exception] | None = None
         #: Has each message wait for its turn at its host, in a batch that has limits.
@@ -435,8 +437,7 @@ class ChainedSession(Mounting):
 
     #: What sends its requests.
     _chain_class: ClassVar[type[Chain]] = Chain
-    #: The options of calls that say nothing themselves, and whether they are worth keeping.
-    _connection: weakref.ref[CallConnection] | None
+    #: Whether the options of calls that say nothing themselves are worth keeping.
     _keeps_connection = True
 
     def _connection_for(self, request: UnsentRequest, config: Settings) -> CallConnection:
@@ -464,14 +465,11 @@ class ChainedSession(Mounting):
         ):
             return CallConnection(self, request, config)
         kept = self._connection  # weakly: what holds the session would keep its sockets open
-        connection = None if kept is None else kept()
+        connection: CallConnection | None = None if kept is None else kept()
+        # What else it was made of lets go of it when it is set.
         if (
             connection is None
             or connection.config is not config
-            or connection.timeouts is not self._timeouts
-            or connection.verify is not self._verify
-            or connection.cert is not self._cert
-            or connection.allow_address is not self._allow_address
             or connection.network is not current()
         ):
             connection = CallConnection(self, request, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,6 +46,8 @@ class Defaults:
     _cert: Any
     _allow_address: AddressFilter | None = None
     _base_url: Any = None
+    #: The options of calls that say nothing themselves, made of these: see `chain`.
+    _connection: weakref.ref[Any] | None
 
     @property
     def base_url(self) -> Any:
@@ -110,6 +113,7 @@ class Defaults:
     def timeout(self, value: Any) -> None:
         self._timeouts = Timeouts.of(value)
         self._timeout = value
+        self._connection = None
 
     @property
     def hooks(self) -> Hooks:
@@ -143,6 +147,7 @@ class Defaults:
         if value is not None:
             check_verify(value)
         self._verify = value
+        self._connection = None
 
     @property
     def cert(self) -> Any:
@@ -153,6 +158,7 @@ class Defaults:
     def cert(self, value: Any) -> None:
         check_cert(value)
         self._cert = value
+        self._connection = None
 
     @property
     def allow_address(self) -> Callable[..., bool] | None:
@@ -175,6 +181,7 @@ class Defaults:
                 " address and returns True or False"
             )
         self._allow_address = None if value is None else AddressFilter(value)
+        self._connection = None
 
     @property
     def stream(self) -> bool:

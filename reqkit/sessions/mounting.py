@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from ..adapters import BaseAdapter, HTTPAdapter
 from ..exceptions import InvalidSchema
@@ -11,8 +10,6 @@ from ..message.urls import Target, suggestion, without_secrets
 from .merging import Merging
 
 __all__ = ["Mounting"]
-
-_PREFIXES: Final = {"http": "http://", "https": "https://"}
 
 
 class Mounting(Merging):
@@ -87,17 +84,20 @@ class Mounting(Merging):
             adapters = self.adapters
         adapter: BaseAdapter | None = None
         # Nothing mounted: no prefix to look for.
-        if len(adapters) == 2 and "https://" in adapters and "http://" in adapters:
-            adapter = adapters.get(_PREFIXES.get(target.scheme, ""))
+        if len(adapters) == 2 and "http://" in adapters:
+            adapter = adapters.get("https://")
+            if adapter is not None and target.scheme != "https":
+                adapter = adapters["http://"] if target.scheme == "http" else None
         if adapter is None:
             adapter = self.get_adapter(target.url)
         own = self._own_adapter
-        if own is not None and own.allow_address is not self._allow_address:
-            own.allow_address = self._allow_address
-        # One that was mounted has its own sizes.
-        if own is not None and own is adapter and self._config is not None:
-            config = self._settings()
-            own.resize(config.pool_connections, config.pool_maxsize)
+        if own is not None:
+            if own.allow_address is not self._allow_address:
+                own.allow_address = self._allow_address
+            # One that was mounted has its own sizes.
+            if self._config is not None and own is adapter:
+                config = self._settings()
+                own.resize(config.pool_connections, config.pool_maxsize)
         return adapter
 
     def close(self) -> None:

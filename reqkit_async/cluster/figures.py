@@ -29,6 +29,10 @@ class Recorder:
         """Keep what `Traffic.add_unsent` is told."""
         self.calls.append(("add_unsent", *details))
 
+    def add_answers(self, *details: Any) -> None:
+        """Keep what `Traffic.add_answers` is told."""
+        self.calls.append(("add_answers", *details))
+
 
 def take_figures(stats: Stats, recorder: Recorder, shift: float) -> Figures:
     """Take what was counted since the last time out of figures.
@@ -38,7 +42,8 @@ def take_figures(stats: Stats, recorder: Recorder, shift: float) -> Figures:
         recorder: that one.
         shift: seconds that the caller's clock is ahead.
     """
-    counts = stats.requests, stats.bytes, stats.connections, stats.retries, stats.hook_errors
+    # All but what those have come to that are in ``seen``, which is counted where it is sent to.
+    counts = stats._requests, stats._bytes, stats.connections, stats.retries, stats.hook_errors
     seen, stats._seen = stats._seen, []
     if shift:
         seen = [
@@ -46,12 +51,12 @@ def take_figures(stats: Stats, recorder: Recorder, shift: float) -> Figures:
             for url, started, headed, status, size in seen
         ]
     figures = (
-        counts, stats.statuses, stats.errors, stats.latency._recent, seen, recorder.calls
+        counts, stats._statuses, stats.errors, stats._latency._recent, seen, recorder.calls
     )  # fmt: skip
-    stats.requests = stats.bytes = stats.connections = stats.retries = stats.hook_errors = 0
-    stats.statuses = {}
+    stats._requests = stats._bytes = stats.connections = stats.retries = stats.hook_errors = 0
+    stats._statuses = {}
     stats.errors = {}
-    stats.latency._recent = []
+    stats._latency._recent = []
     recorder.calls = []
     return figures
 
@@ -60,15 +65,16 @@ def add_figures(stats: Stats, figures: Figures) -> None:
     """Count what was taken out of a worker's."""
     counts, statuses, errors, latencies, seen, calls = figures
     requests, size, connections, retries, hook_errors = counts
-    stats.requests += requests
-    stats.bytes += size
+    stats._requests += requests
+    stats._bytes += size
     stats.connections += connections
     stats.retries += retries
     stats.hook_errors += hook_errors
     for status, times in statuses.items():
-        stats.statuses[status] = stats.statuses.get(status, 0) + times
+        stats._statuses[status] = stats._statuses.get(status, 0) + times
     for name, times in errors.items():
         stats.errors[name] = stats.errors.get(name, 0) + times
-    stats.extend(latencies, seen)
+    stats._latency.extend(latencies)
+    stats.extend(seen)
     for name, *details in calls:
         getattr(stats._traffic, name)(*details)

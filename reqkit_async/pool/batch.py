@@ -119,13 +119,8 @@ class Job(Outcome):
             TotalTimeout: that would be after the deadline.
         """
         scheduler = self.scheduler
-        if scheduler is None:
-            return
-        if scheduler.queue is not None:
+        if scheduler is not None and scheduler.queue is not None:
             scheduler.pass_to(self, host, deadline)
-        else:
-            self.sent = True
-            self.host = host
 
 
 def failure_of(job: Job, entry: Any) -> BaseException | None:

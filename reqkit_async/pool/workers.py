@@ -284,7 +284,6 @@ class Workers:
         first, job.sent = not job.sent, True
         queue, limits = self.queue, self.limits
         if queue is None or (first and host == job.host):
-            job.host = host
             return
         lender = self.lender
         if lender is not None and host == host_of(job.request, self.session):

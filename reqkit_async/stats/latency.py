@@ -47,6 +47,12 @@ class Latency:
         if len(recent) > EXACT:
             self._classify()
 
+    def extend(self, seconds: list[float]) -> None:
+        """Count several."""
+        self._recent += seconds
+        if len(self._recent) > EXACT:
+            self._classify()
+
     def _classify(self) -> None:
         """Count the recent ones in their classes; all at once, as that is much cheaper."""
         recent, self._recent = self._recent, []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, Final
 
-from .latency import EXACT, TOLD, Latency
+from .latency import TOLD, Latency
 from .traffic import Traffic
 
 __all__ = ["Stats", "summarise"]
@@ -39,27 +40,28 @@ class Stats:
         "_active",
         "_both",
         "_busy_since",
+        "_bytes",
         "_clock",
         "_epoch",
+        "_latency",
+        "_requests",
         "_seconds",
         "_seen",
+        "_statuses",
         "_traffic",
-        "bytes",
         "connections",
         "errors",
         "hook_errors",
-        "latency",
-        "requests",
         "retries",
-        "statuses",
     )
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self.requests: int = 0
-        self.statuses: dict[int, int] = {}
+        # These four, and `_traffic`, without the answers that wait in `_seen`.
+        self._requests = 0
+        self._statuses: dict[int, int] = {}
+        self._bytes = 0
+        self._latency = Latency()
         self.errors: dict[str, int] = {}
-        self.bytes: int = 0
-        self.latency: Latency = Latency()
         self.connections: int = 0
         self.retries: int = 0
         self.hook_errors: int = 0
@@ -67,7 +69,7 @@ class Stats:
         #: What added to a moment of the clock makes it a time of the epoch.
         self._epoch = time() - clock()
         self._traffic = Traffic()
-        #: Of answers that are not in `_traffic` yet: URL, start, head, status, bytes.
+        #: Answers that are not counted yet: URL, start, head, status, bytes.
         self._seen: list[tuple[Any, float, float, Any, int]] = []
         #: Requests with an error and a status from 400 on, which count as one failure.
         self._both = 0
@@ -111,15 +113,15 @@ class Stats:
             message: the error's, or the answer's reason.
             when: when it ended, of ``time.time()``; None for now.
         """
-        self.requests += 1
+        self._requests += 1
         if status is not None:
-            self.statuses[status] = self.statuses.get(status, 0) + 1
+            self._statuses[status] = self._statuses.get(status, 0) + 1
         if error is not None:
             self.errors[error] = self.errors.get(error, 0) + 1
             self._both += status is not None and status >= 400
         if latency is not None:
-            self.latency.add(latency)
-        self.bytes += size
+            self._latency.add(latency)
+        self._bytes += size
         self.hook_errors += hook_errors
         when = time() if when is None else when
         self._traffic.add(url, when, latency, status, size, error, message)
@@ -133,7 +135,7 @@ class Stats:
             request: one of them, or what stood in its place.
             cause: its error.
         """
-        self.requests += times
+        self._requests += times
         self.errors[error] = self.errors.get(error, 0) + times
         url, message = getattr(request, "url", None), _text_of(cause)
         if times == 1:
@@ -151,29 +153,23 @@ class Stats:
         Raises:
             AttributeError: it is no response.
         """
-        error = response.error
-        self.requests += 1
-        status = response.status_code
-        try:
-            self.statuses[status] += 1
-        except KeyError:
-            if status is not None:
-                self.statuses[status] = 1
         headed = response._headed
-        if headed is not None and error is None:
-            # As `Latency.add` does it: a call less for each request.
-            latency = self.latency
-            recent = latency._recent
-            recent.append(headed - response._started)
-            if len(recent) > EXACT:
-                latency._classify()
+        if headed is not None and response.error is None:
+            # All that most have; it is counted for many at once, which is much cheaper.
             seen = self._seen
-            seen.append((response.url, response._started, headed, status, response._received))
+            seen.append(
+                (
+                    response.url,
+                    response._started,
+                    headed,
+                    response.status_code,
+                    response._received,
+                )
+            )
             if len(seen) > _WAITING:
-                self._count_traffic()
+                self._count()
         else:
-            self._add_unusual(response, error)
-        self.bytes += response._received
+            self._add_unusual(response, response.error)
         if response._history:
             for before in response._history:
                 if before._times is not None and before._times.connect is not None:
@@ -182,53 +178,79 @@ class Stats:
         if errors:
             self.hook_errors += len(errors)
 
-    def extend(
-        self, latencies: list[float], seen: list[tuple[Any, float, float, Any, int]]
-    ) -> None:
-        """Count the latencies and details of answers that another process has counted.
-
-        Args:
-            latencies: seconds.
-            seen: URL, start, head, status and bytes of each.
-        """
-        self.latency._recent += latencies
-        if len(self.latency._recent) > EXACT:
-            self.latency._classify()
+    def extend(self, seen: list[tuple[Any, float, float, Any, int]]) -> None:
+        """Count answers that another process has sent: URL, start, head, status, bytes of each."""
         self._seen += seen
         if len(self._seen) > _WAITING:
-            self._count_traffic()
+            self._count()
 
     def _add_unusual(self, response: Any, error: Exception | None) -> None:
         """Count what most have not: an error, a connection of their own."""
+        status = response.status_code
+        self._requests += 1
+        if status is not None:
+            self._statuses[status] = self._statuses.get(status, 0) + 1
+        self._bytes += response._received
         if error is not None:
             name = type(error).__name__
             self.errors[name] = self.errors.get(name, 0) + 1
-            status = response.status_code
             self._both += isinstance(status, int) and status >= 400
         times = response._times
         latency = None
         if times is not None:
             if error is None and times.headed is not None:
                 latency = times.headed - times.started
-                self.latency.add(latency)
+                self._latency.add(latency)
             if times.connect is not None:
                 self.connections += 1
         self._traffic.add(
-            response.url, time(), latency, response.status_code, response._received,
+            response.url, time(), latency, status, response._received,
             None if error is None else type(error).__name__,
             _text_of(response.reason if error is None else error),
         )  # fmt: skip
 
-    def _count_traffic(self) -> None:
-        """Count the details of the answers that wait for it."""
+    def _count(self) -> None:
+        """Count the answers that wait for it."""
         seen, self._seen = self._seen, []
+        self._requests += len(seen)
+        statuses = self._statuses
+        for status, times in Counter([answer[3] for answer in seen]).items():
+            statuses[status] = statuses.get(status, 0) + times
+        self._bytes += sum([answer[4] for answer in seen])
+        self._latency.extend([answer[2] - answer[1] for answer in seen])
         self._traffic.add_answers(seen, self._epoch)
+
+    @property
+    def requests(self) -> int:
+        """How many have ended."""
+        return self._requests + len(self._seen)
+
+    @property
+    def statuses(self) -> dict[int, int]:
+        """Status code to how many."""
+        if self._seen:
+            self._count()
+        return self._statuses
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of decoded bodies."""
+        if self._seen:
+            self._count()
+        return self._bytes
+
+    @property
+    def latency(self) -> Latency:
+        """Seconds that those took which were answered."""
+        if self._seen:
+            self._count()
+        return self._latency
 
     @property
     def traffic(self) -> Traffic:
         """When requests ended, at which hosts, the slowest, and examples of failures."""
         if self._seen:
-            self._count_traffic()
+            self._count()
         return self._traffic
 
     @property
@@ -242,17 +264,17 @@ class Stats:
             return NotImplemented
         total = Stats()
         for one in (self, other):
-            total.requests += one.requests
-            total.bytes += one.bytes
+            total._requests += one.requests
+            total._bytes += one.bytes
             total.connections += one.connections
             total.retries += one.retries
             total.hook_errors += one.hook_errors
             total._both += one._both
             for status, times in one.statuses.items():
-                total.statuses[status] = total.statuses.get(status, 0) + times
+                total._statuses[status] = total._statuses.get(status, 0) + times
             for name, times in one.errors.items():
                 total.errors[name] = total.errors.get(name, 0) + times
-            total.latency.merge(one.latency)
+            total._latency.merge(one.latency)
             total._traffic.merge(one.traffic)
             total._seconds += one.seconds
         return total
@@ -341,8 +363,10 @@ class Stats:
 
     def __getstate__(self) -> dict[str, Any]:
         # As it stands.
+        if self._seen:
+            self._count()
         state = {name: getattr(self, name) for name in self.__slots__ if name not in _OWN}
-        return {**state, "_traffic": self.traffic, "_seconds": self.seconds}
+        return {**state, "_traffic": self._traffic, "_seconds": self.seconds}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
