@@ -58,14 +58,23 @@ class PreparedRequest:
     #: Any object of the caller's, from the unsent request: it goes nowhere.
     context: Any
 
-    def __init__(self) -> None:
-        self.method = None
-        self.url = None
+    def __init__(
+        self,
+        # What `reqkit.sessions.merging` gives.
+        method: str | None = None,
+        target: Target | None = None,
+        pairs: tuple[tuple[str, str], ...] = (),
+        policy: Policy | None = None,
+        encode: bool = True,
+        context: Any = None,
+    ) -> None:
+        self.method = method
+        self.url = None if target is None else target.url
         self._headers: CaseInsensitiveDict | None = None
         #: The headers, until somebody looks at them: most messages have their session's.
-        self._pairs: tuple[tuple[str, str], ...] = ()
+        self._pairs: tuple[tuple[str, str], ...] = pairs
         self.body = None
-        self.context = None
+        self.context = context
         self._hooks: Hooks | None = None
         #: Most messages have neither auth nor cookies: `_own_credentials` makes them.
         self._credentials: Credentials | None = None
@@ -74,9 +83,9 @@ class PreparedRequest:
         self._length: int | None = None
         #: The body that `_body_position` is of, and its length; None where that is not known.
         self._measured: tuple[Any, int | None] | None = None
-        self._target: Target | None = None
-        self._encode = True
-        self._policy: Policy | None = None
+        self._target: Target | None = target
+        self._encode = encode
+        self._policy: Policy | None = policy
         #: The number of the try that it is sent for.
         self._attempt = 1
 

@@ -163,7 +163,7 @@ class Chain:
             self._begin(prepared)
             response = self._answered(prepared)
         status = response.status_code
-        if status is not None and 300 <= status < 400 and response.is_redirect:
+        if status != 200 and status is not None and 300 <= status < 400 and response.is_redirect:
             response = self._redirect(response)
         if self.prefetch:
             response._load()

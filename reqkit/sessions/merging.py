@@ -130,24 +130,22 @@ class Merging(Defaults):
             to_send: whether it is to be sent, and needs a method.
             policy: what it is sent under, which an auth that waits may want to know.
         """
-        prepared = PreparedRequest()
-        prepared._policy = policy
-        prepared._encode = config.encode_uri
         method = request.method
-        if method == "GET":
-            prepared.method = method
-        elif method is None and to_send:
+        if method is None and to_send:
             raise InvalidHeader("no method was given: expected a name such as 'GET'")
-        else:
-            prepared.prepare_method(method)
         arguments = request._arguments
-        prepared.context = arguments.context
-        target = prepared._target = self._target_of(request, config.encode_uri)
-        prepared.url = target.url
+        if self.params or arguments.params or self._base_url is not None:
+            target = self._target_of(request, config.encode_uri)
+        else:
+            target = prepare_url(request.url, None, config.encode_uri)
         pairs = self._default_pairs(config)
         if arguments.headers:
             pairs = _merged_pairs(pairs, arguments.headers)
-        prepared._pairs = pairs
+        prepared = PreparedRequest(
+            "GET", target, pairs, policy, config.encode_uri, arguments.context
+        )
+        if method != "GET":
+            prepared.prepare_method(method)
         if not config.keep_alive and "connection" not in prepared.headers:
             prepared.headers["Connection"] = "close"
         if self._cookies is not None or arguments.cookies is not None:
