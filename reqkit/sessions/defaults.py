@@ -17,7 +17,7 @@ from ..message.urls import DEFAULT_PORTS, prepare_url
 from ..structures import CaseInsensitiveDict
 from ..timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..transport.addresses import AddressFilter
-from ..transport.tls.contexts import check_cert, check_verify
+from ..transport.tls.settings import check_cert, check_verify
 
 __all__ = ["Defaults", "is_jar"]
 

@@ -16,7 +16,7 @@ from ..message.urls import DEFAULT_PORTS, Target, without_secrets
 from ..network import Network, current
 from ..timeouts import DEFAULT_TIMEOUTS, Deadline, Timeouts
 from ..transport.routes import check_proxies
-from ..transport.tls.contexts import check_cert, check_verify
+from ..transport.tls.settings import check_cert, check_verify
 from .defaults import Defaults
 
 if TYPE_CHECKING:

@@ -18,7 +18,10 @@ from ..timeouts import Deadline, Timeouts, clock
 from . import failures, proxying
 from .pools import give_way
 from .routes import Marks, Proxy, Route
-from .tls.contexts import TlsClient, TlsSettings, client_for, secure
+from .tls.client import TlsClient
+from .tls.contexts import client_for
+from .tls.handshake import secure
+from .tls.settings import TlsSettings
 
 __all__ = ["Marks", "open_stream"]
 

@@ -34,7 +34,7 @@ from reqkit.adapters import HTTPAdapter
 from reqkit.base.dependencies import check_urllib3
 from reqkit.exceptions import RequestsDependencyWarning
 from reqkit.network.streams import stream_on
-from reqkit.transport.tls.contexts import TlsStream
+from reqkit.transport.tls.stream import TlsStream
 from reqkit_async.network.streams import GeventStream
 from servers.counting import CountingServer
 from servers.messages import answer

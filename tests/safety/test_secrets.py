@@ -31,7 +31,7 @@ from reqkit.adapters import HTTPAdapter
 from reqkit.auth import HTTPBasicAuth, HTTPBearerAuth, HTTPDigestAuth, HTTPProxyAuth
 from reqkit.transport.pools import PoolManager
 from reqkit.transport.routes import Route, parse_proxy
-from reqkit.transport.tls.contexts import TlsSettings
+from reqkit.transport.tls.settings import TlsSettings
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority

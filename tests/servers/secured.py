@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from reqkit.network.streams import StdlibStream
-from reqkit.transport.tls import contexts as tls
-from reqkit.transport.tls.contexts import TlsSettings, TlsStream
+from reqkit.transport.tls.handshake import secure
+from reqkit.transport.tls.settings import TlsSettings
+from reqkit.transport.tls.stream import TlsStream
 
 from .scripted import Connection, ScriptedServer
 
@@ -30,7 +31,7 @@ def secured(
     """Connect to a server, and speak TLS there."""
     below = plain(server)
     try:
-        stream = tls.secure(below, settings, host, server.port, more.pop("timeout", SECONDS))
+        stream = secure(below, settings, host, server.port, more.pop("timeout", SECONDS))
     except BaseException:
         below.close()
         raise

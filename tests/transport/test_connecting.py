@@ -20,7 +20,7 @@ from reqkit.network.stdlib import STDLIB, StdlibNetwork
 from reqkit.timeouts import Deadline, Timeouts
 from reqkit.transport.connecting import open_stream
 from reqkit.transport.routes import Marks, Proxy, Route, parse_proxy
-from reqkit.transport.tls.contexts import TlsSettings
+from reqkit.transport.tls.settings import TlsSettings
 from servers import proxies
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority

@@ -1,4 +1,4 @@
-"""The contexts that follow from what a user says about TLS, and their sessions.
+"""The contexts that follow from what a user says about TLS.
 
 One context serves all connections with the same settings: reading the CA bundle takes longer than
 a request. Each context has its own store of TLS sessions, so that a session made without
@@ -12,202 +12,29 @@ import os
 import ssl
 import sys
 import warnings
-from collections.abc import Hashable, Iterator
-from functools import partial
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final
 
 from ...base.deferred import DeferredModule
 from ...base.descriptors import SHORTAGES
 from ...base.locks import native_rlock
 from ...exceptions import SSLError
-from ...network import Stream
-from .settings import TlsSettings, blamed, check_cert, check_verify
-from .stream import SessionSource, TlsStream
+from .client import TlsClient, set_modes
+from .settings import TlsSettings, blamed
 
 if TYPE_CHECKING:
     import certifi
 else:
     certifi = DeferredModule("certifi")
 
-__all__ = [
-    "SessionCache",
-    "TlsClient",
-    "TlsSettings",
-    "TlsStream",
-    "check_cert",
-    "check_verify",
-    "client_for",
-    "context_for",
-    "secure",
-]
+__all__ = ["client_for", "context_for"]
 
-#: What is offered to servers, the best first.
-_HTTP1: Final = ["http/1.1"]
-_HTTP2: Final = ["h2", "http/1.1"]
 #: Contexts kept. With a CA bundle one takes about a megabyte.
 _MOST_CLIENTS: Final = 64
-#: Places whose TLS sessions are kept for one context; with its connection's end, which it is kept
-#: in until it is asked for, one takes about 40 KB.
-_MOST_SESSIONS: Final = 250
-
-
-class SessionCache:
-    """TLS sessions to resume, by where they came from. Bounded: the oldest goes first.
-
-    A connection that one thread has for its own offers its session, which is copied when another
-    connection asks for it, and no sooner: to OpenSSL that is work as reading the certificate was,
-    and most are never asked for.
-    """
-
-    __slots__ = ("_most", "_places")
-
-    def __init__(self, most: int = _MOST_SESSIONS) -> None:
-        self._most = most
-        self._places: dict[Hashable, _Place] = {}
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def get(self, key: Hashable) -> ssl.SSLSession | None:
-        """Return the newest session for this place, or None. It may be used more than once."""
-        place = self._places.get(key)
-        if place is None:
-            return None
-        source = place.source
-        if source is not None:
-            fresh = source()
-            if fresh is not None:
-                place.session = fresh
-                if place.source is source:  # another thread may have offered meanwhile
-                    place.source = None
-        return place.session
-
-    def offer(self, key: Hashable, source: SessionSource) -> None:
-        """Note where a session can be had, in the place of the one before once it was.
-
-        Args:
-            key: where the connection leads.
-            source: returns the session, None where there is none (yet); kept for as long.
-        """
-        with _lock:
-            place = self._places.pop(key, None)
-            if place is None:
-                place = _Place()
-            place.source = source
-            self._places[key] = place
-            if len(self._places) > self._most:
-                del self._places[next(iter(self._places))]
-
-    def drop(self, key: Hashable) -> None:
-        """Forget a session that did not serve."""
-        with _lock:
-            self._places.pop(key, None)
-
-
-class _Place:
-    __slots__ = ("session", "source")
-
-    def __init__(self) -> None:
-        self.session: ssl.SSLSession | None = None
-        self.source: SessionSource | None = None
-
-
-class TlsClient:
-    """A context, and the sessions made with it.
-
-    Args:
-        context: what connections are made with.
-        verifies: whether certificates are.
-        checks_name: whether the name in them is.
-        lender: a context of the user's whose CAs and certificate count in place of the other's. It
-            is never changed.
-        asked: whether the context is of a kind of the user's, which makes connections in a way of
-            its own: its modes are set for the moment only.
-    """
-
-    __slots__ = (
-        "_asked", "_lender", "_offers", "checks_name", "context", "sessions", "verifies",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        context: ssl.SSLContext,
-        verifies: bool,
-        checks_name: bool,
-        lender: ssl.SSLContext | None = None,
-        asked: bool = False,
-    ) -> None:
-        self.context: ssl.SSLContext = context
-        self.sessions: SessionCache = SessionCache()
-        self.verifies: bool = verifies
-        self.checks_name: bool = checks_name
-        self._lender = lender
-        self._asked = asked
-        #: What the context offers now (ALPN, RFC 7301).
-        self._offers: list[str] | None = None
-
-    def wrap(self, stream: Stream, name: str, key: Hashable, http2: bool = False) -> TlsStream:
-        """Make the TLS stream, offering HTTP/2 or not; the handshake is still to come."""
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        session = self.sessions.get(key)
-        # As bytes, an ASCII name is spared Python's codec for international ones.
-        asked = name.encode() if name.isascii() else name
-        offers = _HTTP2 if http2 else _HTTP1
-        lender = self._lender
-        # OpenSSL copies what is offered, too, into the connection when it is made.
-        with _yielding, self._modes() if self._asked else contextlib.nullcontext():
-            if offers is not self._offers and not self._asked:
-                self.context.set_alpn_protocols(offers)
-                self._offers = offers
-            tls = self.context.wrap_bio(
-                incoming, outgoing, False, asked, session if lender is None else None
-            )
-        if lender is not None:
-            # Modes, versions and offers are the connection's by now: OpenSSL takes the store of
-            # CAs and the certificate from here, and nothing else.
-            tls.context = lender
-            if session is not None:
-                tls.session = session
-        return TlsStream(stream, tls, incoming, outgoing, partial(self.sessions.offer, key))
-
-    @contextlib.contextmanager
-    def _modes(self) -> Iterator[None]:
-        # OpenSSL copies both modes into the connection when it is made, so a user's context has
-        # to have ours for that long only; afterwards it is again what the user made it.
-        context = self.context
-        before = (context.verify_mode, context.check_hostname)
-        wanted = ssl.CERT_REQUIRED if self.verifies else ssl.CERT_NONE
-        try:
-            _set_modes(context, wanted, self.checks_name)
-            yield
-        finally:
-            _set_modes(context, *before)
-
-
-def _set_modes(context: ssl.SSLContext, mode: ssl.VerifyMode, checks_name: bool) -> None:
-    # A context never lets a name be checked while nothing is verified: hence the order.
-    if not checks_name and context.check_hostname:
-        context.check_hostname = False
-    if context.verify_mode != mode:
-        context.verify_mode = mode
-    if checks_name and not context.check_hostname:
-        context.check_hostname = True
 
 
 _lock = native_rlock()
-_yielding = native_rlock()
 _clients: dict[Hashable, TlsClient] = {}
-
-
-def _forked() -> None:
-    # Another thread of the parent may have held them.
-    global _lock, _yielding
-    _lock = native_rlock()
-    _yielding = native_rlock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
 
 
 def context_for(settings: TlsSettings) -> ssl.SSLContext:
@@ -296,7 +123,7 @@ def _new_context(settings: TlsSettings, checks_name: bool, keylog: str | None) -
     # RFC 8446 section 4.6.2: a server may ask for the client's certificate later.
     context.post_handshake_auth = True
     wanted = ssl.CERT_REQUIRED if settings.verify else ssl.CERT_NONE
-    _set_modes(context, wanted, checks_name)
+    set_modes(context, wanted, checks_name)
     # RFC 9525 section 2: the common name is not looked at.
     context.hostname_checks_common_name = False
     if keylog:
@@ -328,7 +155,7 @@ def _client_with(
             )
         return TlsClient(given, verifies, checks_name, asked=True)
     context = _like(given)
-    _set_modes(context, ssl.CERT_REQUIRED if verifies else ssl.CERT_NONE, checks_name)
+    set_modes(context, ssl.CERT_REQUIRED if verifies else ssl.CERT_NONE, checks_name)
     known = _trust_of(given)
     if not cert and (not verifies or (settings.verify is True and known is not None and known[0])):
         return TlsClient(context, verifies, checks_name, lender=given)
@@ -433,48 +260,3 @@ def _load_cert(context: ssl.SSLContext, cert: tuple[str, ...]) -> None:
             " a certificate and of the key that belongs to it"
             + (", and the key's own password" if password is not None else "")
         ) from error
-
-
-def secure(
-    stream: Stream,
-    settings: TlsSettings,
-    host: str,
-    port: int,
-    timeout: float | None,
-    via: Hashable = None,
-    client: TlsClient | None = None,
-) -> TlsStream:
-    """Begin TLS on a stream: the handshake, and the checks of the certificate. Blocks.
-
-    Args:
-        stream: connected to the server; still the caller's to close when this raises.
-        settings: what to verify, and how.
-        host: the URL's host: a name or an address, without brackets.
-        port: the URL's port.
-        timeout: seconds for the whole handshake.
-        via: what else must be the same for a session to be resumed, as the proxy.
-        client: the settings', where they were looked up already.
-
-    Raises:
-        SSLError: the settings name files that cannot be used.
-        ssl.SSLError: the handshake failed, or the certificate is not good.
-        TimeoutError: it took longer than ``timeout``.
-        OSError: the connection broke.
-    """
-    if client is None:
-        client = client_for(settings)
-    name = settings.server_hostname or host
-    # RFC 6066 section 3: no trailing dot in SNI. A zone is of this machine only.
-    name = name.partition("%")[0].strip("[]") if ":" in name else name.rstrip(".")
-    key = (host, port, name, via)
-    secured = client.wrap(stream, name, key, settings.http2)
-    try:
-        secured.handshake(timeout)
-        if settings.assert_fingerprint is not None:
-            secured.check_fingerprint(settings.assert_fingerprint)
-        elif settings.assert_hostname and settings.verify:
-            secured.check_name(settings.assert_hostname)
-    except ssl.SSLError:
-        client.sessions.drop(key)
-        raise
-    return secured

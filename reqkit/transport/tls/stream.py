@@ -8,17 +8,15 @@ of these on top of another.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import ssl
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from ...exceptions import SSLError
 from ...network import Stream, forks
 from ...timeouts import clock
+from .sessions import Resumable, SessionSource
 
-__all__ = ["SessionSource", "TlsStream"]
+__all__ = ["TlsStream"]
 
 #: The most that one record holds (RFC 8446 section 5.1).
 _RECORD: Final = 16384
@@ -28,11 +26,6 @@ _CHUNK: Final = 65536
 _PIECE: Final = 262144
 #: How often an idle connection is read before it is taken for one that never stops.
 _IDLE_READS: Final = 16
-
-#: Returns a TLS session to resume, or None where there is none (yet). Never blocks.
-SessionSource = Callable[[], "ssl.SSLSession | None"]
-
-_DIGESTS: Final = {20: hashlib.sha1, 32: hashlib.sha256}
 
 
 class TlsStream:
@@ -76,7 +69,7 @@ class TlsStream:
         self._incoming = incoming
         self._outgoing = outgoing
         self._offer = offer
-        self._resumable: _Resumable | None = None
+        self._resumable: Resumable | None = None
         #: Decrypted by `is_readable`, and not handed out yet.
         self._kept = b""
         #: Encrypted by `send_now`, and not taken by the stream below yet.
@@ -139,41 +132,6 @@ class TlsStream:
                 self._incoming.write(data)
             else:
                 self._incoming.write_eof()
-
-    def check_fingerprint(self, fingerprint: str) -> None:
-        """Compare the server's certificate with a SHA-1 or SHA-256 in hex.
-
-        Raises:
-            SSLError: it is no such fingerprint.
-            ssl.SSLCertVerificationError: it is another certificate's.
-        """
-        try:
-            wanted = bytes.fromhex(fingerprint.replace(":", ""))
-        except ValueError:
-            wanted = b""
-        digest = _DIGESTS.get(len(wanted))
-        if digest is None:
-            raise SSLError(
-                f"assert_fingerprint is {fingerprint!r}: expected the SHA-1 or SHA-256 of the"
-                " certificate: 40 or 64 hex digits"
-            )
-        found = digest(self.tls.getpeercert(True) or b"").digest()
-        if found != wanted:
-            raise _unverified(f"the certificate's fingerprint is {found.hex()}")
-
-    def check_name(self, name: str) -> None:
-        """Look for a name in the server's certificate (RFC 9525 section 6.3).
-
-        Raises:
-            ssl.SSLCertVerificationError: it is not there.
-        """
-        from urllib3.util.ssl_match_hostname import CertificateError, match_hostname
-
-        certificate: Any = self.tls.getpeercert()
-        try:
-            match_hostname(certificate, name.rstrip("."))
-        except (CertificateError, ValueError) as error:
-            raise _unverified(f"the certificate is not valid for {name!r}") from error
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
         """Encrypt and send all of it. The limit is for each wait until the peer takes more."""
@@ -494,7 +452,7 @@ class TlsStream:
         offer, self._offer = self._offer, None
         if offer is None:
             return
-        resumable = _Resumable(self.tls)
+        resumable = Resumable(self.tls)
         if self.bound:
             self._resumable = resumable
             offer(resumable)
@@ -503,33 +461,6 @@ class TlsStream:
         session = resumable()
         if session is not None:
             offer(lambda: session)
-
-
-class _Resumable:
-    """Gives the session of a connection, open or closed; holds nothing of the stream below.
-
-    Attributes:
-        thread: the only one that may ask, as the connection is its own: in another, OpenSSL may
-            replace the session while it is copied. None: the connection is closed.
-    """
-
-    __slots__ = ("thread", "tls")
-
-    def __init__(self, tls: ssl.SSLObject) -> None:
-        self.tls: ssl.SSLObject | None = tls
-        self.thread: int | None = threading.get_native_id()
-
-    def __call__(self) -> ssl.SSLSession | None:
-        tls = self.tls
-        if tls is None or self.thread not in (None, threading.get_native_id()):
-            return None
-        session = tls.session
-        # In TLS 1.3 only a ticket can be resumed (RFC 8446 section 4.6.1); before, an id can.
-        if session is not None and (
-            session.has_ticket or (session.id and tls.version() != "TLSv1.3")
-        ):
-            return session
-        return None
 
 
 def _left(ends: float | None, lag: float) -> float | None:
@@ -549,10 +480,3 @@ def _left(ends: float | None, lag: float) -> float | None:
 
 def _no_lag() -> float:
     return 0.0
-
-
-def _unverified(text: str) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(1, text)
-    error.verify_code = 0
-    error.verify_message = text
-    return error

@@ -19,8 +19,12 @@ import pytest
 
 from reqkit.exceptions import SSLError
 from reqkit.network.streams import StdlibStream
-from reqkit.transport.tls import contexts as tls
-from reqkit.transport.tls.contexts import TlsSettings, TlsStream, client_for, context_for
+from reqkit.transport.tls import contexts
+from reqkit.transport.tls.contexts import client_for, context_for
+from reqkit.transport.tls.handshake import secure
+from reqkit.transport.tls.sessions import SessionCache
+from reqkit.transport.tls.settings import TlsSettings
+from reqkit.transport.tls.stream import TlsStream
 from servers.scripted import Connection, ScriptedServer
 from servers.secured import SECONDS, echo, exactly, plain, secured
 from servers.tls import Authority
@@ -110,13 +114,13 @@ def test_a_bundle_that_changed_counts(tmp_path: Path, authority: Authority) -> N
 
 
 def test_contexts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "_MOST_CLIENTS", 3)
+    monkeypatch.setattr(contexts, "_MOST_CLIENTS", 3)
     kept = context_for(TlsSettings(verify=False))
     for size in range(10):
         context_for(TlsSettings(verify=False, ciphers=":".join(["ECDHE+AESGCM"] * (size + 1))))
         assert context_for(TlsSettings(verify=False)) is kept
 
-    assert len(tls._clients) == 3
+    assert len(contexts._clients) == 3
 
 
 def test_a_bundle_that_is_none_is_named(tmp_path: Path) -> None:
@@ -169,7 +173,7 @@ def test_an_encrypted_key_is_never_asked_for(tmp_path: Path, authority: Authorit
 def test_a_context_is_made_whenever_gevent_patches() -> None:
     program = """
 import reqkit.transport.tls.contexts as tls
-from reqkit.transport.tls.contexts import TlsSettings
+from reqkit.transport.tls.settings import TlsSettings
 before = tls.context_for(TlsSettings())
 import gevent.monkey
 gevent.monkey.patch_all()
@@ -495,7 +499,7 @@ def test_a_session_is_for_one_place(scripted: Start, authority: Authority, ca_bu
 
     def reused(host: str, via: object = None) -> bool:
         below = plain(server)
-        stream = tls.secure(below, settings, host, server.port, SECONDS, via)
+        stream = secure(below, settings, host, server.port, SECONDS, via)
         stream.send_all(b"x", SECONDS)
         exactly(stream, 1)
         stream.close()
@@ -515,7 +519,7 @@ class Bound(StdlibStream):
 @contextlib.contextmanager
 def bound(server: ScriptedServer, settings: TlsSettings) -> Iterator[TlsStream]:
     below = plain(server, Bound)
-    stream = tls.secure(below, settings, "localhost", server.port, SECONDS)
+    stream = secure(below, settings, "localhost", server.port, SECONDS)
     try:
         yield stream
     finally:
@@ -594,7 +598,7 @@ def test_a_session_keeps_no_dropped_stream(
     server = scripted(echo, tls=authority.server())
     settings = TlsSettings(verify=ca_bundle)
     below = plain(server, Bound)
-    stream = tls.secure(below, settings, "localhost", server.port, SECONDS)
+    stream = secure(below, settings, "localhost", server.port, SECONDS)
     greet(stream)
     dropped = weakref.ref(below)
 
@@ -608,7 +612,7 @@ def test_a_session_keeps_no_dropped_stream(
 
 
 def test_sessions_are_bounded() -> None:
-    cache = tls.SessionCache(most=2)
+    cache = SessionCache(most=2)
     one: Any = object()
     for key in "abac":
         cache.offer(key, lambda: one)

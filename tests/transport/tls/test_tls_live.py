@@ -23,7 +23,7 @@ import reqkit_async
 from reqkit.adapters import HTTPAdapter
 from reqkit.auth import HTTPDigestAuth
 from reqkit.exceptions import ConnectTimeout, SSLError, TotalTimeout
-from reqkit.transport.tls.contexts import TlsStream
+from reqkit.transport.tls.stream import TlsStream
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority

@@ -13,8 +13,9 @@ import pytest
 
 from reqkit.network import forks
 from reqkit.network.streams import StdlibStream
-from reqkit.transport.tls import contexts as tls
-from reqkit.transport.tls.contexts import TlsSettings, TlsStream
+from reqkit.transport.tls.handshake import secure
+from reqkit.transport.tls.settings import TlsSettings
+from reqkit.transport.tls.stream import TlsStream
 from servers.scripted import Connection, ScriptedServer
 from servers.secured import SECONDS, echo, exactly, plain, secured
 from servers.tls import Authority
@@ -53,7 +54,7 @@ def test_what_is_large_is_sent_in_pieces(ca_bundle: str, authority: Authority) -
     with ScriptedServer(sink, tls=authority.server()) as server:
         opened = plain(server)  # closes its socket when it is dropped
         below = Counting(opened.sock)
-        stream = tls.secure(below, TlsSettings(verify=ca_bundle), "localhost", 1, SECONDS)
+        stream = secure(below, TlsSettings(verify=ca_bundle), "localhost", 1, SECONDS)
         stream.send_all(bytes(2_000_000), SECONDS)
         assert exactly(stream, 1) == b"!"
         stream.close()
@@ -366,7 +367,7 @@ def test_tls_inside_tls(scripted: Start, authority: Authority, ca_bundle: str) -
     data = os.urandom(200_000)
 
     with secured(outer, settings) as carrier:
-        stream = tls.secure(carrier, settings, "127.0.0.1", target.port, SECONDS)
+        stream = secure(carrier, settings, "127.0.0.1", target.port, SECONDS)
         stream.send_all(data, SECONDS)
         assert exactly(stream, len(data)) == data
         assert not stream.is_readable()
