@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ..base.warn import warn
 from ..exceptions import RequestsWarning, UnrewindableBodyError
-from ..message.bodies.streams import rewind
+from ..message.bodies import rewind
 
 __all__ = [
     "extract_zipped_paths",

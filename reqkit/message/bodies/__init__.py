@@ -12,19 +12,11 @@ from typing import Any, Final, NamedTuple
 
 from .form import encode_form
 from .jsonbody import encode_json
+from .lengths import content_length
 from .multipart import MultipartStream, encode_multipart
-from .streams import (
-    Body,
-    Positions,
-    ReadOnce,
-    Restartable,
-    content_length,
-    is_streamed,
-    pieces,
-    position,
-    refuse_unreadable,
-    rewind,
-)
+from .pieces import pieces
+from .positions import Positions, ReadOnce, position, rewind
+from .sources import Body, Restartable, is_streamed, refuse_unreadable
 
 __all__ = [
     "Body",

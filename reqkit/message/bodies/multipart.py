@@ -10,17 +10,10 @@ from typing import Any, Final, NamedTuple
 
 from ...exceptions import InvalidHeader, UnrewindableBodyError
 from ..multimapping import flat_pairs, pairs_of
-from .streams import (
-    FileAt,
-    Positions,
-    ReadOnce,
-    Restartable,
-    content_length,
-    locked,
-    pieces,
-    refuse_unreadable,
-    rewind,
-)
+from .lengths import content_length
+from .pieces import pieces
+from .positions import Positions, ReadOnce, locked, rewind
+from .sources import FileAt, Restartable, refuse_unreadable
 
 __all__ = ["MultipartStream", "encode_multipart"]
 

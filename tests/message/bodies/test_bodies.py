@@ -30,10 +30,10 @@ from reqkit.message.bodies import (
     encode_body,
     pieces,
     position,
+    positions,
     rewind,
-    streams,
 )
-from reqkit.message.bodies.streams import PIECE
+from reqkit.message.bodies.sources import PIECE
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -546,8 +546,8 @@ def test_pieces_keep_to_what_was_announced(chunks: list[bytes], length: int) -> 
 
 def test_nothing_is_kept_of_a_file_that_was_read() -> None:
     body = io.BytesIO(b"x" * 100_000)
-    with streams.locked(body):
-        with streams.locked(body):
-            assert len(streams._being_read) == 1
-        assert len(streams._being_read) == 1
-    assert not streams._being_read
+    with positions.locked(body):
+        with positions.locked(body):
+            assert len(positions._being_read) == 1
+        assert len(positions._being_read) == 1
+    assert not positions._being_read
