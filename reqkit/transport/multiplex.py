@@ -40,8 +40,9 @@ __all__ = ["BUFFER", "Exchange", "Multiplexed", "OlderWanted"]
 
 #: Asked of the stream at once.
 _READ: Final = 65_536
-#: Bytes of a place to receive into: for that, after a frame that is not whole yet.
-BUFFER: Final = _READ + 16_384 + 9
+#: Bytes of a place to receive into: after a frame that is not whole yet, as much as keeps the steps
+#: of taking it in few, and is still in the processor's cache when they are taken.
+BUFFER: Final = 131_072 + 16_384 + 9
 #: Bytes that are taken in before others get their turn.
 _TURN: Final = 1_048_576
 #: Bytes that wait to be sent before uploads wait for them.

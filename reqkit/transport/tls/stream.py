@@ -305,11 +305,12 @@ class TlsStream:
                 filled += count
             if filled or self._ended:
                 break
-            raw = below.receive_some(_CHUNK)
-            if raw is None:
+            # What is encrypted takes the place of what will not be.
+            count = below.receive_now(buffer)
+            if count is None:
                 return None
-            if raw:
-                incoming.write(raw)
+            if count:
+                incoming.write(buffer[:count])
             else:
                 self._ended = True
         if filled and self._offer is not None:

@@ -33,6 +33,8 @@ _DATA = Kind.DATA
 _HEADERS = Kind.HEADERS
 _PADDED = Flag.PADDED
 _END_STREAM = Flag.END_STREAM
+#: Bytes of a frame that is looked for more of its like after.
+_LONG = 1024
 
 
 class Connection(Sending, Answers, Control):
@@ -153,19 +155,29 @@ class Connection(Sending, Answers, Control):
                     and not stream.ended
                 ):
                     # What `_add_data` does with bytes that are as they should be.
-                    counted += length
+                    # What `_add_data` does with bytes that are as they should be.
                     stream.room -= length
                     if stream.left > 0:
                         stream.left -= length
-                    stream.pieces.append(bytes(data[start:stop]))
+                    if stream.gathered is None:
+                        stream.pieces.append(bytes(data[start:stop]))
+                    else:
+                        stream.gathered.write(data[start:stop])
                     stream.held += length
-                    if stream.whole:
-                        self._read_at_once(stream, length)
                     if flags & _END_STREAM:
                         self._finish(stream)
-                    elif not stream.stirred:
-                        stream.stirred = True
-                        self._stirred.append(stream)
+                    else:
+                        if length >= _LONG:
+                            at = self._take_alike(stream, data, at, length)
+                            length *= (at - start + 9) // (length + 9)
+                        if stream.held >= stream.gathers_at:
+                            stream.gather()
+                        if stream.whole:
+                            self._read_at_once(stream, length)
+                        if not stream.stirred:
+                            stream.stirred = True
+                            self._stirred.append(stream)
+                    counted += length
                 else:
                     self._add_data(stream, flags, bytes(data[start:stop]), length)
             elif kind == _HEADERS:
@@ -176,6 +188,39 @@ class Connection(Sending, Answers, Control):
         if counted:
             self._count(counted)
             self._balance.earn(DATA_EARNS)
+
+    @staticmethod
+    def _take_alike(stream: Stream, data: bytes | memoryview, at: int, length: int) -> int:
+        """Take the frames of a body that begin with the same bytes as the one before.
+
+        Most of a large body comes so.
+
+        Args:
+            stream: whose.
+            data: what has arrived.
+            at: where the one before ends; it was a frame of DATA without padding or an end.
+            length: of its payload.
+
+        Returns:
+            Where the last of them ends, none that the stream has no room for among them.
+        """
+        begun, step = at, length + 9
+        head = data[at - step : at - length]
+        most = stream.room if stream.left < 0 else min(stream.room, stream.left)
+        end = min(len(data), at + most // length * step)
+        pieces, place = stream.pieces, stream.gathered
+        while (stop := at + step) <= end and data[at : at + 9] == head:
+            if place is None:
+                pieces.append(bytes(data[at + 9 : stop]))
+            else:
+                place.write(data[at + 9 : stop])
+            at = stop
+        taken = (at - begun) // step * length
+        stream.room -= taken
+        if stream.left > 0:
+            stream.left -= taken
+        stream.held += taken
+        return at
 
     def _take_first(self, kind: int, flags: int) -> None:
         if kind != Kind.SETTINGS or flags & Flag.ACK:

@@ -141,7 +141,7 @@ class Sending(State):
             whole: the body is kept until it is whole, and then taken by `Stream.take_all`.
         """
         if whole and not stream.whole:
-            stream.whole = True
+            stream.keep_whole()
             stream.credit += stream.held
         if not stream.wide and not stream.over:
             stream.wide = True

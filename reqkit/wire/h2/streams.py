@@ -8,6 +8,8 @@ Source: RFC 9113 section 5.
 
 from __future__ import annotations
 
+import sys
+from io import BytesIO
 from typing import Any, Final
 
 from ..h1.head import AnswerHead
@@ -19,6 +21,12 @@ __all__ = ["NARROW", "WIDE", "Stream"]
 NARROW: Final = 65_535
 #: The same for a body that somebody waits for the whole of.
 WIDE: Final = 1_048_576
+#: Bodies that are kept until they are whole, and larger than this but no larger than that, are
+#: gathered in one place once such a part of them has come.
+_SMALL: Final = 65_536
+_LARGE: Final = 67_108_864
+_TRUSTED: Final = 8
+NEVER: Final = sys.maxsize
 
 
 class Stream:
@@ -40,7 +48,9 @@ class Stream:
         window: bytes that may be sent to the peer, as far as this stream goes. May be below 0.
         wide: whether its window was widened.
         whole: whether its body is kept until it is whole.
-        pieces: the bytes that are held.
+        pieces: the bytes that are held, unless they are gathered.
+        gathered: the bytes that are held, of a large body that is kept until it is whole.
+        gathers_at: how many bytes are to be held when a place for all is made.
         left: bytes of the body that are still to come, -1 where the head does not say.
         size: the body's length, as the head says it.
         interim: how many 1xx answers came.
@@ -53,6 +63,8 @@ class Stream:
         "credit",
         "ended",
         "error",
+        "gathered",
+        "gathers_at",
         "head",
         "held",
         "id",
@@ -93,6 +105,8 @@ class Stream:
         self.stirred: bool = False
         self.waiter: Any = None
         self.pieces: list[bytes] = []
+        self.gathered: BytesIO | None = None
+        self.gathers_at: int = NEVER
 
     def __repr__(self) -> str:
         if self.error is not None:
@@ -110,8 +124,34 @@ class Stream:
 
     def add(self, data: bytes) -> None:
         """Take bytes of the body."""
-        self.pieces.append(data)
         self.held += len(data)
+        if self.gathered is None:
+            self.pieces.append(data)
+            if self.held >= self.gathers_at:
+                self.gather()
+        else:
+            self.gathered.write(data)
+
+    def keep_whole(self) -> None:
+        """Keep the body until it is whole."""
+        self.whole = True
+        if _SMALL < self.size <= _LARGE:
+            self.gathers_at = self.size // _TRUSTED
+            if self.held >= self.gathers_at:
+                self.gather()
+
+    def gather(self) -> None:
+        """Write what has come, and what will, to one place, from where it is not copied again.
+
+        Not before a part of the body is there: by a length alone nobody makes us give memory away.
+        """
+        self.gathered = place = BytesIO()
+        self.gathers_at = NEVER
+        place.seek(self.size - 1)
+        place.write(b"\0")
+        place.seek(0)
+        place.write(b"".join(self.pieces))
+        self.pieces.clear()
 
     def take(self, most: int) -> bytes:
         """Return bytes of the body that have arrived, up to so many; none where there are none."""
@@ -120,10 +160,10 @@ class Stream:
         if not held:
             return b""
         if held <= most:
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
-            self.held = 0
-            return data
+            return self.take_all()
+        if self.gathered is not None:
+            data = self._all_gathered()
+            pieces.extend(data[start : start + _SMALL] for start in range(0, held, _SMALL))
         out = []
         left = most
         while left:
@@ -138,15 +178,25 @@ class Stream:
 
     def take_all(self) -> bytes:
         """Return all bytes of the body that have arrived."""
-        pieces = self.pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        if self.gathered is not None:
+            data = self._all_gathered()
+        else:
+            pieces = self.pieces
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
         self.held = 0
         return data
+
+    def _all_gathered(self) -> bytes:
+        place, self.gathered = self.gathered, None
+        assert place is not None
+        place.truncate(self.held)
+        return place.getvalue()
 
     def drop(self) -> None:
         """Forget what was not read."""
         self.pieces.clear()
+        self.gathered = None
         self.held = 0
 
     def ending(self) -> str:

@@ -59,6 +59,10 @@ def _fields(words: list[str]) -> bytes:
     return encoder.encode(rows).removeprefix(b"\x20")
 
 
+def _text(text: str) -> bytes:
+    return b"x" * int(text[5:]) if text.startswith("size:") else text.encode()
+
+
 def _octets(line: str) -> bytes:
     """Return what a line says is sent."""
     kind, _, rest = line.partition(" ")
@@ -99,7 +103,7 @@ def _octets(line: str) -> bytes:
         else:
             flags |= 8
             padding = bytes(int(word[4:]))
-    payload = " ".join(words).encode() if kind == "DATA" else _fields(words)
+    payload = _text(" ".join(words)) if kind == "DATA" else _fields(words)
     if flags & 8:
         payload = bytes((len(padding),)) + payload + padding
     return frame(_KINDS[kind], flags, stream, payload)
@@ -128,7 +132,7 @@ def _cases(path: Path) -> Iterator[Case]:
         elif key == "expect:":
             first, _, more = rest.partition(" ")
             if first.isdigit():
-                case.status, case.body = int(first), more.encode()
+                case.status, case.body = int(first), _text(more)
             else:
                 case.error, case.words = first, more.split()
         elif key == "connection:":

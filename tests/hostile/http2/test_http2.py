@@ -6,7 +6,7 @@ plain request through the same session gets the answer that is its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +22,9 @@ from .cases import Case, frame, load
 CASES = load()
 #: What a flood may take of a client.
 MOST_FRAMES, MOST_BYTES = 10_000, 10_000_000
+
+#: Bytes that are sent at a time, or a frame more.
+LUMP = 32_768
 
 Way = Callable[[reqkit.Session, str], reqkit.Response]
 
@@ -60,15 +63,25 @@ class Server:
             self.asked.append(connection.number)
             if first:
                 first = False
-                for count, octets in self.case.sent:
-                    for _ in range(count):
-                        connection.send(octets)
+                for octets in self.lumps():
+                    connection.send(octets)
                 if self.case.closes:
                     connection.end()
                     connection.wait_closed()
                     return
             else:
                 connection.send(frame(1, 4, number, b"\x88") + frame(0, 1, number, b"plain"))
+
+    def lumps(self) -> Iterator[bytes]:
+        """Yield what is sent at a time: what follows an answer is there when it was read."""
+        lump = bytearray()
+        for count, octets in self.case.sent:
+            for _ in range(count):
+                lump += octets
+                if len(lump) >= LUMP:
+                    yield bytes(lump)
+                    lump.clear()
+        yield bytes(lump)
 
     def request(self, connection: Connection) -> int | None:
         """Read frames up to a request's fields; return its stream, None at the connection's end."""

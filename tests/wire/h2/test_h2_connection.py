@@ -236,6 +236,93 @@ def test_too_much_for_a_window_is_a_fault() -> None:
     assert sent(connection)[-1][3][4:] == ErrorCode.FLOW_CONTROL_ERROR.to_bytes(4, "big")
 
 
+def whole(size: int) -> tuple[Connection, Stream]:
+    """A stream whose body is waited for as a whole, and its head is there."""
+    connection, stream = opened()
+    connection.receive(head(1, ("content-length", str(size))))
+    connection.widen(stream, whole=True)
+    return connection, stream
+
+
+@pytest.mark.parametrize("step", [1000, 8192, 16_384])
+@pytest.mark.parametrize("at_once", [1, 5, 40])
+def test_a_large_body_that_is_kept_until_it_is_whole(step: int, at_once: int) -> None:
+    body = bytes(range(256)) * 4096
+    connection, stream = whole(len(body))
+    pieces = [body[at : at + step] for at in range(0, len(body), step)]
+    all_frames = [data(1, piece, piece is pieces[-1]) for piece in pieces]
+    for at in range(0, len(all_frames), at_once):
+        connection.receive(b"".join(all_frames[at : at + at_once]))
+        assert stream.error is None
+        assert 0 < stream.room <= WIDE
+    assert stream.ended
+    assert stream.take_all() == body
+    assert (stream.held, stream.pieces, stream.gathered) == (0, [], None)
+
+
+def test_two_large_bodies_at_a_time() -> None:
+    connection, one = whole(200_000)
+    other = get(connection)
+    connection.receive(head(other.id, ("content-length", "200000")))
+    connection.widen(other, whole=True)
+    for _ in range(10):
+        connection.receive(data(1, b"1" * 10_000) * 2 + data(other.id, b"3" * 10_000) * 2)
+    assert one.take_all() == b"1" * 200_000
+    assert other.take_all() == b"3" * 200_000
+
+
+def test_a_large_body_that_breaks_off_is_handed_out_as_far_as_it_came() -> None:
+    connection, stream = whole(1_000_000)
+    body = bytes(range(250)) * 40
+    for _ in range(30):
+        connection.receive(data(1, body))
+    connection.end()
+    assert "300000 of 1000000" in str(stream.error)
+    taken = b""
+    while piece := connection.read(stream, 65_536):
+        assert len(piece) <= 65_536
+        taken += piece
+    assert taken == body * 30
+
+
+def test_no_memory_is_given_for_a_length_alone() -> None:
+    connection, stream = whole(60_000_000)
+    connection.receive(data(1, bytes(10_000)) * 10)
+    assert stream.gathered is None
+    assert len(stream.pieces) == 10
+
+
+def test_a_large_body_that_is_given_up_is_forgotten() -> None:
+    connection, stream = whole(100_000)
+    connection.receive(data(1, bytes(10_000)) * 5)
+    assert stream.gathered is not None
+    stream.drop()
+    connection.reset(stream)
+    assert (stream.held, stream.gathered) == (0, None)
+    connection.receive(data(1, bytes(10_000)) * 5)  # was under way
+    assert connection.error is None
+
+
+@pytest.mark.parametrize("whole_", [True, False])
+def test_frames_alike_are_no_way_past_the_length(whole_: bool) -> None:
+    connection, stream = opened()
+    connection.receive(head(1, ("content-length", "45000")))
+    if whole_:
+        connection.widen(stream, whole=True)
+    connection.receive(data(1, bytes(10_000)) * 5)
+    assert "more than the 45000 bytes" in str(stream.error)
+    assert connection.error is None
+
+
+def test_frames_alike_are_no_way_past_the_window() -> None:
+    connection, stream = opened()
+    connection.receive(head(1))
+    connection.receive(data(1, bytes(10_000)) * 6)
+    assert (stream.held, stream.room) == (60_000, NARROW - 60_000)
+    connection.receive(data(1, bytes(2_000)) * 3)
+    assert "window" in str(connection.error)
+
+
 def test_an_upload_keeps_to_the_windows() -> None:
     connection = Connection()
     connection.receive(frames.settings([(Setting.INITIAL_WINDOW_SIZE, 10)]))
