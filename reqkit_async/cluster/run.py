@@ -29,6 +29,7 @@ from ..network import GEVENT
 from ..network.hubs import next_turn
 from ..pool.batch import Batch, Job
 from ..pool.cancellation import GRACE, TimeLimit, cancelled
+from ..pool.exits import SYSTEM_ERRORS
 from ..pool.interruption import interrupt
 from ..pool.iterated import IteratedBatch
 from ..pool.limits import HostLimits
@@ -342,15 +343,21 @@ class Run:
         with use(GEVENT):
             while batch in self._wakes and not self.closed:
                 wake.clear()
-                while self._open and not self.dead and batch.ready:
-                    remote = self._with_room()
-                    if remote is None:
-                        break
-                    job = batch.pull()
-                    if job is None:
-                        break
-                    self._place(job, remote)
+                try:
+                    self._deal_some(batch)
+                except SYSTEM_ERRORS as raised:  # of the iterable
+                    interrupt(batch, raised)
                 wake.wait()
+
+    def _deal_some(self, batch: Batch) -> None:
+        while self._open and not self.dead and batch.ready:
+            remote = self._with_room()
+            if remote is None:
+                break
+            job = batch.pull()
+            if job is None:
+                break
+            self._place(job, remote)
 
     def _with_room(self) -> Remote | None:
         """Return the worker that has most room, or None."""
@@ -525,12 +532,13 @@ class Run:
         return {name: until - now for name, until in self._holds.items() if until > now}
 
     def _take_exited(
-        self, remote: Remote, number: int | None, code: Any, interrupted: bool
+        self, remote: Remote, number: int | None, code: Any, interrupted: bool, index: int | None
     ) -> None:
         """Have what a hook wanted to end end: its call; all calls, where the worker ends, too."""
         for batch, own in list(self._batches.items()):
             if number in (None, own):
-                interrupt(batch, KeyboardInterrupt() if interrupted else SystemExit(code))
+                error = KeyboardInterrupt() if interrupted else SystemExit(code)
+                interrupt(batch, error, None if index is None else remote.out.get(index))
         if number is not None:
             return  # the worker is told to stop that call, and goes on
         for job in remote.out.values():
@@ -585,25 +593,30 @@ class Run:
                 # It may take any time, and others wait for what else this worker says.
                 gevent.spawn(self._handle, job, entry, error)
                 return
+        self._finish(job, entry)
+
+    def _finish(self, job: Job, entry: Any) -> None:
+        """Hand an entry over to its call. The caller's progress is told of it."""
         batch = job.batch
         batch.running.discard(job)
-        batch.finish(job, entry)
+        try:
+            batch.finish(job, entry)
+        except SYSTEM_ERRORS as raised:
+            interrupt(batch, raised, job)
         if batch.stopped:
             batch.changed.set()
 
     def _handle(self, job: Job, entry: Any, error: Any) -> None:
         """Ask the exception handler for an entry."""
-        batch = job.batch
         job.greenlet = gevent.getcurrent()
         try:
             with use(GEVENT):
                 entry = self._sender._handled(job, entry, error)
+        except SYSTEM_ERRORS as raised:
+            interrupt(job.batch, raised, job)
         finally:
             job.greenlet = None
-            batch.running.discard(job)
-            batch.finish(job, entry)
-            if batch.stopped:
-                batch.changed.set()
+            self._finish(job, entry)
 
     def _conclude_soon(self, job: Job, error: Any) -> None:
         """Have an entry be made here, of a request that no worker will answer."""
@@ -616,6 +629,8 @@ class Run:
         try:
             with use(GEVENT), TimeLimit(clock() + GRACE) as time_limit:
                 self._sender.conclude_unsent(job, error, time_limit)
+        except SYSTEM_ERRORS as raised:
+            interrupt(batch, raised, job)
         finally:
             job.greenlet = None
             batch.running.discard(job)
