@@ -418,8 +418,9 @@ class Pool:
             if not batch.over:
                 if get_hub_if_exists() is not hub:
                     # A generator dropped in another thread.
-                    hub.loop.run_callback_threadsafe(self._end, batch)
-                    hub = None
+                    loop, hub = hub.loop, None
+                    if loop is not None and loop.ptr:  # else the batch's own thread has ended
+                        loop.run_callback_threadsafe(self._end, batch)
                     return
                 self._shutdown.begin(batch, cancelled, everything=False)
                 # A generator may be dropped anywhere, also where nothing can wait.

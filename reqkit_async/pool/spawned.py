@@ -166,6 +166,10 @@ def _sent(function: Callable[..., Any], request: Any, *arguments: Any) -> Any:
         else:
             me.exit = Exit(error, request)
         return None
+    except BaseException:
+        # A killed greenlet keeps what has killed it, and by its traceback all that is here.
+        request = arguments = None  # type: ignore[assignment]
+        raise
 
 
 def wrong_thread() -> RuntimeError:
