@@ -272,7 +272,7 @@ def test_what_is_thrown_in_ends_the_wait(
     waiter.kill(stop)
     assert len(seen) == 1
     peer.sendall(b"x")
-    gevent.sleep(0.01)  # nobody is woken by it
+    gevent.idle()  # nobody is woken by it
     assert stream.receive(1, LIMIT) == b"x"
     stream.close()
 
@@ -380,7 +380,7 @@ def test_close_wakes_nobody_who_has_gone_on(pair: tuple[GeventStream, socket.soc
         try:
             stream.receive(1, 60)
         except gevent.GreenletExit:
-            gevent.sleep(0.02)  # close()'s error must not come out here
+            gevent.idle()  # close()'s error must not come out here
             ended.append("well")
 
     waiter = gevent.spawn(wait)
