@@ -258,7 +258,7 @@ class _Downloads:
                 response.close()
                 file.resumes = again.rest is not None
                 self._start(file, again.rest)
-            except Exception as error:
+            except Exception as error:  # the file's entry
                 if isinstance(response, Response):
                     response.close()
                     if response.error is None and self._again(file, error):
@@ -309,7 +309,7 @@ class _Downloads:
             return
         try:
             file.entry = handler(file.request, error)
-        except Exception as raised:
+        except Exception as raised:  # a handler may raise anything
             warn(
                 f"exception_handler raised {type(raised).__name__}: {raised}; the entry is the"
                 " exception that it was called with",

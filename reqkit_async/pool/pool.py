@@ -354,7 +354,7 @@ class Pool:
         if kind is None:
             try:
                 self.join()
-            except BaseException:
+            except BaseException:  # a kill or an interrupt, too
                 self._kill()
                 raise
         else:

@@ -494,6 +494,7 @@ def test_one_that_was_left_open_is_closed(listener: socket.socket) -> None:
     gevent.idle()  # the loop still holds what it last woke
     gc.collect()
     until(lambda: descriptors() <= before)
+    assert descriptors() <= before
 
 
 # -- scopes
@@ -786,6 +787,10 @@ def test_a_peer_that_takes_bytes_in_time_counts_however_late_it_is_seen(
             got += len(peer.recv(65536))
         gevent.sleep(0)
     sender.get()
+    with contextlib.suppress(BlockingIOError):
+        while got < len(data):
+            got += len(peer.recv(65536))
+    assert got == len(data)
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -803,6 +808,7 @@ def test_who_connects_in_time_counts_however_late_it_is_seen(
     connecting = gevent.spawn(GEVENT.connect, addresses, 0.1, [], None)
     gevent.spawn(time.sleep, 0.3)
     stream = connecting.get(timeout=LIMIT)
+    assert stream.sock.getpeername() == listener.getsockname()
     stream.close()
 
 

@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gevent
@@ -368,20 +369,11 @@ def test_each_use_in_another_thread_is_an_error(scripted: Start, use: Any) -> No
     server = scripted(slow)
     pool = reqkit_async.Pool(2)
     handle = pool.spawn(reqkit_async.get(server()))
-    errors: list[BaseException] = []
-
-    def elsewhere() -> None:
-        try:
-            use(pool, handle, server())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join(30)
+    with ThreadPoolExecutor(1) as elsewhere:
+        error = elsewhere.submit(use, pool, handle, server()).exception(30)
     opened.set()
-    assert [type(error) for error in errors] == [RuntimeError]
-    assert "belongs to the thread that uses it first" in str(errors[0])
+    assert type(error) is RuntimeError
+    assert "belongs to the thread that uses it first" in str(error)
     assert handle.get().status_code == 200
 
 
@@ -465,24 +457,12 @@ def test_who_waits_for_what_another_thread_sends_is_told(
     opened = threading.Event()
     server = scripted(slow)
     sending = reqkit_async.send(server(), pool=None if pool is None else pool(2))
-    errors: list[Any] = []
-
-    def elsewhere() -> None:
-        try:
-            getattr(sending, way)()
-        except BaseException as error:
-            errors.append(error)
-
     until(lambda: server.connections_opened)
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join(30)
-    opened.set()
-    assert [type(error) for error in errors] == [RuntimeError]
-    assert "another thread" in str(errors[0])
-    assert sending.get().status_code == 200
-    # What has ended, all may ask.
-    thread = threading.Thread(target=lambda: errors.append(sending.get().text))
-    thread.start()
-    thread.join(30)
-    assert errors[1:] == ["ok"]
+    with ThreadPoolExecutor(1) as elsewhere:
+        error = elsewhere.submit(getattr(sending, way)).exception(30)
+        opened.set()
+        assert type(error) is RuntimeError
+        assert "another thread" in str(error)
+        assert sending.get().status_code == 200
+        # What has ended, all may ask.
+        assert elsewhere.submit(lambda: sending.get().text).result(30) == "ok"

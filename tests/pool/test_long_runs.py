@@ -296,6 +296,7 @@ def test_nothing_stays_open_of_a_thread_that_has_ended(
         until(lambda: not opened_since())
     except gevent.Timeout:
         raise AssertionError((opened_since(), before)) from None
+    assert opened_since() == {}
 
 
 @pytest.mark.parametrize("how", ["batch", "blocking", "spawned", "failed", "killed"])
