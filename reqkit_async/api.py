@@ -16,6 +16,7 @@ from reqkit.message.keywords import UNSET
 from reqkit.sessions.unsent import request_of
 
 from ._types import Sending
+from .pool.options import check_switch
 from .pool.pool import Pool
 from .pool.requests import as_request
 from .pool.sending import send_here
@@ -200,6 +201,8 @@ def send(
         What a hook raises to end the program (`sys.exit`) is raised by who waits for the greenlet,
         and told of on standard error where nobody has.
     """
+    check_switch("prefetch", prefetch)
+    check_switch("stream", stream)
     if stream is not None:
         prefetch = not stream
     request = as_request(request)

@@ -30,7 +30,7 @@ from reqkit.transport.retrying import add_tries, ending_of
 
 from .._types import Handler
 from ..pool.cancellation import GRACE, TimeLimit
-from ..pool.options import seconds
+from ..pool.options import check_switch, seconds
 from ..pool.pool import Pool
 from ..progress import open_progress
 from .files import DownloadItem, File, files_of, header_pairs, lower
@@ -151,6 +151,7 @@ def download(
     """
     if others:
         raise _unknown(others)
+    check_switch("raise_errors", raise_errors)
     if exception_handler is not None and not callable(exception_handler):
         raise ValueError(f"exception_handler is {redacted(exception_handler)}: expected a function")
     if isinstance(items, (str, bytes, Request, Mapping)):

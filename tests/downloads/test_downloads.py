@@ -337,6 +337,7 @@ def test_equal_names_get_numbers(server: ScriptedServer, tmp_path: Path) -> None
         (["http://h.example/"], {"retries": "x"}, ValueError, "retries is 'x'"),
         (["http://h.example/"], {"retires": 3}, TypeError, "did you mean 'retries'"),
         (["http://h.example/"], {"exception_handler": 3}, ValueError, "exception_handler is 3"),
+        (["http://h.example/"], {"raise_errors": 3}, TypeError, "raise_errors is 3"),
         (["http://h.example/"], {"executor": None}, TypeError, "belong to one process"),
     ],
 )
