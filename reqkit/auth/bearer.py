@@ -228,7 +228,7 @@ class HTTPBearerAuth(AuthBase):
         try:
             run.token = self._refreshed()
             return run.token
-        except Exception as error:  # the user's function may raise anything
+        except Exception as error:
             run.error = error
             raise
         finally:

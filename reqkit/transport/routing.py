@@ -47,7 +47,8 @@ def without_http2(target: Target, route: Route | None) -> tuple[Hashable, Route 
     """Return what `Routing._route` does where HTTP/2 is not offered, for a way where it was."""
     if route is None:
         return target.origin, None
-    route = route.without_http2()
+    if route.tls is not None:
+        route = route._replace(tls=route.tls._replace(http2=False))
     return route, route
 
 

@@ -203,12 +203,12 @@ def cannot_travel(what: str, reason: Exception) -> UnpicklableError:
     )
 
 
-def _name_of(thing: Any) -> str:
+def _name_of(thing: Any, depth: int = 3) -> str:
     """Return what something is called, or else its type: a value may hold a secret."""
-    if isinstance(thing, dict):
+    if depth and isinstance(thing, dict):
         thing = [value for value in thing.values() if value]
-    if isinstance(thing, (list, tuple)):
-        names = ", ".join(_name_of(one) for one in thing[:3])
+    if depth and isinstance(thing, (list, tuple)):
+        names = ", ".join(_name_of(one, depth - 1) for one in thing[:3])
         return names or type(thing).__name__
     name = getattr(thing, "__qualname__", None)
     return str(name) if name is not None else f"a {type(thing).__name__}"

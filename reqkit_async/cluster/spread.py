@@ -22,7 +22,8 @@ from ..pool.size import slots_for
 from ..pool.spawned import SpawnedBatch
 from .executors import open_executor
 from .remote import WINDOW
-from .run import Run, Settings
+from .run import Run
+from .settings import Settings
 
 __all__ = ["Spread", "spread_pool"]
 
@@ -67,7 +68,7 @@ class Spread:
     def active(self) -> int:
         """Requests that are with workers."""
         run = self._run
-        return 0 if run is None else sum(len(remote.out) for remote in run.remotes)
+        return 0 if run is None else run.active
 
     @property
     def held(self) -> dict[str, float]:

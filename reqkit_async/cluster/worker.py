@@ -32,15 +32,13 @@ from reqkit.sessions.outcome import failed_response
 from ..network import GEVENT
 from ..network.hubs import current_hub
 from ..pool.batch import Job, QueuedBatch
-from ..pool.cancellation import GRACE, TimeLimit, cancelled, expired
-from ..pool.exits import SYSTEM_ERRORS
-from ..pool.interruption import interrupt
+from ..pool.cancellation import GRACE, SYSTEM_ERRORS, TimeLimit, cancelled, expired
 from ..pool.options import BatchOptions
 from ..pool.pool import Pool, let_go
 from .channel import Address, Channel, connect
 from .figures import Recorder, take_figures
 from .lending import Lending
-from .pickling import Unpacker, pack_entry
+from .pickling import Unpacker, cannot_travel, pack_entry
 
 __all__ = ["Ticket", "serve"]
 
@@ -195,6 +193,7 @@ class _Worker:
                 clock(),
             )
         )  # fmt: skip
+        self._channel.send_now()
         try:
             self._take_all()
         except SYSTEM_ERRORS as error:
@@ -285,8 +284,6 @@ class _Worker:
         try:
             with use(GEVENT), TimeLimit(clock() + GRACE) as time_limit:
                 self._pool._sender.conclude_unsent(job, error, time_limit)
-        except SYSTEM_ERRORS as raised:
-            interrupt(job.batch, raised, job)
         finally:
             job.batch.running.discard(job)
 
@@ -321,8 +318,6 @@ class _Worker:
     def _stopped(self, batch: _Incoming) -> None:
         try:
             self._pool._shutdown.wait(batch)
-        except SYSTEM_ERRORS as raised:
-            interrupt(batch, raised)
         finally:
             self._add_entries()  # they come first
             self._channel.post(("stopped", batch.number))
@@ -365,29 +360,21 @@ class _Worker:
 
     # -- what the caller hears --------------------------------------------------------------
 
-    def tell_exit(self, number: int | None, error: BaseException, job: Job | None = None) -> None:
+    def tell_exit(self, number: int | None, error: BaseException) -> None:
         """Have the caller hear what is to end a call, as where its hooks run there.
 
         Args:
             number: the call's batch; None where this worker ends, too.
             error: what was raised.
-            job: what the code ran for, where that is known. Its entry comes after.
         """
         code = getattr(error, "code", None)
-        index = None if job is None else job.index
-        own = [entry for entry in self._entries if entry[0] == index]
-        if own:
-            self._entries = [entry for entry in self._entries if entry[0] != index]
         self._add_entries()
         self._channel.post(
             (
                 "exited", number, code if isinstance(code, (int, str)) else None,
-                isinstance(error, KeyboardInterrupt), index,
+                isinstance(error, KeyboardInterrupt),
             )
         )  # fmt: skip
-        if own:
-            self._entries += own
-            self._channel.send_soon()
 
     def _tell_hold(self, host: str, seconds: float) -> None:
         self._channel.post(("hold", host, seconds))
@@ -422,18 +409,11 @@ class _Worker:
                     _shift_times(entry, self._shift)
             packed = pack_entry(entry, job.request._arguments.context)
         except BaseException as raised:
-            error: Any = raised
             if isinstance(entry, Response):
                 entry.close()
-            if not isinstance(raised, RequestException):
-                reason = job.batch.reason or cancelled
-                error = reason(job.request, True, None)
-                error.__cause__ = raised
-            elif error.request is None:
-                error.request = job.request
-            self._pool.stats.errors[type(error).__name__] = (
-                self._pool.stats.errors.get(type(error).__name__, 0) + 1
-            )
+            error = _failure_of(job, raised)
+            errors = self._pool.stats.errors
+            errors[type(error).__name__] = errors.get(type(error).__name__, 0) + 1
             packed = pack_entry(failed_response(job.request, error))
         self._entries.append((job.index, packed))
         self._channel.send_soon()
@@ -444,6 +424,21 @@ class _Worker:
             self._entries = []
             figures = take_figures(self._pool.stats, self._recorder, self._shift)
             self._channel.post(("entries", entries, figures, self._held_back()))
+
+
+def _failure_of(job: Job, raised: BaseException) -> RequestException:
+    """Return the error of a request whose entry could not be packed."""
+    if isinstance(raised, Exception):
+        error = raised
+        if not isinstance(error, RequestException):
+            error = cannot_travel(f"the entry of {job.request.describe()}", error)
+        if error.request is None:
+            error.request = job.request
+        return error
+    reason = job.batch.reason or cancelled
+    error = reason(job.request, True, None)
+    error.__cause__ = raised
+    return error
 
 
 def _whatever_exits(step: Callable[[], None]) -> None:

@@ -21,7 +21,6 @@ from typing import Any, Final
 
 from reqkit.timeouts import clock
 
-from .bloom import MOST, BloomFilter
 from .canonical import fingerprint, host_of
 from .errors import StoreError
 from .inserting import Inserter
@@ -90,8 +89,7 @@ class Store:
         changes: counts what was committed, so that others see whether there is something new.
         busy_since: when the last page has ended, while a loop runs; else None.
         recent: URLs of pages that were seen lately, and are known.
-        filter: what URLs are added to when they are admitted, and tells most unknown ones; None
-            where there are too many.
+        filter: tells most unknown URLs from known ones (see `has`); None where there are too many.
         breathe: called now and then while much is written; None for nothing.
 
     Raises:
@@ -136,11 +134,8 @@ class Store:
         # What was in flight when the last process ended is to be asked for again.
         db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
         self.totals: Totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
-        self._inserter = Inserter(db)
-        self.filter: BloomFilter | None = None
-        if self.known <= MOST:
-            keys = db.execute("SELECT fingerprint FROM page")
-            self.filter = BloomFilter(key for (key,) in keys)
+        self._inserter = Inserter(db, self.known)
+        self.filter: bytearray | None = self._inserter.filter
 
     @property
     def known(self) -> int:
@@ -151,7 +146,10 @@ class Store:
     # -- what is known ----------------------------------------------------------------------
 
     def has(self, key: int, url: str, kind: int = PAGE) -> bool:
-        """Tell whether a URL is known, by its fingerprint; `filter` is quick to say no."""
+        """Tell whether a URL is known, by its fingerprint; `filter` tells it of most that are not.
+
+        Where that has no bit ``key & 7`` in byte ``key >> 3 & MASK``, it is none.
+        """
         for found, its in self._db.execute(_LIKE, (key,)):
             if found == url and its == kind:
                 if kind == PAGE:
@@ -310,9 +308,9 @@ class Store:
         del self._robots[:robots]
         self.changes += 1
         if turn is not None and turn.page is not None:
-            for key in turn.adds:
-                if isinstance(key, str):
-                    self._know(key)
+            for url, kind in turn.adds:
+                if kind == PAGE:
+                    self._know(url)
 
     def _write_pending(self) -> None:
         db = self._db

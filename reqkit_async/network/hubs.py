@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 import weakref
 from collections.abc import Hashable
@@ -15,6 +16,7 @@ from time import monotonic as clock
 from typing import Any, Final, Protocol
 
 import gevent
+from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
 from gevent.hub import get_hub
 from gevent.monkey import get_original
 from greenlet import getcurrent
@@ -41,6 +43,8 @@ with contextlib.suppress(ImportError):
 
 #: Seconds between two looks at what is idle.
 _TENDING: Final = 15.0
+#: Descriptors that a loop takes, at most.
+_LOOP_DESCRIPTORS: Final = 4
 #: Seconds without a turn of the loop from which on it counts as kept from the network.
 _LONG: Final = 0.01
 
@@ -156,9 +160,8 @@ class Hub:
 
 
 def _close(loop: Any, watcher: Any) -> None:
-    # In a loop that was destroyed it is gone already. Who destroys a hub, as a thread of gevent's
-    # thread pool does at its end, leaves it none.
-    if watcher is not None and loop is not None and loop.ptr:
+    # In a loop that was destroyed it is gone already.
+    if watcher is not None and loop.ptr:
         with contextlib.suppress(Exception):
             watcher.stop()
             watcher.close()
@@ -229,6 +232,8 @@ def current_hub() -> Hub:
     # Most greenlets have their hub for a parent, which is sooner asked than what a thread's is.
     if kept is not None and kept.hub is getcurrent().parent and kept.generation == forks.count:
         return kept
+    if get_hub_if_exists() is None:
+        _see_descriptors()
     hub = get_hub()
     kept = _local.current
     if kept is not None and kept.hub is hub and kept.generation == forks.count:
@@ -246,6 +251,27 @@ def current_hub() -> Hub:
             _local.ender.kept = None
         _local.ender = _Ender(kept)
     return kept
+
+
+def _see_descriptors() -> None:
+    """See that a loop can be made: libev would ask for ever for descriptors that are lacking.
+
+    Raises:
+        OSError: they are.
+    """
+    pairs: list[tuple[int, int]] = []
+    try:
+        for _ in range(_LOOP_DESCRIPTORS // 2):
+            pairs.append(os.pipe())
+    except OSError as error:
+        raise OSError(
+            error.errno, f"{error.strerror}: a thread's first batch takes {_LOOP_DESCRIPTORS} file"
+            " descriptors; close some, or raise the limit"
+        ) from error  # fmt: skip
+    finally:
+        for pair in pairs:
+            for descriptor in pair:
+                os.close(descriptor)
 
 
 def current_scope() -> Hashable:

@@ -23,6 +23,7 @@ from servers.in_workers import (
     error_name,
     fail,
     length,
+    nested_deeply,
     note,
     pid_and_status,
     reply,
@@ -299,6 +300,16 @@ def test_a_hooks_answer_that_cannot_travel_is_named(executor: Any, site: Site) -
     )
     assert type(entry.error) is reqkit.exceptions.UnpicklableError
     assert "what a response hook returned (a lock) cannot be pickled" in str(entry.error)
+    assert other.ok
+
+
+def test_a_hooks_answer_that_pickle_gives_up_on_is_named(executor: Any, site: Site) -> None:
+    [entry, other] = reqkit_async.map(
+        [get(site("/x"), callback=nested_deeply), get(site("/y"))], executor=executor
+    )
+    assert type(entry.error) is reqkit.exceptions.UnpicklableError
+    assert "what a response hook returned (a list) cannot be pickled" in str(entry.error)
+    assert entry.error.request is not None
     assert other.ok
 
 

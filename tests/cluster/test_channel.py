@@ -163,6 +163,26 @@ def test_messages_go_both_ways(toward: str | None) -> None:
             met[0].close()
 
 
+def test_an_interrupt_while_a_frame_is_sent_ends_its_channel() -> None:
+    """It may hit the hub, where nobody would learn of it; and what was sent, nobody knows."""
+    with listening(None) as (listener, met):
+        channel = connect(listener.addresses, KEY)
+        assert channel is not None
+        while not met:
+            gevent.sleep(0.001)
+        seen: list[BaseException] = []
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        met[0].on_interrupt = seen.append
+        met[0].before_sending = interrupted
+        met[0].post(("lost",))
+        assert list(channel.receive()) == []
+        assert [type(error) for error in seen] == [KeyboardInterrupt]
+        channel.close()
+
+
 def test_who_comes_too_late_is_done_at_once() -> None:
     with listening("127.0.0.1") as (listener, _):
         addresses = listener.addresses

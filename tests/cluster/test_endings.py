@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 import signal
 import subprocess
@@ -164,35 +162,34 @@ def test_a_hook_that_exits_ends_the_call(executor: Any, site: Site) -> None:
         assert reqkit_async.map([get(site("/y"))], executor=executor)[0].ok
 
 
-@pytest.mark.parametrize(
-    ("what", "way"),
-    [
-        ("callback", "get"),
-        ("callback", "join"),
-        ("exception_handler", "join"),
-        ("progress", "join"),
-    ],
-)
-def test_an_exit_is_for_who_waits_for_what_was_spawned(
-    executor: Any, site: Site, what: str, way: str, capfd: pytest.CaptureFixture[str]
+def test_an_iterable_or_a_handler_that_exits_ends_its_own_call(
+    executor: Any, site: Site, closed_port: int
 ) -> None:
-    url = "http://127.0.0.1:1/" if what == "exception_handler" else site("/x")
-    requests = [get(url, callback=leave if what == "callback" else None) for _ in range(5)]
-    arguments = {} if what == "callback" else {what: lambda *told: leave(None)}
-    with reqkit_async.Pool(3, executor=executor, **arguments) as pool:
-        handles = [pool.spawn(request) for request in requests]
-        with pytest.raises(SystemExit) as caught:
-            (handles[0].get if way == "get" else pool.join)()
-        assert caught.value.code == 3
-        del caught
-        assert reqkit_async.map([get(site("/y"))])[0].ok
-        with contextlib.suppress(SystemExit):
-            pool.join()  # of the others
-        assert pool.join()
-        pool.kill()
-    del handles, pool
-    gc.collect()
-    assert "Traceback" not in capfd.readouterr().err
+    """In whichever greenlet that is."""
+
+    def leaving() -> Any:
+        yield get(site("/x"))
+        raise SystemExit(5)
+
+    def leave_handler(request: Any, error: Any) -> None:
+        raise SystemExit(5)
+
+    dead = [get(f"http://127.0.0.1:{closed_port}/")]
+    calls: list[Callable[[], Any]] = [
+        lambda: list(reqkit_async.imap(leaving(), executor=executor)),
+        lambda: reqkit_async.map(dead, exception_handler=leave_handler, executor=executor),
+    ]
+    for call in calls:
+
+        def codes(call: Callable[[], Any] = call) -> Any:
+            try:
+                return call()
+            except SystemExit as error:
+                return error.code
+
+        assert gevent.spawn(codes).get(timeout=20) == 5
+        assert codes() == 5
+    free(executor)
 
 
 INTERRUPTED = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fuzz.mutating import mutated
-from fuzz.targets import CORPUS, TARGETS, holds, seeds
+from fuzz.targets import CORPUS, TARGETS, seeds
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from fuzz.targets import CORPUS, TARGETS, holds, seeds
     ids=lambda part: part.name if isinstance(part, Path) else part,
 )  # fmt: skip
 def test_the_seeds(name: str, path: Path) -> None:
-    assert holds(name, path.read_bytes())
+    TARGETS[name](path.read_bytes())
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -26,8 +26,8 @@ def test_mutations(name: str) -> None:
     for _ in range(40):
         data = mutated(start, chance)
         try:
-            assert holds(name, data)
-        except Exception as error:  # whatever it is, what led to it is wanted
+            TARGETS[name](data)
+        except Exception as error:
             raise AssertionError(f"found: {data!r}") from error
 
 

@@ -32,15 +32,14 @@ def several(number):
 """
 
 
-def run(script: str, *arguments: str, **environment: str) -> tuple[str, int]:
-    """Run a script; return what it complained of, and its exit status."""
+def run(script: str, *arguments: str, **environment: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-W", "error", "-W", "ignore:Monkey-patching ssl",
          "-c", script, *arguments],
         capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, **environment},
     )  # fmt: skip
-    return ended.stderr, ended.returncode
+    assert (ended.stderr, ended.returncode) == ("", 0)
 
 
 def quick(connection: Connection) -> None:
@@ -84,7 +83,7 @@ HALF_READ = {
 def test_half_read_when_the_interpreter_ends(what: str, patched: bool, scripted: Start) -> None:
     # What is registered first is called last.
     first = "import atexit\nheld = []\natexit.register(held.clear)\n" + PATCH * patched
-    assert run(first + START + textwrap.dedent(HALF_READ[what]), scripted(quick)(), "") == ("", 0)
+    run(first + START + textwrap.dedent(HALF_READ[what]), scripted(quick)(), "")
 
 
 def test_a_bar_that_is_open_when_the_interpreter_ends(scripted: Start) -> None:
@@ -94,7 +93,7 @@ def test_a_bar_that_is_open_when_the_interpreter_ends(scripted: Start) -> None:
         found = reqkit_async.imap(several(5), size=3, progress="always")
         next(found)
     """
-    assert run(START + textwrap.dedent(body), scripted(quick)(), "") == ("", 0)
+    run(START + textwrap.dedent(body), scripted(quick)(), "")
 
 
 def unfinished(connection: Connection) -> None:
@@ -132,6 +131,5 @@ def test_unread_answers(
 ) -> None:
     environment = {"GEVENT_LOOP": loop} if loop else {}
     server = scripted(unfinished, tls=authority.server())
-    script = START + UNREAD[what] + THEN[then]
-    assert run(script, server(), str(authority.bundle), **environment) == ("", 0)
+    run(START + UNREAD[what] + THEN[then], server(), str(authority.bundle), **environment)
     server.wait_for_no_connections()

@@ -80,6 +80,14 @@ def unpicklable(response: reqkit.Response) -> Any:
     return threading.Lock()
 
 
+def nested_deeply(response: reqkit.Response) -> Any:
+    """Return what pickle gives up on."""
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    return nested
+
+
 def hang(response: reqkit.Response) -> None:
     """Wait for ever, letting others run."""
     gevent.sleep(1000)

@@ -7,9 +7,7 @@ real fields are few of all that there could be.
 
 from __future__ import annotations
 
-import functools
-import sys
-from typing import Final
+from typing import ClassVar, Final
 
 __all__ = ["HuffmanError", "decode", "encode", "encoded_length"]
 
@@ -28,6 +26,9 @@ _LENGTHS: Final = (
     26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26, 30,
 )  # fmt: skip
 _EOS: Final = 256
+
+#: Steps that are remembered. An attacker can have no more of them than these.
+_MOST_STEPS: Final = 20_000
 
 
 class HuffmanError(ValueError):
@@ -76,23 +77,16 @@ def _endings() -> frozenset[int]:
 _ENDINGS: Final = _endings()
 
 
-class _Node:
-    """What each byte leads to from a node of the tree: other steps, and what was decoded.
+class _Node(dict[int, "tuple[_Node, str]"]):
+    """What a byte leads to from a node of the tree: another node, and what was decoded."""
 
-    Attributes:
-        ends: bytes may end here.
-        steps: by byte; None where none has been learned.
-    """
-
-    __slots__ = ("ends", "number", "steps")
+    __slots__ = ("number",)
 
     def __init__(self, number: int) -> None:
+        super().__init__()
         self.number = number
-        self.ends: bool = number in _ENDINGS
-        self.steps: list[_Step | None] = [None] * 256
 
-    def learn(self, byte: int) -> _Step:
-        """Go through the tree by a byte's bits."""
+    def __missing__(self, byte: int) -> tuple[_Node, str]:
         node = self.number
         found = ""
         for shift in range(7, -1, -1):
@@ -102,21 +96,17 @@ class _Node:
                     raise HuffmanError("the code of EOS is in it")
                 found += chr(~node)
                 node = 0
-        reached = _reached(node)
-        step = self.steps[byte] = (reached.steps, sys.intern(found), reached)
+        step = (_STEPS[node], found)
+        if _Node.steps < _MOST_STEPS:
+            _Node.steps += 1
+            self[byte] = step
         return step
 
+    #: How many are remembered, of all nodes.
+    steps: ClassVar[int] = 0
 
-_Step = tuple["list[_Step | None]", str, _Node]
 
-
-@functools.cache
-def _reached(number: int) -> _Node:
-    """Return a node, made when first it is reached.
-
-    There are 256, with 256 bytes each: what a peer can have us remember has an end.
-    """
-    return _Node(number)
+_STEPS: Final = [_Node(number) for number in range(len(_NODES))]
 
 
 def decode(data: bytes) -> str:
@@ -125,16 +115,12 @@ def decode(data: bytes) -> str:
     Raises:
         HuffmanError: it has the code of EOS, or its padding is not up to 7 bits of that.
     """
-    node = _reached(0)
-    steps = node.steps
+    node = _STEPS[0]
     found = []
     for byte in data:
-        step = steps[byte]
-        if step is None:
-            step = node.learn(byte)
-        steps, text, node = step
+        node, text = node[byte]
         found.append(text)
-    if not node.ends:
+    if node.number not in _ENDINGS:
         raise HuffmanError("its last bits are no padding")
     return "".join(found)
 
