@@ -18,7 +18,7 @@ def can_be_pickled(value: Any) -> bool:
         return True
     try:
         pickle.dumps(value, 5)
-    except Exception:
+    except Exception:  # a `__reduce__` of anybody's may raise anything
         return False
     return True
 

@@ -215,7 +215,7 @@ def dispatch_hook(
     for hook in tuple(hooks):
         try:
             result = hook(data, **keywords) if keywords and takes_keywords(hook) else hook(data)
-        except Exception as error:
+        except Exception as error:  # a hook may raise anything
             try:
                 warn_of(name, hook, error)
             finally:

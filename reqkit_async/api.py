@@ -16,6 +16,7 @@ from reqkit.message.keywords import UNSET
 from reqkit.sessions.unsent import request_of
 
 from ._types import Sending
+from .pool.options import check_switch
 from .pool.pool import Pool
 from .pool.requests import as_request
 from .pool.sending import send_here
@@ -197,13 +198,17 @@ def send(
     Returns:
         a greenlet whose value is the `Response`: one with its ``error`` set where the request
         failed. Killing it stops the request. Waiting for it in another thread is a RuntimeError.
+        What a hook raises to end the program (`sys.exit`) is raised by who waits for the greenlet,
+        and told of on standard error where nobody has.
     """
+    check_switch("prefetch", prefetch)
+    check_switch("stream", stream)
     if stream is not None:
         prefetch = not stream
     request = as_request(request)
     if isinstance(pool, Pool):
         handle = pool.spawn(request, prefetch)
-        waiter = SendingGreenlet.spawn(_wait_for, handle)
+        waiter = SendingGreenlet.spawn(_wait_for, request, handle)
         # Also where it is killed before it ran.
         waiter.rawlink(lambda ended: None if handle.ready() else pool.stop(handle))
         queued: Sending = waiter
@@ -217,5 +222,5 @@ def send(
     return sending
 
 
-def _wait_for(handle: AsyncResult) -> Any:
+def _wait_for(request: Request, handle: AsyncResult) -> Any:
     return handle.get()

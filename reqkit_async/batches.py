@@ -183,7 +183,7 @@ def map(
     """
     pool = _pool(
         "map", size, exception_handler, timeout, gtimeout,
-        prefetch if stream is None else not stream, settings,
+        prefetch, stream, settings,
     )  # fmt: skip
     return pool.map(requests)
 
@@ -263,7 +263,7 @@ def imap(
     """
     pool = _pool(
         "imap", size, exception_handler, timeout, gtimeout,
-        prefetch if stream is None else not stream, settings,
+        prefetch, stream, settings,
     )  # fmt: skip
     return pool.imap(requests)
 
@@ -325,7 +325,7 @@ def imap_unordered(
     """Yield entries as they end; else as `imap`."""
     pool = _pool(
         "imap_unordered", size, exception_handler, timeout, gtimeout,
-        prefetch if stream is None else not stream, settings,
+        prefetch, stream, settings,
     )  # fmt: skip
     return pool.imap_unordered(requests)
 
@@ -387,7 +387,7 @@ def imap_enumerated(
     """Yield pairs of a request's index and its entry, as they end; else as `imap`."""
     pool = _pool(
         "imap_enumerated", size, exception_handler, timeout, gtimeout,
-        prefetch if stream is None else not stream, settings,
+        prefetch, stream, settings,
     )  # fmt: skip
     return pool.imap_enumerated(requests)
 
@@ -399,6 +399,7 @@ def _pool(
     timeout: Any,
     gtimeout: Any,
     prefetch: bool,
+    stream: bool | None,
     settings: Any,
 ) -> Pool:
     for name in settings:
@@ -410,6 +411,7 @@ def _pool(
         timeout=timeout,
         gtimeout=gtimeout,
         prefetch=prefetch,
+        stream=stream,
         **settings,
     )
 

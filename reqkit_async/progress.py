@@ -47,7 +47,7 @@ class _CallReporter(Reporter):
         self._done += 1
         try:
             self._call(self._done, self._total)
-        except Exception as error:
+        except Exception as error:  # somebody's function
             _warn(self._call, error)
 
 
@@ -63,7 +63,7 @@ class _BarReporter(Reporter):
         if self._bar is not None:
             try:
                 self._bar.update(1)
-            except Exception as error:
+            except Exception as error:  # somebody's bar
                 _warn(self._bar, error)
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class _BarReporter(Reporter):
         if bar is not None:
             try:
                 bar.close()
-            except Exception as error:
+            except Exception as error:  # somebody's bar
                 _warn(bar, error)
 
 

@@ -228,7 +228,7 @@ class HTTPBearerAuth(AuthBase):
         try:
             run.token = self._refreshed()
             return run.token
-        except Exception as error:
+        except Exception as error:  # the user's function may raise anything
             run.error = error
             raise
         finally:

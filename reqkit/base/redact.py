@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-__all__ = ["redacted", "without_secret_parameters"]
+__all__ = ["is_secret_field", "redacted", "without_secret_parameters"]
 
 #: Parameters of URLs whose values usually are secrets; a long name is not looked through.
 _SECRET_PARAMETER: Final = (
@@ -13,6 +13,18 @@ _SECRET_PARAMETER: Final = (
     r"(?:token|secret|passw|api[-_]?key|access[-_]?key|signature|credential|session)"
     r"[^=&;#\s]{0,64}|pwd|sig|key|auth|code)=)[^&;#\s]+"
 )
+
+
+#: Header fields whose values usually are secrets, beside those that always are (`SECRET_HEADERS`).
+_SECRET_FIELD: Final = (
+    r"(?i)token|secret|passw|api[-_]?key|access[-_]?key|signature|credential|session"
+    r"|^(?:x-)?(?:auth|access|csrf|xsrf)(?:-|$)"
+)
+
+
+def is_secret_field(name: str) -> bool:
+    """Tell whether a header field's value is a secret by its name: ``X-Api-Key``, say."""
+    return re.search(_SECRET_FIELD, name) is not None
 
 
 def redacted(value: Any) -> str:

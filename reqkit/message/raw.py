@@ -354,7 +354,7 @@ class AdoptedBody:
             return self._next(most)
         except RequestException:
             raise
-        except Exception as error:
+        except Exception as error:  # the file is somebody's: named where it can be
             known = _urllib3_faults() if is_imported("urllib3.exceptions") else ()
             for kind, ours, text in (*known, *_FAULTS):
                 if isinstance(error, kind):

@@ -347,7 +347,7 @@ class Response(ReadableBody):
             OSError: the file cannot be written.
         """
         with IMPORTING:
-            from .download import download
+            from .downloads import download
 
         return download(self, path, resume=resume, progress=progress, decode=decode)
 

@@ -135,7 +135,7 @@ class _LookUp:
     def run(self) -> None:
         try:
             self.value = self.function()
-        except BaseException as error:
+        except BaseException as error:  # raised where it is waited for
             self.error = error
         self.owner.end(self)
 

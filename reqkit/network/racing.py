@@ -35,7 +35,7 @@ def new_socket(
             sock.setsockopt(*option)
         if source is not None:
             sock.bind(source)
-    except BaseException:
+    except BaseException:  # a greenlet's kill, too
         sock.close()
         raise
     return sock

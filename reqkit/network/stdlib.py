@@ -46,7 +46,7 @@ class _ThreadScope:
         self.tended: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # nobody could be told here
             for tended in list(self.tended):
                 tended.close()
 
@@ -138,7 +138,7 @@ class StdlibNetwork:
                     # A patched socket's limit may run out while the loop is kept from the network.
                     if type(sock) is PLAIN or not has_connected(sock, addresses[0]):
                         raise
-            except BaseException:
+            except BaseException:  # a greenlet's kill, too
                 sock.close()
                 raise
             return stream_on(sock)

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-__all__ = ["PLAIN", "PolledStream", "StdlibStream", "bounded", "stream_on"]
+__all__ = ["PLAIN", "PolledStream", "StdlibStream", "bounded", "close_socket", "stream_on"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class StdlibStream:
         self._poller: Any = None
         # A response or session dropped unclosed is no reason for a ResourceWarning. Held from
         # outside, the socket is not finalized before this: the collector keeps to no order.
-        weakref.finalize(self, sock.close)
+        weakref.finalize(self, close_socket, sock)
 
     def _limit(self, timeout: float | None) -> None:
         # settimeout is a system call: most of the time the limit is the last one's.
@@ -107,8 +107,7 @@ class StdlibStream:
     def close(self) -> None:
         """Close the socket."""
         self._poller = None
-        with contextlib.suppress(OSError):
-            self.sock.close()
+        close_socket(self.sock)
 
 
 class PolledStream(StdlibStream):
@@ -182,6 +181,22 @@ def _wait(poller: Any, timeout: float | None) -> None:
     """Wait for what a poller looks at; signals that come meanwhile do not extend the limit."""
     if not poller.poll(None if timeout is None else max(bounded(timeout), 0.0) * 1000):
         raise TimeoutError(errno.ETIMEDOUT, "timed out")
+
+
+def close_socket(sock: Any) -> None:
+    """Close a socket, whatever has become of its thread. Never raises.
+
+    A patched one is gevent's, and asks its hub first: in a thread whose hub was destroyed, as one
+    of gevent's thread pool has it at its end, that fails, and leaves the descriptor open.
+    """
+    try:
+        sock.close()
+    except OSError:
+        pass
+    except Exception:
+        inner: Any = getattr(sock, "_sock", None)
+        with contextlib.suppress(Exception):
+            inner.close()
 
 
 def bounded(timeout: float) -> float:

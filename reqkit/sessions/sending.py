@@ -89,7 +89,7 @@ class Sending(ChainedSession):
                 if isinstance(asked.url, str):
                     error._about(without_secrets(asked.url))
             outcome.error = error
-        except Exception as error:
+        except Exception as error:  # of hooks, auth or an adapter of the user's
             outcome.error = error
         finally:
             if chain is not None:

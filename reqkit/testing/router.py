@@ -214,7 +214,7 @@ class Router:
                     route.calls.append(call)
                 try:
                     return route.next_answer(call).steps(call.method)
-                except Exception as error:
+                except Exception as error:  # what is to be raised in place of an answer
                     return [error]
             alike = difflib.SequenceMatcher(None, str(route.url), call.url).ratio()
             distance = 0.5 * len(differences) + 8 * (1 - alike)

@@ -120,7 +120,7 @@ class AddressFilter:
                     )
                 if not answer:
                     return False
-        except Exception as error:
+        except Exception as error:  # who cannot say yes says no
             raise AddressNotAllowed(
                 f"{url}: the address {text} of {host!r} is refused, since asking allow_address"
                 f" failed with {type(error).__name__}"

@@ -65,8 +65,7 @@ def deliver(
     Raises:
         RequestException: it was not answered; ``before_sending`` says whether it was sent.
     """
-    proxy = None if route is None else route.proxy
-    forwarded = proxy if route is not None and proxy is not None and route.forwarding else None
+    forwarded = None if route is None or not route.forwarding else route.proxy
     # As HTTP/1.1 has it: what it cannot say is found out before anything is opened.
     written = None if http2 else head_of(request, target, forwarded)
     policy = request._policy
@@ -89,7 +88,7 @@ def deliver(
                     route or direct_route(target, keywords), key, request, network, pool, limits,
                     deadline, times,
                 ).open(http2)  # fmt: skip
-            if type(connection) is Exchange:
+            if http2 and type(connection) is Exchange:
                 head, closes = connection.head_of(request, target), False
             else:
                 head, block = written or head_of(request, target, forwarded)
@@ -117,6 +116,7 @@ def deliver(
     except BaseException as error:
         if slot is not None:
             slot.release()
+        proxy = None if route is None else route.proxy
         ours = _failure(error, request, connection, proxy, limits, deadline, started, times, lost)
         if ours is error:
             raise

@@ -329,7 +329,7 @@ class OverridableAdapter(Routing):
                 timeout=urllib3.Timeout(total=left, connect=limits.connect, read=limits.read),
                 chunked=chunked,
             )
-        except Exception as error:
+        except Exception as error:  # of urllib3, or of a pool of the user's
             ours = failure(error, "wait", request, None, deadline)
             if ours is error:
                 raise

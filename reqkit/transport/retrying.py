@@ -159,7 +159,7 @@ def send_again(
                 raise
             try:
                 policy = policy.increment(method, url, error=urllib3_error_for(error, url))
-            except Exception:
+            except Exception:  # a MaxRetryError, or what a subclass raises
                 raise error from error.__cause__
             wait = policy.get_backoff_time()
             before = ending_of(None, error)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import functools
 import re
+import weakref
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from ..base.deferred import DeferredModule
@@ -110,10 +111,19 @@ class Proxy(NamedTuple):
         return self.url
 
 
-class Route(NamedTuple):
-    """The way to a server; a key: connections of equal routes are interchangeable.
+_Parts: TypeAlias = tuple[
+    str, str, int, TlsSettings | None, "Proxy | None", TlsSettings | None,
+    tuple[str, int] | None, tuple[tuple[int, int, Any], ...] | None,
+    tuple[tuple[str, str], ...], Any,
+]  # fmt: skip
 
-    Made with `Route.to`, which lets all requests that a proxy forwards share a route.
+
+class Route:
+    """The way to a server; a key: connections of one route are interchangeable.
+
+    Made with `Route.to`, which returns the same object for the same way as long as somebody has it,
+    so that keys are told apart by their identity; and which lets all requests that a proxy forwards
+    share a route. Immutable.
 
     Attributes:
         scheme: ``http`` or ``https``: of what is asked for, not of the proxy.
@@ -126,22 +136,40 @@ class Route(NamedTuple):
         socket_options: ``(level, option, value)`` triples; None: TCP_NODELAY alone.
         proxy_headers: sent with CONNECT, besides Host and Proxy-Authorization.
         allow_address: the `addresses.AddressFilter` that the connection is made under.
+        forwarding: whether the proxy forwards the request itself: the target is the whole URL
+            (RFC 9112 section 3.2.2).
     """
 
-    scheme: str
-    host: str
-    port: int
-    tls: TlsSettings | None = None
-    proxy: Proxy | None = None
-    proxy_tls: TlsSettings | None = None
-    source_address: tuple[str, int] | None = None
-    socket_options: tuple[tuple[int, int, Any], ...] | None = None
-    proxy_headers: tuple[tuple[str, str], ...] = ()
-    allow_address: Any = None
+    # No named tuple: its hash, asked for several times with each message, is that of all in it.
+    __slots__ = (
+        "__weakref__", "_parts", "allow_address", "forwarding", "host", "port", "proxy",
+        "proxy_headers", "proxy_tls", "scheme", "socket_options", "source_address", "tls",
+    )  # fmt: skip
 
-    @classmethod
+    def __init__(self, parts: _Parts) -> None:
+        self._parts = parts
+        (
+            self.scheme, self.host, self.port, self.tls, self.proxy, self.proxy_tls,
+            self.source_address, self.socket_options, self.proxy_headers, self.allow_address,
+        ) = parts  # fmt: skip
+        self.forwarding: bool = (
+            self.scheme == "http" and self.proxy is not None and not self.proxy.is_socks
+        )
+
+    def __repr__(self) -> str:
+        return f"<Route {self.origin} tls={self.tls!r} proxy={self.proxy!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _only_one, (self._parts,)
+
+    def without_http2(self) -> Route:
+        """Return the route by which HTTP/2 is not offered."""
+        if self.tls is None:
+            return self
+        return _only_one((*self._parts[:3], self.tls._replace(http2=False), *self._parts[4:]))
+
+    @staticmethod
     def to(
-        cls,
         scheme: str,
         host: str,
         port: int,
@@ -179,31 +207,37 @@ class Route(NamedTuple):
             if not secure and not proxy.is_socks:
                 # The proxy is sent the whole URL: where it goes is no matter of the connection.
                 host, port, proxy_headers = proxy.host, proxy.port, ()
-        return cls(
-            scheme,
-            host,
-            port,
-            tls if secure else None,
-            proxy,
-            None if proxy is None else proxy_tls,
-            source,
-            None if options is None else tuple(options),
-            () if proxy is None or proxy.is_socks else tuple(proxy_headers),
-            allow_address,
+        return _only_one(
+            (
+                scheme,
+                host,
+                port,
+                tls if secure else None,
+                proxy,
+                None if proxy is None else proxy_tls,
+                source,
+                None if options is None else tuple(options),
+                () if proxy is None or proxy.is_socks else tuple(proxy_headers),
+                allow_address,
+            )
         )
-
-    @property
-    def forwarding(self) -> bool:
-        """Whether the proxy forwards the request itself: the target is the whole URL.
-
-        Source: RFC 9112 section 3.2.2.
-        """
-        return self.scheme == "http" and self.proxy is not None and not self.proxy.is_socks
 
     @property
     def origin(self) -> str:
         """``scheme://host:port``, as errors show it."""
         return f"{self.scheme}://{authority(self.host, self.port)}"
+
+
+#: The routes that somebody has, by their parts.
+_routes: weakref.WeakValueDictionary[_Parts, Route] = weakref.WeakValueDictionary()
+
+
+def _only_one(parts: _Parts) -> Route:
+    """Return the route of these parts: one object for all who ask for it."""
+    route = _routes.get(parts)
+    if route is None:
+        route = _routes.setdefault(parts, Route(parts))
+    return route
 
 
 class Marks:

@@ -47,8 +47,7 @@ def without_http2(target: Target, route: Route | None) -> tuple[Hashable, Route 
     """Return what `Routing._route` does where HTTP/2 is not offered, for a way where it was."""
     if route is None:
         return target.origin, None
-    if route.tls is not None:
-        route = route._replace(tls=route.tls._replace(http2=False))
+    route = route.without_http2()
     return route, route
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..base.logs import DEBUG, logger
-from ..base.redact import without_secret_parameters
+from ..base.redact import is_secret_field, without_secret_parameters
 from ..message.urls import without_secrets
 from ..structures import SECRET_HEADERS, without_passwords
 from ..timeouts import clock
@@ -89,7 +89,7 @@ def _write(stream: Any, sign: str, first: str, pairs: Iterable[tuple[str, str]])
     lines = [f"{sign} {first}"]
     for name, value in pairs:
         shown = "***"
-        if name.lower() not in SECRET_HEADERS:
+        if name.lower() not in SECRET_HEADERS and not is_secret_field(name):
             shown = without_secret_parameters(without_passwords(value))
         lines.append(f"{sign} {name}: {shown}")
     stream.write("\n".join(lines) + f"\n{sign}\n")

@@ -22,7 +22,7 @@ import gevent
 import gevent.socket
 from gevent.event import Event
 
-from ..pool.cancellation import SYSTEM_ERRORS
+from ..pool.exits import SYSTEM_ERRORS
 from .frames import Framer, Greeting, NotOurs
 
 __all__ = ["Address", "Channel", "Listener", "connect"]

@@ -21,7 +21,7 @@ from reqkit.timeouts import clock
 
 from ..network import GEVENT
 from ..pool.batch import Batch, Job
-from ..pool.cancellation import SYSTEM_ERRORS
+from ..pool.exits import SYSTEM_ERRORS
 from ..pool.interruption import interrupt
 from ..pool.iterated import IteratedBatch
 from ..pool.workers import host_of
@@ -166,17 +166,20 @@ class Dispatcher:
 
     def _pull(self, batch: Batch, wake: Event) -> None:
         """Pull from a batch as there is room. Runs the caller's iterable, which may wait."""
-        try:
-            with use(GEVENT):
-                while batch in self._wakes and not self.closed:
-                    wake.clear()
-                    while self.open and not self.dead and batch.ready:
-                        remote = self._with_room()
-                        if remote is None or not self._pull_for(remote, batch):
-                            break
-                    wake.wait()
-        except SYSTEM_ERRORS as error:  # of the iterable
-            interrupt(batch, error)
+        with use(GEVENT):
+            while batch in self._wakes and not self.closed:
+                wake.clear()
+                try:
+                    self._pull_some(batch)
+                except SYSTEM_ERRORS as raised:  # of the iterable
+                    interrupt(batch, raised)
+                wake.wait()
+
+    def _pull_some(self, batch: Batch) -> None:
+        while self.open and not self.dead and batch.ready:
+            remote = self._with_room()
+            if remote is None or not self._pull_for(remote, batch):
+                break
 
     def _pull_for(self, remote: Remote, batch: Batch) -> bool:
         """Pull from a batch for a worker that has room; tell whether there may be more."""

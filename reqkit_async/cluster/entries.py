@@ -14,7 +14,8 @@ from reqkit.timeouts import clock
 
 from ..network import GEVENT
 from ..pool.batch import Job
-from ..pool.cancellation import GRACE, SYSTEM_ERRORS, TimeLimit
+from ..pool.cancellation import GRACE, TimeLimit
+from ..pool.exits import SYSTEM_ERRORS
 from ..pool.interruption import interrupt
 from ..pool.sending import Sender, handler_of
 from .pickling import unpack_entry
@@ -45,33 +46,36 @@ class Entries:
         if isinstance(entry, Response):
             request.response = entry
         error = getattr(entry, "error", None)
-        batch = job.batch
         if error is not None:
             job.error = error
-            if handler_of(job) is not None and not batch.options.raise_errors:
+            if handler_of(job) is not None and not job.batch.options.raise_errors:
                 # It may take any time, and others wait for what else this worker says.
                 gevent.spawn(self._handle, job, entry, error)
                 return
+        self._finish(job, entry)
+
+    def _finish(self, job: Job, entry: Any) -> None:
+        """Hand an entry over to its call. The caller's progress is told of it."""
+        batch = job.batch
         batch.running.discard(job)
-        batch.finish(job, entry)
+        try:
+            batch.finish(job, entry)
+        except SYSTEM_ERRORS as raised:
+            interrupt(batch, raised, job)
         if batch.stopped:
             batch.changed.set()
 
     def _handle(self, job: Job, entry: Any, error: Any) -> None:
         """Ask the exception handler for an entry."""
-        batch = job.batch
         job.greenlet = gevent.getcurrent()
         try:
             with use(GEVENT):
                 entry = self._sender._handled(job, entry, error)
-        except SYSTEM_ERRORS as exit_error:
-            interrupt(batch, exit_error)
+        except SYSTEM_ERRORS as raised:
+            interrupt(job.batch, raised, job)
         finally:
             job.greenlet = None
-            batch.running.discard(job)
-            batch.finish(job, entry)
-            if batch.stopped:
-                batch.changed.set()
+            self._finish(job, entry)
 
     def fail(self, job: Job, error: Any) -> None:
         """Have an entry be made of a request that no worker will answer. Never blocks."""
@@ -96,8 +100,8 @@ class Entries:
         try:
             with use(GEVENT), TimeLimit(clock() + GRACE) as time_limit:
                 self._sender.conclude_unsent(job, error, time_limit)
-        except SYSTEM_ERRORS as exit_error:
-            interrupt(batch, exit_error)
+        except SYSTEM_ERRORS as raised:
+            interrupt(batch, raised, job)
         finally:
             job.greenlet = None
             batch.running.discard(job)

@@ -18,7 +18,8 @@ from reqkit.exceptions import WorkerLost
 from reqkit.timeouts import clock
 
 from ..pool.batch import Batch, Job
-from ..pool.cancellation import SYSTEM_ERRORS, cancelled
+from ..pool.cancellation import cancelled
+from ..pool.exits import SYSTEM_ERRORS
 from ..pool.interruption import interrupt
 from ..pool.sending import Sender
 from ..stats import Stats
@@ -305,12 +306,13 @@ class Run:
             self._dispatcher.loans.left(remote, wanted)
 
     def _take_exited(
-        self, remote: Remote, number: int | None, code: Any, interrupted: bool
+        self, remote: Remote, number: int | None, code: Any, interrupted: bool, index: int | None
     ) -> None:
         """Have what a hook wanted to end end: its call; all calls, where the worker ends, too."""
         for batch, own in list(self._dispatcher.batches.items()):
             if number in (None, own):
-                interrupt(batch, KeyboardInterrupt() if interrupted else SystemExit(code))
+                error = KeyboardInterrupt() if interrupted else SystemExit(code)
+                interrupt(batch, error, None if index is None else remote.out.get(index))
         if number is not None:
             return  # the worker is told to stop that call, and goes on
         for job in remote.out.values():

@@ -32,7 +32,9 @@ from reqkit.sessions.outcome import failed_response
 from ..network import GEVENT
 from ..network.hubs import current_hub
 from ..pool.batch import Job, QueuedBatch
-from ..pool.cancellation import GRACE, SYSTEM_ERRORS, TimeLimit, cancelled, expired
+from ..pool.cancellation import GRACE, TimeLimit, cancelled, expired
+from ..pool.exits import SYSTEM_ERRORS
+from ..pool.interruption import interrupt
 from ..pool.options import BatchOptions
 from ..pool.pool import Pool, let_go
 from .channel import Address, Channel, connect
@@ -284,6 +286,8 @@ class _Worker:
         try:
             with use(GEVENT), TimeLimit(clock() + GRACE) as time_limit:
                 self._pool._sender.conclude_unsent(job, error, time_limit)
+        except SYSTEM_ERRORS as raised:
+            interrupt(job.batch, raised, job)
         finally:
             job.batch.running.discard(job)
 
@@ -318,6 +322,8 @@ class _Worker:
     def _stopped(self, batch: _Incoming) -> None:
         try:
             self._pool._shutdown.wait(batch)
+        except SYSTEM_ERRORS as raised:
+            interrupt(batch, raised)
         finally:
             self._add_entries()  # they come first
             self._channel.post(("stopped", batch.number))
@@ -360,21 +366,29 @@ class _Worker:
 
     # -- what the caller hears --------------------------------------------------------------
 
-    def tell_exit(self, number: int | None, error: BaseException) -> None:
+    def tell_exit(self, number: int | None, error: BaseException, job: Job | None = None) -> None:
         """Have the caller hear what is to end a call, as where its hooks run there.
 
         Args:
             number: the call's batch; None where this worker ends, too.
             error: what was raised.
+            job: what the code ran for, where that is known. Its entry comes after.
         """
         code = getattr(error, "code", None)
+        index = None if job is None else job.index
+        own = [entry for entry in self._entries if entry[0] == index]
+        if own:
+            self._entries = [entry for entry in self._entries if entry[0] != index]
         self._add_entries()
         self._channel.post(
             (
                 "exited", number, code if isinstance(code, (int, str)) else None,
-                isinstance(error, KeyboardInterrupt),
+                isinstance(error, KeyboardInterrupt), index,
             )
         )  # fmt: skip
+        if own:
+            self._entries += own
+            self._channel.send_soon()
 
     def _tell_hold(self, host: str, seconds: float) -> None:
         self._channel.post(("hold", host, seconds))

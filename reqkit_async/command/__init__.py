@@ -3,7 +3,7 @@
 What it knows: files, terminals, signals and exit statuses. What is sent and how is a `Pool`'s and
 a `Crawl`'s.
 
-Stands on: batches, crawl, report, stats.
+Stands on: batches, crawl, downloads, report, stats.
 Begin reading at `program` (what can be said), then `fetch` and `crawl` (what is done).
 """
 

@@ -16,7 +16,7 @@ from reqkit.exceptions import RequestException
 from reqkit.sessions.unsent import request_of
 
 from ..batches import Pool
-from ..naming import Names
+from ..downloads.naming import Names
 from ..stats import Stats
 from .inputs import Item
 from .interrupts import Interrupts

@@ -89,7 +89,7 @@ class Journal:
             raise JournalError(f"{path} cannot be written: {error.strerror}") from error
         try:
             self._begin(resume, overwrite)
-        except BaseException:
+        except BaseException:  # an interrupt, too
             os.close(self._descriptor)
             raise
 

@@ -152,7 +152,7 @@ class Recorder:
                 elif response.status_code < 400:
                     size, digest = self._save(response, self.path)
                     saved = str(self.path)
-            except Exception as raised:
+            except Exception as raised:  # it is written into the record
                 error = raised
             if error is not None or saved is None:
                 response.close()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from .canonical import DEEP, Joiner, fingerprint, trap_in
-from .inserting import MASK
+from .canonical import DEEP, Joiner, fingerprint, normal_path, trap_in
 from .schema import PAGE
 from .scope import Scope
 from .store import Store
-from .turns import Turn
+from .turns import Shape, Turn
 
 __all__ = ["Admission"]
 
+#: What a URL is that a program gives without a word about it.
+_SEED: Final[Shape] = (PAGE, 0, 0, True, 0, None, None)
 #: Sitemaps that lead to sitemaps, one after the other.
 _NESTED: Final = 5
 
@@ -68,16 +69,13 @@ class Admission:
         Returns: whether it was added.
         """
         store = self._store
-        key = (url, kind)
-        if key in turn.adds or (kind == PAGE and url in store.recent):
+        key = (url, kind) if kind else url
+        if key in turn.adds or (not kind and url in store.recent):
             return False
         bound = self.scope.bound_of(url) if scoped else None
         if bound is None:
             number = fingerprint(url, kind)
-            known = store.filter
-            if (known is None or known[number >> 3 & MASK] & 1 << (number & 7)) and store.has(
-                number, url, kind
-            ):
+            if (store.filter is None or store.filter.add(number)) and store.has(number, url, kind):
                 return False
             if len(url) > self._longest or url.count("/") > DEEP:
                 bound = trap_in(url, self._longest)
@@ -90,4 +88,40 @@ class Admission:
             number, url, url[: url.index("/", 8)],
             (kind, priority, depth, seed, redirects, context, found_on),
         )  # fmt: skip
+        return True
+
+    def admit_plain(self, turn: Turn, url: str) -> bool | None:
+        """Add the URL of a page that a program gives, by the shortest way.
+
+        A million of them are added at a time. Nearly all are canonical as they are given, and of an
+        origin that was there before.
+
+        Args:
+            turn: what it is added to.
+            url: the URL, as it is given.
+
+        Returns: whether it was added; None where this way does not lead, and nothing was done.
+        """
+        origin = self.scope.begun.get(url[: url.find("/", 8)])
+        if (
+            origin is None
+            or normal_path(url, len(origin)) is None
+            or "/." in url
+            or self.joiner.further is not None
+        ):
+            return None
+        adds = turn.adds
+        if url in adds:
+            return False
+        number = fingerprint(url)
+        store = self._store
+        known = store.filter
+        if (known is None or known.add(number)) and (url in store.recent or store.has(number, url)):
+            return False
+        if len(url) > self._longest or url.count("/") > DEEP:
+            bound = trap_in(url, self._longest)
+            if bound is not None:
+                turn.bound(bound, url)
+                return False
+        adds[url] = (number, url, origin, _SEED)
         return True

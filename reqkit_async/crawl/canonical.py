@@ -11,13 +11,15 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
+from struct import Struct
 from typing import Final
 
 from reqkit.exceptions import InvalidURL
 from reqkit.message.urls import prepare_url, without_secrets
 
 __all__ = [
-    "DEEP", "Base", "Joiner", "canonical", "fingerprint", "host_of", "origin_of", "trap_in",
+    "DEEP", "Base", "Joiner", "canonical", "fingerprint", "host_of", "normal_path", "origin_of",
+    "trap_in",
 ]  # fmt: skip
 
 # What a path or a query may have, and escapes in normal form: as in `reqkit.message.urls.targets`.
@@ -28,6 +30,9 @@ _normal = re.compile(
     rf"|https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?!:443/)(?::[1-9][0-9]{{0,4}})?)"
     rf"/{_PLAIN}*(?:{_ESCAPE}{_PLAIN}*)*"
 ).fullmatch
+#: Matches the path and query of a canonical URL, from a place on; but ``/.`` is not looked for.
+normal_path = re.compile(rf"/{_PLAIN}*(?:{_ESCAPE}{_PLAIN}*)*(?<!\?)").fullmatch
+_number = Struct("<q").unpack
 _scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:").match
 _SPACES: Final = "\t\n\f\r "
 _inner_breaks = re.compile(r"[\t\n\r]").sub
@@ -82,8 +87,8 @@ def host_of(url: str) -> str:
 
 def fingerprint(url: str, kind: int = 0) -> int:
     """Return 64 bits that stand for a URL: its key in the store's index."""
-    digest = blake2b(url.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True) ^ kind
+    number: int = _number(blake2b(url.encode(), digest_size=8).digest())[0]
+    return number ^ kind
 
 
 def trap_in(url: str, longest: int) -> str | None:
@@ -135,19 +140,19 @@ class Base:
 class Joiner:
     """Joins links to their pages and makes them canonical; remembers what it has made.
 
-    Args:
+    Attributes:
         further: what a user does to canonical URLs beyond that, or None.
     """
 
     def __init__(self, further: Callable[[str], str] | None = None) -> None:
-        self._further = further
+        self.further: Callable[[str], str] | None = further
         self._memos: dict[str, dict[str, str | None]] = {}
         self._size = 0
 
     def canonical(self, url: str) -> str:
         """Return a URL's canonical form, the user's further form included."""
         url = canonical(url)
-        further = self._further
+        further = self.further
         if further is None:
             return url
         given = further(url)

@@ -23,7 +23,7 @@ __all__ = ["Checkpointer"]
 #: Seconds between two syncs.
 _EVERY: Final = 1.0
 #: Bytes of the log from which it is moved into the file.
-_LOG: Final = 4 << 20
+_LOG: Final = 16 << 20
 #: Bytes of the log from which writing waits until it can be begun anew.
 _LONG_LOG: Final = 64 << 20
 

@@ -42,7 +42,7 @@ __all__ = ["Crawl"]
 _thread: Final = threading.get_ident
 
 #: URLs that are gathered outside of the loop before they are written.
-_GATHERED: Final = 20_000
+_GATHERED: Final = 50_000
 #: Links of a page that are looked at before others run.
 _LINKS: Final = 1000
 #: Seconds that the loop's bodies may take together before others run.
@@ -217,6 +217,12 @@ class Crawl:
             if not len(turn.adds) & 63 or _thread() != self._thread:
                 turn = self._gathering()
         admission = self._admission
+        if outside and not again and depth is None and context is None and priority == 0:
+            added = admission.admit_plain(turn, url)
+            if added is not None:
+                if added and len(turn.adds) >= _GATHERED:
+                    self._write_outside()
+                return added
         url = admission.joiner.canonical(url)
         page = turn.page
         if depth is None:
@@ -234,7 +240,7 @@ class Crawl:
             if outside and len(turn.adds) >= _GATHERED:
                 self._write_outside()
             return True
-        if not again or (url, PAGE) in turn.adds or self._store.find(url) is None:
+        if not again or url in turn.adds or self._store.find(url) is None:
             return False
         turn.again.append((url, PAGE, priority, depth, stored, 0))
         return True

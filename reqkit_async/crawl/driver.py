@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 from collections import deque
 from functools import partial
 from typing import Any, Final
 
 import gevent
 from gevent.event import Event
+from gevent.hub import get_hub
 
 from reqkit import Request, Response, Session
 from reqkit.exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
@@ -22,6 +24,7 @@ from reqkit.sessions.outcome import failed_response
 from reqkit.sessions.unsent import request_of
 from reqkit.timeouts import clock
 
+from ..pool.exits import is_signals
 from ..pool.limits import retry_after
 from ..pool.pool import Pool
 from ..pool.retries import BackOff
@@ -90,6 +93,8 @@ class Driver:
         self._robots = robots
         self._recorder = recorder
         self.pool: Pool = Pool(settings.size, session=session)
+        ended = weakref.WeakMethod(self._interrupted)
+        self.pool._spawned.on_interruption = lambda *what: (call := ended()) and call(*what)
         self.ready: deque[tuple[Page, Response]] = deque()
         self.news: Event = Event()
         self.fault: BaseException | None = None
@@ -147,6 +152,14 @@ class Driver:
         except gevent.GreenletExit:
             raise
         except BaseException as error:
+            self.fault = error
+            self.news.set()
+
+    def _interrupted(self, error: BaseException, job: Any) -> None:
+        """Have the loop end by what a hook has raised to end the program."""
+        if is_signals(error):
+            get_hub().handle_system_error(type(error), error)
+        elif self.fault is None:
             self.fault = error
             self.news.set()
 

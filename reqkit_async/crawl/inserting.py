@@ -5,23 +5,18 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from .canonical import host_of
 from .turns import Add, Shape, Turn
 
-__all__ = ["MASK", "Inserter"]
+__all__ = ["Inserter"]
 
-#: Bytes of the filter that tells most unknown URLs from known ones without looking them up.
-_FILTER: Final = 1 << 24
-MASK: Final = _FILTER - 1
-#: A store with more URLs does without: reading all of their keys takes too long.
-_MOST_FILTERED: Final = 2_000_000
 #: URLs that are written before others may run.
-_AT_ONCE: Final = 1000
+AT_ONCE: Final = 1000
 #: URLs alike from which it pays to have a statement made for them.
 _MANY: Final = 16
 #: A number that is less is the same in SQL's text.
@@ -33,10 +28,15 @@ _START: Final = (
     "INSERT INTO start VALUES (?,?) ON CONFLICT (origin) DO UPDATE SET trusted ="
     " max(trusted, excluded.trusted)"
 )
-_INSERT: Final = (
+_COLUMNS: Final = (
     "INSERT INTO page (fingerprint, url, host, added, kind, priority, depth, seed, redirects,"
-    " context, found_on) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+    " context, found_on) VALUES"
 )
+_INSERT: Final = f"{_COLUMNS} (?,?,?,?,?,?,?,?,?,?,?)"
+
+# Of an `Add`.
+_likeness = itemgetter(2, 3)
+_itself = itemgetter(0, 1)
 
 
 class Inserter:
@@ -44,24 +44,15 @@ class Inserter:
 
     Args:
         db: the store's connection.
-        known: how many URLs are in it.
-
-    Attributes:
-        filter: tells most unknown URLs from known ones; None where there are too many.
     """
 
-    def __init__(self, db: sqlite3.Connection, known: int) -> None:
+    def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         #: Numbers of hosts, by name and by origin.
         self._hosts: dict[str, int] = {}
         self._origins: dict[str, int] = {}
         #: Origins that the crawl is known to begin at.
         self._seeded: set[str] = set()
-        self.filter: bytearray | None = None
-        if known <= _MOST_FILTERED:
-            self.filter = bits = bytearray(_FILTER)
-            for (key,) in db.execute("SELECT fingerprint FROM page"):
-                bits[key >> 3 & MASK] |= 1 << (key & 7)
 
     def forget(self) -> None:
         """Look hosts up anew: the transaction that has added some was undone."""
@@ -92,46 +83,50 @@ class Inserter:
             turn: what was added; its hosts are filled in.
             breathe: called now and then while much is written; None for nothing.
         """
-        rows = list(turn.adds.values())
-        for start in range(0, len(rows), _AT_ONCE):
-            for shape, alike in groupby(rows[start : start + _AT_ONCE], itemgetter(3)):
-                self._insert_alike(turn, shape, alike)
+        added = time.time()
+        adds = list(turn.adds.values())
+        for start in range(0, len(adds), AT_ONCE):
+            self._insert_some(turn, adds[start : start + AT_ONCE], added)
             if breathe is not None:
                 breathe()
 
-    def _insert_alike(self, turn: Turn, shape: Shape, adds: Iterable[Add]) -> None:
-        """Write URLs that were added one after the other, and have all but themselves alike."""
-        kind, priority, depth, seed, redirects, context, found_on = shape
-        known, origins = self.filter, self._origins
-        added = time.time()
-        rows = []
-        last, host = "", 0
-        for key, url, origin, _ in adds:
-            if origin != last:
-                last = origin
-                found = origins.get(origin)
-                if found is None:
-                    found = origins[origin] = self.host_id(host_of(url))
-                host = found
-                if priority > turn.hosts.get(host, -math.inf):
-                    turn.hosts[host] = priority
-                if seed and origin not in self._seeded:
-                    self._db.execute(_START, (origin, not redirects))
-                    self._seeded.add(origin)
-            if known is not None:
-                known[key >> 3 & MASK] |= 1 << (key & 7)
-            rows.append((key, url, host, added))
-        # What is a number and nobody's text may stand in the statement: fewer values to be bound.
-        if context is None and -_PLAIN < priority < _PLAIN and len(rows) >= _MANY:
-            statement = (
-                "INSERT INTO page (fingerprint, url, host, added, kind, priority, depth, seed,"
-                f" redirects, found_on) VALUES (?,?,?,?,{int(kind)},{priority!r},{int(depth)},"
-                f"{int(seed)},{int(redirects)},"
-            )
+    def _insert_some(self, turn: Turn, adds: list[Add], added: float) -> None:
+        """Write URLs in their order; those that follow each other and are alike all at once."""
+        others: list[tuple[Any, ...]] = []
+        for (origin, shape), group in groupby(adds, _likeness):
+            alike = list(map(_itself, group))
+            host = self._host_of(turn, origin, alike[0][1], shape)
+            # What is a number and nobody's text may stand in the statement: fewer values to bind.
+            if len(alike) < _MANY or shape[5] is not None or not -_PLAIN < shape[1] < _PLAIN:
+                others += [(*add, host, added, *shape) for add in alike]
+                continue
+            if others:
+                self._db.executemany(_INSERT, others)
+                others = []
+            kind, priority, depth, seed, redirects, _, found_on = shape
             if found_on is None:
-                self._db.executemany(statement + "NULL)", rows)
-            else:  # another one for each page
-                self._db.executemany(statement + "?)", [(*row, found_on) for row in rows])
-        else:
-            rest = (kind, priority, depth, seed, redirects, context, found_on)
-            self._db.executemany(_INSERT, [row + rest for row in rows])
+                self._db.executemany(
+                    f"{_COLUMNS} (?,?,{int(host)},{float(added)!r},{int(kind)},{priority!r},"
+                    f"{int(depth)},{int(seed)},{int(redirects)},NULL,NULL)",
+                    alike,
+                )
+            else:  # another statement for each page would have to be prepared
+                self._db.executemany(
+                    f"{_COLUMNS} (?,?,?,?,{int(kind)},{priority!r},{int(depth)},{int(seed)},"
+                    f"{int(redirects)},NULL,?)",
+                    [(*add, host, added, found_on) for add in alike],
+                )
+        if others:
+            self._db.executemany(_INSERT, others)
+
+    def _host_of(self, turn: Turn, origin: str, url: str, shape: Shape) -> int:
+        """Return the number of an origin's host; the turn hears of it, and the store of a start."""
+        host = self._origins.get(origin)
+        if host is None:
+            host = self._origins[origin] = self.host_id(host_of(url))
+        if shape[1] > turn.hosts.get(host, -math.inf):
+            turn.hosts[host] = shape[1]
+        if shape[3] and origin not in self._seeded:
+            self._db.execute(_START, (origin, not shape[4]))
+            self._seeded.add(origin)
+        return host

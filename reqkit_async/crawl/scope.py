@@ -35,8 +35,9 @@ class Scope:
         self._deny = patterns("deny", deny)
         self._chosen: Callable[[str], Any] | None = None
         self._places: set[str] = set()
-        #: Of these, `begin_at` has nothing more to learn.
-        self.begun: set[str] = set()
+        #: Scheme, host and port of URLs that `begin_at` has nothing more to learn of; each by
+        #: itself, so that there is one text of each.
+        self.begun: dict[str, str] = {}
         #: Scheme, host and port of what the crawl begins with.
         self._origins: set[str] = set()
         self._trusted: set[str] = set()
@@ -74,7 +75,7 @@ class Scope:
         elif trusted:
             self._trusted.add(origin)
             if not self._by_path:
-                self.begun.add(origin)
+                self.begun[origin] = origin
         if self._place_of is not None:
             if origin not in self._origins:
                 self._origins.add(origin)

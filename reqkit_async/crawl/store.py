@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from reqkit.timeouts import clock
 
+from .bloom import MOST, BloomFilter
 from .canonical import fingerprint, host_of
 from .errors import StoreError
 from .inserting import Inserter
@@ -89,7 +90,8 @@ class Store:
         changes: counts what was committed, so that others see whether there is something new.
         busy_since: when the last page has ended, while a loop runs; else None.
         recent: URLs of pages that were seen lately, and are known.
-        filter: tells most unknown URLs from known ones (see `has`); None where there are too many.
+        filter: what URLs are added to when they are admitted, and tells most unknown ones; None
+            where there are too many.
         breathe: called now and then while much is written; None for nothing.
 
     Raises:
@@ -134,8 +136,11 @@ class Store:
         # What was in flight when the last process ended is to be asked for again.
         db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
         self.totals: Totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
-        self._inserter = Inserter(db, self.known)
-        self.filter: bytearray | None = self._inserter.filter
+        self._inserter = Inserter(db)
+        self.filter: BloomFilter | None = None
+        if self.known <= MOST:
+            keys = db.execute("SELECT fingerprint FROM page")
+            self.filter = BloomFilter(key for (key,) in keys)
 
     @property
     def known(self) -> int:
@@ -146,10 +151,7 @@ class Store:
     # -- what is known ----------------------------------------------------------------------
 
     def has(self, key: int, url: str, kind: int = PAGE) -> bool:
-        """Tell whether a URL is known, by its fingerprint; `filter` tells it of most that are not.
-
-        Where that has no bit ``key & 7`` in byte ``key >> 3 & MASK``, it is none.
-        """
+        """Tell whether a URL is known, by its fingerprint; `filter` is quick to say no."""
         for found, its in self._db.execute(_LIKE, (key,)):
             if found == url and its == kind:
                 if kind == PAGE:
@@ -308,9 +310,9 @@ class Store:
         del self._robots[:robots]
         self.changes += 1
         if turn is not None and turn.page is not None:
-            for url, kind in turn.adds:
-                if kind == PAGE:
-                    self._know(url)
+            for key in turn.adds:
+                if isinstance(key, str):
+                    self._know(key)
 
     def _write_pending(self) -> None:
         db = self._db

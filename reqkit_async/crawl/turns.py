@@ -20,7 +20,7 @@ class Turn:
 
     Attributes:
         page: the page; None outside of the loop.
-        adds: by URL and kind, in their order: see `Add`.
+        adds: pages by URL, others by URL and kind, in their order: see `Add`.
         again: known URLs that are to be asked for once more: URL, kind, priority, depth, context,
             redirects.
         items: what was kept, as JSON.
@@ -32,7 +32,7 @@ class Turn:
 
     def __init__(self, page: Page | None) -> None:
         self.page: Page | None = page
-        self.adds: dict[tuple[str, int], Add] = {}
+        self.adds: dict[str | tuple[str, int], Add] = {}
         self.again: list[tuple[str, int, Any, int, str | None, int]] = []
         self.items: list[str] = []
         self.bounds: dict[str, tuple[int, str]] = {}

@@ -293,7 +293,7 @@ class _Job:
     def run(self) -> None:
         try:
             self.value = self.function(*self.args)
-        except BaseException as error:
+        except BaseException as error:  # raised in the hub's thread
             self.error = error
         try:
             if self._wake.loop.ptr:

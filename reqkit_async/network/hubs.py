@@ -160,8 +160,9 @@ class Hub:
 
 
 def _close(loop: Any, watcher: Any) -> None:
-    # In a loop that was destroyed it is gone already.
-    if watcher is not None and loop.ptr:
+    # In a loop that was destroyed it is gone already. Who destroys a hub, as a thread of gevent's
+    # thread pool does at its end, leaves it none.
+    if watcher is not None and loop is not None and loop.ptr:
         with contextlib.suppress(Exception):
             watcher.stop()
             watcher.close()

@@ -369,7 +369,7 @@ class GeventStream:
                 except TimeoutError:
                     raise _too_slow(address, timeout) from None
                 self.end_connect(address)
-        except BaseException:
+        except BaseException:  # a kill, too
             self.close()
             raise
 
@@ -449,7 +449,7 @@ class GeventStream:
         if self._loop.ptr:
             for watcher in watchers:
                 if watcher is not None:
-                    with contextlib.suppress(Exception):
+                    with contextlib.suppress(Exception):  # the next one is stopped, too
                         watcher.stop()
                         watcher.close()
 

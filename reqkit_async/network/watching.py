@@ -111,7 +111,7 @@ class _Watch:
                     self._runs = False
                     return
             for watched in all_watched:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(Exception):  # watching breaks nothing
                     watched.look(clock())
 
 

@@ -18,6 +18,7 @@ from reqkit.sessions.outcome import Outcome
 from reqkit.timeouts import Deadline
 
 from ..progress import SILENT, Reporter
+from .exits import Exit
 from .options import BatchOptions
 
 __all__ = ["Batch", "Job", "ListBatch", "QueuedBatch", "Reason"]
@@ -153,7 +154,7 @@ class Batch:
         waiter: the greenlet that waits for this, and raises what interrupts it.
         interruption: what is to end the call: `sys.exit` or an interrupt in code of the user's.
         interrupted: whether there was any.
-        on_interruption: is told of it, where the call is another process's.
+        on_interruption: is told of it, and what it ran for, where it ends more than the call.
         closed: whether the call has ended.
         ends: the moment of the call's deadline, in monotonic seconds, or None.
         hub: the gevent hub that the call belongs to.
@@ -175,8 +176,8 @@ class Batch:
         self.error: BaseException | None = None
         self.failure: BaseException | None = None
         self.waiter: Any = None
-        self.interruption: BaseException | None = None
-        self.on_interruption: Callable[[BaseException], None] | None = None
+        self.interruption: Exit | None = None
+        self.on_interruption: Callable[[BaseException, Job | None], None] | None = None
         self.interrupted = self.closed = False
         self.ends: float | None = None
         self.hub: Any = None

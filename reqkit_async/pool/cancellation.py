@@ -13,9 +13,10 @@ from reqkit import Request
 from reqkit.exceptions import RequestCancelled, RequestException, TotalTimeout
 from reqkit.timeouts import clock
 
+from .exits import SYSTEM_ERRORS
+
 __all__ = [
     "GRACE",
-    "SYSTEM_ERRORS",
     "Stop",
     "TimeLimit",
     "cancelled",
@@ -29,8 +30,6 @@ T = TypeVar("T")
 GRACE: Final = 0.3
 #: Seconds that each function of the user's may take when that time is over.
 _SHORTEST: Final = 0.001
-#: What ends the program, and is nobody's to swallow.
-SYSTEM_ERRORS: Final = (KeyboardInterrupt, SystemExit)
 
 
 class Stop(gevent.GreenletExit):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from greenlet import getcurrent
 from reqkit import Request
 
 from .batch import Batch, Failed, Job, failure_of
-from .cancellation import SYSTEM_ERRORS
+from .exits import SYSTEM_ERRORS
 from .options import BatchOptions
 from .requests import as_request
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from reqkit.base.redact import redacted
 from reqkit.message.keywords import unknown
 
-__all__ = ["BATCH_OPTIONS", "BatchOptions", "seconds"]
+__all__ = ["BATCH_OPTIONS", "BatchOptions", "check_switch", "seconds"]
 
 #: What each call of a pool's methods may say by itself.
 BATCH_OPTIONS: Final = (
@@ -40,7 +41,8 @@ class BatchOptions:
             function: whose they are.
 
         Raises:
-            TypeError: there is none of that name, or one is given by both its names.
+            TypeError: there is none of that name, or one is given by both its names, or one is
+                neither True nor False and has to be.
             ValueError: it cannot have that value.
         """
         options = BatchOptions()
@@ -60,6 +62,8 @@ class BatchOptions:
             options.timeout = seconds(settings["gtimeout"])
         if settings.get("stream") is not None:
             options.prefetch = not settings["stream"]
+        for name in ("prefetch", "raise_errors", "stream"):
+            check_switch(name, settings.get(name))
         total = options.total
         if total is not None and (
             isinstance(total, bool) or not isinstance(total, int) or total < 0
@@ -72,6 +76,16 @@ class BatchOptions:
         if handler is not None and not callable(handler):
             raise ValueError(f"exception_handler is {handler!r}: expected a function")
         return options
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Refuse what does not say whether something is to be.
+
+    Raises:
+        TypeError: it is neither True, False nor None.
+    """
+    if value is not None and value not in (True, False):
+        raise TypeError(f"{name} is {redacted(value)}: expected True or False")
 
 
 def seconds(timeout: Any) -> float | None:

@@ -6,6 +6,7 @@ what becomes of one request, and `shutdown` how all of it is stopped. This is wh
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterable, Iterator, Sized
 from functools import partial
@@ -27,7 +28,7 @@ from ..progress import SILENT, open_progress
 from ..stats import Stats
 from .batch import Batch, Failed, ListBatch
 from .cancellation import cancelled, expired, interpreter_is_ending
-from .interruption import waiting
+from .interruption import interrupted, raise_interruption, waiting
 from .iterated import IteratedBatch, OrderedBatch, UnorderedBatch
 from .limits import HostLimits
 from .options import BatchOptions
@@ -147,12 +148,12 @@ class Pool:
         try:
             self._begin(batch, ends)
             with waiting(batch):
-                while not batch.over and batch.failure is None and batch.interruption is None:
+                while not (batch.over or batch.failure or interrupted(batch)):
                     if batch.stopped:
                         self._shutdown.wait(batch)
                         break
                     _wait_for(batch)
-            _raise_interruption(batch)
+            raise_interruption(batch)
             if batch.failure is not None:
                 raise batch.failure
             return batch.entries
@@ -223,7 +224,7 @@ class Pool:
                             self._shutdown.wait(batch)
                         else:
                             _wait_for(batch)
-                    _raise_interruption(batch)
+                    raise_interruption(batch)
                     continue
                 workers = self._workers
                 if workers.active < workers.most:
@@ -235,7 +236,7 @@ class Pool:
                     raise entry.error
                 yield taken if numbered else entry
                 if batch.interruption is not None:
-                    _raise_interruption(batch)
+                    raise_interruption(batch)
             if batch.error is not None:
                 raise batch.error
         finally:
@@ -271,6 +272,8 @@ class Pool:
         elif spawned in self._workers.batches:
             self._workers.arrange()
         else:
+            # Not when the last of those before had its entry: what it raises comes after that.
+            spawned.interrupted = False
             if spawned.reporter is SILENT and self._options.progress is not None:
                 spawned.reporter = open_progress(self._options.progress, self._options.total)
             timeout = self._options.timeout
@@ -293,6 +296,8 @@ class Pool:
 
         Raises:
             RequestException: the first failure, with ``raise_errors``; the rest is stopped.
+            SystemExit, KeyboardInterrupt: the first that code which ran for these has raised, and
+                that nobody has who waits for the request.
             RuntimeError: it is called from one of the pool's own greenlets, which it waits for.
         """
         self._own_hub()
@@ -303,15 +308,15 @@ class Pool:
         ends = None if timeout is None else clock() + timeout
         spawned = self._spawned
         with waiting(spawned):
-            while not spawned.over and spawned.failure is None and spawned.interruption is None:
+            while not (spawned.over or spawned.failure or interrupted(spawned)):
                 left = None if ends is None else ends - clock()
                 if left is not None and left <= 0:
                     return False
                 _wait_for(spawned, left)
-        _raise_interruption(spawned)
+        raise_interruption(spawned)
         if spawned.failure is not None:
             error = spawned.failure
-            self.kill()
+            self._kill()
             raise error
         self._close_reporter()
         return True
@@ -322,13 +327,20 @@ class Pool:
         What was started gets its response hooks and its entry, with a `RequestCancelled`; what
         was not is not sent, and its hooks run only where it has an entry in a `map`'s list.
         """
+        self._kill()
+        raise_interruption(self._spawned)
+
+    def _kill(self) -> None:
         self._own_hub()
-        batches = list(self._workers.batches)
+        spawned, workers = self._spawned, self._workers
+        spawned.interruption = None  # of before: it is told of, and does not come out of this
+        batches = list(workers.batches)
         for batch in batches:
             self._shutdown.begin(batch, cancelled, everything=isinstance(batch, ListBatch))
-        for batch in batches:
-            self._shutdown.wait(batch)
-        self._spawned.failure = None
+        with waiting(spawned):
+            for batch in batches:
+                self._shutdown.wait(batch)
+        spawned.failure = None
         self._close_reporter()
 
     def _close_reporter(self) -> None:
@@ -342,11 +354,11 @@ class Pool:
         if kind is None:
             try:
                 self.join()
-            except BaseException:
-                self.kill()
+            except BaseException:  # a kill or an interrupt, too
+                self._kill()
                 raise
         else:
-            self.kill()
+            self._kill()
 
     def _repr_html_(self) -> str:
         from ..report.notebook import stats_html
@@ -406,13 +418,17 @@ class Pool:
             if not batch.over:
                 if get_hub_if_exists() is not hub:
                     # A generator dropped in another thread.
-                    hub.loop.run_callback_threadsafe(self._end, batch)
-                    hub = None
+                    loop, hub = hub.loop, None
+                    if loop is not None and loop.ptr:  # else the batch's own thread has ended
+                        loop.run_callback_threadsafe(self._end, batch)
                     return
                 self._shutdown.begin(batch, cancelled, everything=False)
                 # A generator may be dropped anywhere, also where nothing can wait.
                 if not isinstance(batch, IteratedBatch) or batch.consumer is getcurrent():
-                    self._shutdown.wait(batch)
+                    with waiting(batch):
+                        self._shutdown.wait(batch)
+                    if not isinstance(sys.exc_info()[1], GeneratorExit):
+                        raise_interruption(batch)
         finally:
             if hub is not None:
                 let_go(self._workers, self.stats, batch)
@@ -433,16 +449,10 @@ def _wait_for(batch: Batch, timeout: float | None = None) -> None:
         raise would_wait_forever() from None
 
 
-def _raise_interruption(batch: Batch) -> None:
-    error, batch.interruption = batch.interruption, None
-    if error is not None:
-        raise error
-
-
 def reset_spawned(workers: Workers, stats: Stats, spawned: SpawnedBatch) -> None:
     """See that nothing that was spawned is left."""
     let_go(workers, stats, spawned)
-    spawned.stopped = spawned.interrupted = False
+    spawned.stopped = False
     spawned.reason = None
 
 

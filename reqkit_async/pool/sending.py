@@ -32,7 +32,8 @@ from ..network import GEVENT
 from ..progress import SILENT
 from ..stats import Stats
 from .batch import Job, ListBatch
-from .cancellation import GRACE, SYSTEM_ERRORS, Stop, TimeLimit, cancelled
+from .cancellation import GRACE, Stop, TimeLimit, cancelled
+from .exits import SYSTEM_ERRORS, note_origin
 from .options import BatchOptions
 from .retries import Policy, policy_of_config
 
@@ -330,6 +331,8 @@ class Sender:
             error = job.batch.reason(job.request, True, stop.phase)
         else:
             error = cancelled(job.request)
+            if isinstance(stop, SYSTEM_ERRORS):
+                note_origin(stop)
             if not isinstance(stop, Stop):
                 error.__cause__ = stop
         ends = clock() + GRACE

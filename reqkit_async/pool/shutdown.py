@@ -18,7 +18,8 @@ from reqkit.timeouts import clock
 from ..network import GEVENT
 from ..network.hubs import next_turn
 from .batch import Batch, Job, ListBatch, Reason
-from .cancellation import GRACE, SYSTEM_ERRORS, Stop, TimeLimit, cancelled
+from .cancellation import GRACE, Stop, TimeLimit, cancelled
+from .exits import SYSTEM_ERRORS
 from .interruption import interrupt
 from .sending import Sender
 from .spawned import SpawnedBatch

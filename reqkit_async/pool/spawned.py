@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import gevent
 from gevent.event import AsyncResult
 from gevent.exceptions import LoopExit
-from gevent.hub import get_hub
+from gevent.hub import Waiter, get_hub
+from greenlet import getcurrent
 
 from reqkit import Request
 from reqkit.sessions.outcome import failed_response
@@ -16,6 +17,7 @@ from reqkit.sessions.outcome import failed_response
 from ..progress import SILENT, Reporter
 from .batch import Job, QueuedBatch, failure_of
 from .cancellation import cancelled
+from .exits import SYSTEM_ERRORS, Exit, is_signals
 from .options import BatchOptions
 
 __all__ = ["Handle", "SendingGreenlet", "SpawnedBatch", "would_wait_forever", "wrong_thread"]
@@ -28,10 +30,16 @@ else:
 
 
 class Handle(_Result):  # type: ignore[misc]
-    """What `Pool.spawn` returns; to be waited for in the pool's own thread."""
+    """What `Pool.spawn` returns; to be waited for in the pool's own thread.
+
+    Attributes:
+        exit: what code of the user's has raised there to end the program, if anything: who waits
+            raises it, unless who joins the pool has done so.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.exit: Exit | None = None
         self._pools_hub = get_hub()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -46,13 +54,83 @@ class Handle(_Result):  # type: ignore[misc]
         if blocks and not self.ready() and get_hub() is not self._pools_hub:
             raise wrong_thread()
         try:
-            return wait(*arguments)
+            entry = wait(*arguments)
         except LoopExit:
             raise would_wait_forever() from None
+        if self.exit is not None and not self.exit.taken:
+            raise self.exit.take()
+        return entry
+
+
+class _Link:
+    """Tells who waits for several greenlets at once of one that has ended, or throws its exit."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[[Any], Any]) -> None:
+        self._call = call
+
+    def __call__(self, ended: SendingGreenlet) -> None:
+        told = ended.exit
+        if told is None or told.taken or getattr(self._waiter, "greenlet", None) is None:
+            self._call(ended)
+        else:
+            self._waiter.throw(told.take())
+
+    @property
+    def _waiter(self) -> Any:
+        return self._call.__self__  # type: ignore[attr-defined]
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._call == (other._call if isinstance(other, _Link) else other))
+
+    def __hash__(self) -> int:
+        return hash(self._call)
 
 
 class SendingGreenlet(_Greenlet):  # type: ignore[misc]
-    """What `send` starts; to be waited for in its own thread."""
+    """What `send` starts; to be waited for in its own thread.
+
+    What code of the user's raises in it to end the program is raised by who waits for it, as all
+    errors of greenlets are by ``get``, and by nobody else.
+
+    Args:
+        function: sends, or waits for what is sent, and returns the entry.
+        request: the request.
+        *arguments: further ones of the function's.
+    """
+
+    def __init__(self, function: Callable[..., Any], request: Any, *arguments: Any) -> None:
+        super().__init__(_sent, function, request, *arguments)
+        self.exit: Exit | None = None
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What it has raised."""
+        error: BaseException | None = super().exception if self.exit is None else self.exit.error
+        return error
+
+    @property
+    def exc_info(self) -> Any:
+        """What it has raised: type, value and traceback."""
+        if self.exit is None:
+            return super().exc_info
+        return type(self.exit.error), self.exit.error, self.exit.error.__traceback__
+
+    def successful(self) -> bool:
+        """Tell whether it has ended with an entry."""
+        return self.exit is None and bool(super().successful())
+
+    def rawlink(self, callback: Callable[[Any], Any]) -> None:
+        """As gevent's own."""
+        is_waiter = isinstance(getattr(callback, "__self__", None), Waiter)
+        super().rawlink(_Link(callback) if is_waiter else callback)
+
+    def _raise_exception(self) -> None:
+        if self.exit is None:
+            super()._raise_exception()
+        else:
+            raise self.exit.take()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Wait for the response, and return it."""
@@ -60,7 +138,9 @@ class SendingGreenlet(_Greenlet):  # type: ignore[misc]
 
     def join(self, timeout: float | None = None) -> Any:
         """Wait for the end."""
-        return self._waited(True, super().join, timeout)
+        self._waited(True, super().join, timeout)
+        if self.exit is not None and not self.exit.taken:
+            raise self.exit.take()
 
     def _waited(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
         if blocks and not self.ready() and get_hub() is not self.parent:
@@ -72,6 +152,24 @@ class SendingGreenlet(_Greenlet):  # type: ignore[misc]
             return wait(*arguments)
         except LoopExit:
             raise would_wait_forever() from None
+
+
+def _sent(function: Callable[..., Any], request: Any, *arguments: Any) -> Any:
+    """Run what a greenlet of `send` is for, and keep what is to end the program."""
+    try:
+        return function(request, *arguments)
+    except SYSTEM_ERRORS as error:
+        me: Any = getcurrent()
+        if is_signals(error):
+            me.exit = Exit(error, quiet=True)
+            me.parent.handle_system_error(type(error), error)
+        else:
+            me.exit = Exit(error, request)
+        return None
+    except BaseException:
+        # A killed greenlet keeps what has killed it, and by its traceback all that is here.
+        request = arguments = None  # type: ignore[assignment]
+        raise
 
 
 def wrong_thread() -> RuntimeError:

@@ -26,7 +26,7 @@ from reqkit.timeouts import Deadline, clock
 
 from ..network import GEVENT, watching
 from .batch import Batch, Job
-from .cancellation import SYSTEM_ERRORS
+from .exits import SYSTEM_ERRORS
 from .interruption import interrupt
 from .iterated import IteratedBatch
 from .limits import HostLimits, HostQueue
@@ -255,7 +255,7 @@ class Workers:
                         self.arrange()
                     send(job)
                 except SYSTEM_ERRORS as error:
-                    interrupt(job.batch, error)
+                    interrupt(job.batch, error, job)
                 except BaseException as hit:
                     # Somebody's timer or kill that hit a worker: the job is settled, and the
                     # others need the slot.

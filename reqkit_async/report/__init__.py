@@ -69,7 +69,7 @@ def _write(path: Path, text: str) -> Path:
     try:
         beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)
-    except BaseException:
+    except BaseException:  # an interrupt, too
         beside.unlink(missing_ok=True)
         raise
     return path

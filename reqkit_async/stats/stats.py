@@ -386,7 +386,7 @@ def _text_of(value: Any) -> str:
         return ""
     try:
         return str(value)
-    except Exception:
+    except Exception:  # the `__str__` of an error of somebody's
         return ""
 
 

@@ -165,7 +165,7 @@ def test_a_stopped_refresh_is_taken_over(server: ScriptedServer, issuer: Issuer)
     def refresh() -> str:
         calls.append(1)
         if len(calls) == 1:
-            gevent.sleep(60)
+            gevent.event.Event().wait()  # for ever
         return reqkit.post(server("/token")).text
 
     auth = HTTPBearerAuth(refresh=refresh)

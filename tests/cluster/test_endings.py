@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -160,6 +162,37 @@ def test_a_hook_that_exits_ends_the_call(executor: Any, site: Site) -> None:
         with pytest.raises(KeyboardInterrupt):
             call([get(site("/x"), callback=interrupt) for _ in range(5)], executor=executor)
         assert reqkit_async.map([get(site("/y"))], executor=executor)[0].ok
+
+
+@pytest.mark.parametrize(
+    ("what", "way"),
+    [
+        ("callback", "get"),
+        ("callback", "join"),
+        ("exception_handler", "join"),
+        ("progress", "join"),
+    ],
+)
+def test_an_exit_is_for_who_waits_for_what_was_spawned(
+    executor: Any, site: Site, what: str, way: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = "http://127.0.0.1:1/" if what == "exception_handler" else site("/x")
+    requests = [get(url, callback=leave if what == "callback" else None) for _ in range(5)]
+    arguments = {} if what == "callback" else {what: lambda *told: leave(None)}
+    with reqkit_async.Pool(3, executor=executor, **arguments) as pool:
+        handles = [pool.spawn(request) for request in requests]
+        with pytest.raises(SystemExit) as caught:
+            (handles[0].get if way == "get" else pool.join)()
+        assert caught.value.code == 3
+        del caught
+        assert reqkit_async.map([get(site("/y"))])[0].ok
+        with contextlib.suppress(SystemExit):
+            pool.join()  # of the others
+        assert pool.join()
+        pool.kill()
+    del handles, pool
+    gc.collect()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_iterable_or_a_handler_that_exits_ends_its_own_call(

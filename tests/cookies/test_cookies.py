@@ -10,6 +10,7 @@ import pickle
 import threading
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -417,24 +418,17 @@ def test_the_stand_ins_say_what_a_request_says() -> None:
 
 def test_threads_can_share_it() -> None:
     jar = CookieJar()
-    failures: list[BaseException] = []
     start = threading.Barrier(4)
 
     def work(number: int) -> None:
-        try:
-            start.wait(10)
-            for i in range(200):
-                jar.store([f"n{i % 7}={number}"], f"http://h{number}.de/")
-                jar.header_for(f"http://h{(number + 1) % 4}.de/")
-                jar.set(f"n{i % 7}", None)
-                list(jar)
-                pickle.dumps(jar)
-        except BaseException as error:
-            failures.append(error)
+        start.wait(10)
+        for i in range(200):
+            jar.store([f"n{i % 7}={number}"], f"http://h{number}.de/")
+            jar.header_for(f"http://h{(number + 1) % 4}.de/")
+            jar.set(f"n{i % 7}", None)
+            list(jar)
+            pickle.dumps(jar)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(4) as threads:
+        jobs = [threads.submit(work, number) for number in range(4)]
+    assert [job.exception() for job in jobs] == [None] * 4

@@ -226,15 +226,15 @@ def test_a_turn_is_written_whole_or_not_at_all(store: Path) -> None:
     turn = Turn(None)
     sound = (0, 0, 0, False, 0, None, None)
     no_number: Any = (0, 0, object(), False, 0, None, None)
-    turn.adds[("http://a.example/", 0)] = (1, "http://a.example/", "http://a.example", sound)
+    turn.adds["http://a.example/"] = (1, "http://a.example/", "http://a.example", sound)
     turn.items.append("1")
-    turn.adds[("http://b.example/", 0)] = (2, "http://b.example/", "http://b.example", no_number)
+    turn.adds["http://b.example/"] = (2, "http://b.example/", "http://b.example", no_number)
     with pytest.raises(reqkit_async.StoreError):
         opened.commit(turn, None)
     assert opened.known == 0
     assert list(opened.rows("SELECT * FROM page")) == []
     assert list(opened.rows("SELECT * FROM host")) == []
-    del turn.adds[("http://b.example/", 0)]
+    del turn.adds["http://b.example/"]
     opened.commit(turn, None)
     assert opened.known == 1
     opened.close()

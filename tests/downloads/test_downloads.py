@@ -14,6 +14,7 @@ import pytest
 
 import reqkit
 import reqkit_async
+from reqkit_async.downloads import downloading
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
 from servers.waiting import until
@@ -92,7 +93,7 @@ def server(shelf: Shelf) -> Iterator[ScriptedServer]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait before a file is gone on with."""
-    monkeypatch.setattr(reqkit_async.downloads, "_FIRST", 0.01)  # type: ignore[attr-defined]
+    monkeypatch.setattr(downloading, "_FIRST", 0.01)
 
 
 def test_one_path_for_each_in_order(server: ScriptedServer, tmp_path: Path) -> None:
@@ -336,6 +337,7 @@ def test_equal_names_get_numbers(server: ScriptedServer, tmp_path: Path) -> None
         (["http://h.example/"], {"retries": "x"}, ValueError, "retries is 'x'"),
         (["http://h.example/"], {"retires": 3}, TypeError, "did you mean 'retries'"),
         (["http://h.example/"], {"exception_handler": 3}, ValueError, "exception_handler is 3"),
+        (["http://h.example/"], {"raise_errors": 3}, TypeError, "raise_errors is 3"),
         (["http://h.example/"], {"executor": None}, TypeError, "belong to one process"),
     ],
 )
@@ -366,6 +368,7 @@ def test_a_killed_call_stops_what_is_in_flight(
     until(lambda: (tmp_path / "slow.part").exists() and (tmp_path / "slow.part").stat().st_size)
     call.kill()
     server.wait_until(lambda server: not server.connections_open)
+    assert os.listdir(tmp_path) == ["slow.part"]
 
 
 def test_limits_hooks_and_requests(server: ScriptedServer, tmp_path: Path) -> None:

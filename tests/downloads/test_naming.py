@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reqkit_async.naming import Names
+from reqkit_async.downloads.naming import Names
 
 
 @pytest.mark.parametrize(

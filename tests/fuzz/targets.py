@@ -28,6 +28,13 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "session": session_targets.session,
 }
 
+
+def holds(name: str, data: bytes) -> bool:
+    """Give a target some bytes: True, or it raises what is wrong."""
+    TARGETS[name](data)
+    return True
+
+
 CORPUS = Path(__file__).with_name("corpus")
 
 

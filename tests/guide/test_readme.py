@@ -99,19 +99,24 @@ def test_a_page_shows_what_happens(
             code = code.replace(shown, here)
         # Blank lines before it: a traceback then has the page's line numbers.
         start = text.count("\n", 0, match.start(1))
-        assert_shows_what_happens("\n" * start + code, str(page), names)
+        shown = "\n" * start + code
+        assert differences(shown, str(page), names) == []
 
 
-def assert_shows_what_happens(code: str, name: str, names: dict[str, Any]) -> None:
-    """Run statements one by one, and compare what has an expectation."""
+def differences(code: str, name: str, names: dict[str, Any]) -> list[str]:
+    """Run statements one by one, and return where one is not what it is said to be."""
+    found = []
     lines = code.splitlines()
     for statement in ast.parse(code, name).body:
         expected = _EXPECTED.search(lines[(statement.end_lineno or 1) - 1])
         if isinstance(statement, ast.Expr) and expected:
             expression = compile(ast.Expression(statement.value), name, "eval")
-            assert repr(eval(expression, names)) == expected[1], f"{name}:{statement.lineno}"
+            result = repr(eval(expression, names))
+            if result != expected[1]:
+                found.append(f"{name}:{statement.lineno}: {result}, not {expected[1]}")
         else:
             exec(compile(ast.Module([statement], []), name, "exec"), names)
+    return found
 
 
 @pytest.mark.parametrize("page", sorted([*PAGES, *ROOT.glob("*.md")]), ids=lambda page: page.name)

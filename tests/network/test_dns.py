@@ -17,6 +17,7 @@ from gevent.event import Event
 from reqkit.network import Address, StdlibNetwork, lookups
 from reqkit_async.network import GeventNetwork, dns
 from reqkit_async.network.dns import DNSCache, SystemResolver, get_resolver, set_resolver
+from servers.waiting import until
 
 LIMIT = 10.0
 
@@ -323,12 +324,8 @@ def test_slow_names_in_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     network = GeventNetwork()
     slow = [gevent.spawn(network.resolve, f"slow{n}", 80, LIMIT) for n in range(40)]
-    deadline = time.monotonic() + LIMIT
-    started = 0
-    while started < 40 and time.monotonic() < deadline:
-        gevent.sleep(0.001)
-        started += count.acquire(blocking=False)
-    assert started == 40  # all of them at a time
+    for _ in slow:  # all of them at a time
+        until(lambda: count.acquire(blocking=False))
     assert network.resolve("fast", 80, LIMIT) == [ONE]
     with pytest.raises(TimeoutError):
         network.resolve("slow0", 80, 0.01)
@@ -350,6 +347,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> lookups.LookUpThreads:
 def test_more_look_ups_than_threads(threads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups.LookUpThreads, "IDLE", 0.01)
     lock = threading.Lock()
+    two = threading.Barrier(2, timeout=LIMIT)
     peak = running = 0
 
     def work(number: int) -> int:
@@ -357,7 +355,7 @@ def test_more_look_ups_than_threads(threads: Any, monkeypatch: pytest.MonkeyPatc
         with lock:
             running += 1
             peak = max(peak, running)
-        time.sleep(0.002)
+        two.wait()
         with lock:
             running -= 1
         return number
@@ -372,10 +370,7 @@ def test_idle_threads_end(threads: Any, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(lookups.LookUpThreads, "IDLE", 0.01)
     for _ in range(3):
         assert dns._call(len, "four") == 4
-        deadline = time.monotonic() + LIMIT
-        while threads._count and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert threads._count == 0
+        until(lambda: threads._count == 0)
         assert threads._idle == []
 
 

@@ -272,7 +272,7 @@ def test_what_is_thrown_in_ends_the_wait(
     waiter.kill(stop)
     assert len(seen) == 1
     peer.sendall(b"x")
-    gevent.sleep(0.01)  # nobody is woken by it
+    gevent.idle()  # nobody is woken by it
     assert stream.receive(1, LIMIT) == b"x"
     stream.close()
 
@@ -380,7 +380,7 @@ def test_close_wakes_nobody_who_has_gone_on(pair: tuple[GeventStream, socket.soc
         try:
             stream.receive(1, 60)
         except gevent.GreenletExit:
-            gevent.sleep(0.02)  # close()'s error must not come out here
+            gevent.idle()  # close()'s error must not come out here
             ended.append("well")
 
     waiter = gevent.spawn(wait)
@@ -494,6 +494,7 @@ def test_one_that_was_left_open_is_closed(listener: socket.socket) -> None:
     gevent.idle()  # the loop still holds what it last woke
     gc.collect()
     until(lambda: descriptors() <= before)
+    assert descriptors() <= before
 
 
 # -- scopes
@@ -786,6 +787,10 @@ def test_a_peer_that_takes_bytes_in_time_counts_however_late_it_is_seen(
             got += len(peer.recv(65536))
         gevent.sleep(0)
     sender.get()
+    with contextlib.suppress(BlockingIOError):
+        while got < len(data):
+            got += len(peer.recv(65536))
+    assert got == len(data)
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -803,6 +808,7 @@ def test_who_connects_in_time_counts_however_late_it_is_seen(
     connecting = gevent.spawn(GEVENT.connect, addresses, 0.1, [], None)
     gevent.spawn(time.sleep, 0.3)
     stream = connecting.get(timeout=LIMIT)
+    assert stream.sock.getpeername() == listener.getsockname()
     stream.close()
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import gevent
 import pytest
 
 from reqkit_async.network import GEVENT
 from reqkit_async.network.hubs import next_turn
-from servers.scripted import PATIENCE
+from servers.messages import answer
+from servers.scripted import PATIENCE, Connection, ScriptedServer
+from servers.tls import Authority
 
 
 def work_until(moment: float) -> None:
@@ -87,6 +90,75 @@ def test_a_wait_in_a_loop_that_is_free_ends_with_its_limit() -> None:
     gevent.spawn(lambda: found.append(GEVENT.waiter().wait(0.02))).join(PATIENCE)
     assert found == [False]
     assert time.monotonic() - began >= 0.02
+
+
+#: Threads of gevent's pool destroy their hubs before they end.
+ENDED = """
+import gc, os, sys
+{patch}
+import gevent, reqkit, reqkit_async
+from gevent.threadpool import ThreadPool
+
+url, secure, bundle = sys.argv[1:]
+kept = []
+
+def batch():
+    assert all(one.ok for one in reqkit_async.map([url, secure] * 3, session=session()))
+
+def lazy():
+    kept.append(session().get(url, stream=True))
+    kept.append(session().get(secure, stream=True))
+
+def blocking():
+    kept.append(session())
+    assert kept[-1].get(url).text and kept[-1].get(secure).text
+
+def loop():
+    kept.append(reqkit_async.imap([url, secure] * 20, session=session()))
+    next(kept[-1])
+
+def session():
+    return reqkit.Session(verify=bundle)
+
+def run():
+    pool = ThreadPool(2)
+    for each in (batch, lazy, blocking, loop):
+        pool.apply(each)
+    pool.kill()
+    gevent.sleep(0.05)
+    kept.clear()
+    gc.collect()
+
+run()
+gevent.sleep(0.05)
+before = os.listdir("/proc/self/fd")
+for _ in range(3):
+    run()
+left = lambda: len(os.listdir("/proc/self/fd")) - len(before)
+with gevent.Timeout(30):
+    while left() > 0:
+        gevent.sleep(0.01)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+def test_threads_of_gevents_pool_end_in_silence_and_leave_nothing_open(
+    scripted: Callable[..., ScriptedServer], authority: Authority, patch: str
+) -> None:
+    def large(connection: Connection) -> None:
+        while connection.recv_request() is not None:
+            connection.send(answer(200, b"x" * 300_000))
+
+    servers = [scripted(large), scripted(large, tls=authority.server())]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", ENDED.format(patch=patch),
+         *(server() for server in servers), str(authority.bundle)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("done\n", "")
 
 
 NO_DESCRIPTORS = """

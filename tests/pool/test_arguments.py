@@ -48,3 +48,20 @@ def test_what_is_no_session_or_callback(function: Any) -> None:
         function(URL, callback=5)
     with reqkit.Session() as session:
         assert function(URL, session=session, callback=print).callback is print
+
+
+@pytest.mark.parametrize("name", ["prefetch", "stream", "raise_errors"])
+@pytest.mark.parametrize("way", ["map", "imap", "imap_unordered", "imap_enumerated", "Pool"])
+def test_what_is_neither_true_nor_false(way: str, name: str) -> None:
+    keywords: Any = {name: "yes"}
+    with pytest.raises(TypeError, match=f"{name} is 'yes': expected True or False"):
+        if way == "Pool":
+            reqkit_async.Pool(**keywords)
+        else:
+            getattr(reqkit_async, way)([URL], **keywords)
+    if way != "Pool":
+        with pytest.raises(TypeError, match=f"{name} is 'yes': expected True or False"):
+            getattr(reqkit_async.Pool(), way)([URL], **keywords)
+    if name != "raise_errors":
+        with pytest.raises(TypeError, match=f"{name} is 'yes': expected True or False"):
+            reqkit_async.send(URL, **keywords)

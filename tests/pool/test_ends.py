@@ -32,14 +32,15 @@ def several(number):
 """
 
 
-def run(script: str, *arguments: str, **environment: str) -> None:
+def run(script: str, *arguments: str, **environment: str) -> tuple[str, int]:
+    """Run a script; return what it complained of, and its exit status."""
     ended = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-W", "error", "-W", "ignore:Monkey-patching ssl",
          "-c", script, *arguments],
         capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, **environment},
     )  # fmt: skip
-    assert (ended.stderr, ended.returncode) == ("", 0)
+    return ended.stderr, ended.returncode
 
 
 def quick(connection: Connection) -> None:
@@ -83,7 +84,7 @@ HALF_READ = {
 def test_half_read_when_the_interpreter_ends(what: str, patched: bool, scripted: Start) -> None:
     # What is registered first is called last.
     first = "import atexit\nheld = []\natexit.register(held.clear)\n" + PATCH * patched
-    run(first + START + textwrap.dedent(HALF_READ[what]), scripted(quick)(), "")
+    assert run(first + START + textwrap.dedent(HALF_READ[what]), scripted(quick)(), "") == ("", 0)
 
 
 def test_a_bar_that_is_open_when_the_interpreter_ends(scripted: Start) -> None:
@@ -93,7 +94,7 @@ def test_a_bar_that_is_open_when_the_interpreter_ends(scripted: Start) -> None:
         found = reqkit_async.imap(several(5), size=3, progress="always")
         next(found)
     """
-    run(START + textwrap.dedent(body), scripted(quick)(), "")
+    assert run(START + textwrap.dedent(body), scripted(quick)(), "") == ("", 0)
 
 
 def unfinished(connection: Connection) -> None:
@@ -131,5 +132,6 @@ def test_unread_answers(
 ) -> None:
     environment = {"GEVENT_LOOP": loop} if loop else {}
     server = scripted(unfinished, tls=authority.server())
-    run(START + UNREAD[what] + THEN[then], server(), str(authority.bundle), **environment)
+    script = START + UNREAD[what] + THEN[then]
+    assert run(script, server(), str(authority.bundle), **environment) == ("", 0)
     server.wait_for_no_connections()

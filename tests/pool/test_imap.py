@@ -195,7 +195,7 @@ def test_a_generator_may_be_dropped_anywhere(where: str, scripted: Start) -> Non
 
     server = scripted(handler)
     held = [reqkit_async.imap(Pulls(server), size=3)]
-    next(held[0])
+    assert next(held[0]).status_code == 200
     server.wait_for_requests(2)
     if where == "greenlet":
         gevent.spawn(held.clear).join()

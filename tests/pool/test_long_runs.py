@@ -25,7 +25,7 @@ from reqkit.sessions.session import SingleUseSession
 from reqkit_async.network import watching
 from servers.http2 import Http2Server, Request
 from servers.messages import answer
-from servers.scripted import Connection, ScriptedServer
+from servers.scripted import PATIENCE, Connection, ScriptedServer
 from servers.tls import Authority
 from servers.waiting import until
 
@@ -125,8 +125,11 @@ def test_a_server_that_says_nothing_still_runs_out_of_time(scripted: Start) -> N
 def test_busy_code_in_a_slow_look_up(scripted: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     server = scripted(at_once)
 
+    asked = gevent.event.Event()
+
     class Slow:
         def resolve(self, host: str, port: int) -> list[str]:
+            asked.set()
             gevent.get_hub().threadpool.apply(time.sleep, (0.05,))
             return ["127.0.0.1"]
 
@@ -135,7 +138,7 @@ def test_busy_code_in_a_slow_look_up(scripted: Start, monkeypatch: pytest.Monkey
         sent = reqkit_async.send(
             reqkit_async.get(f"http://slow.test:{server.port}/", timeout=LIMIT)
         )
-        gevent.sleep(0.01)
+        assert asked.wait(PATIENCE)
         time.sleep(LIMIT * 2)
         assert sent.get().status_code == 200
     finally:
@@ -240,16 +243,18 @@ def stopped_by_a_limit(server: Any, **settings: Any) -> None:
 
 def left_in_flight(server: Any, **settings: Any) -> None:
     pool = reqkit_async.Pool(3)
+    asked = len(server.requests) + 3
     for _ in range(3):
         pool.spawn(reqkit_async.get(server("/never"), **settings))
-    gevent.sleep(0.02)
+    until(lambda: len(server.requests) == asked)
 
 
 def killed_in_flight(server: Any, **settings: Any) -> None:
     settings["session"] = reqkit.Session()
     request = reqkit_async.get(server("/never"), **settings)
+    asked = len(server.requests) + 3
     sending = [reqkit_async.send(request) for _ in range(3)]
-    gevent.sleep(0.02)
+    until(lambda: len(server.requests) == asked)
     gevent.killall(sending)
 
 
@@ -291,6 +296,7 @@ def test_nothing_stays_open_of_a_thread_that_has_ended(
         until(lambda: not opened_since())
     except gevent.Timeout:
         raise AssertionError((opened_since(), before)) from None
+    assert opened_since() == {}
 
 
 @pytest.mark.parametrize("how", ["batch", "blocking", "spawned", "failed", "killed"])

@@ -144,6 +144,7 @@ def test_descriptors_are_back_where_they_were(scripted: Start) -> None:
         run()
     # The server closes its ends in threads of its own.
     until(lambda: descriptors() <= before)
+    assert server.connections_opened > 3
 
 
 PROGRAM = """

@@ -20,7 +20,7 @@ import reqkit_async
 from reqkit.network import Address
 from reqkit_async.network import dns
 from servers.messages import answer
-from servers.scripted import Connection, ScriptedServer
+from servers.scripted import PATIENCE, Connection, ScriptedServer
 from servers.waiting import SOON, until
 
 Start = Callable[..., ScriptedServer]
@@ -109,19 +109,22 @@ def test_redirects_within_one_host_keep_its_delay(scripted: Start) -> None:
 
 def test_who_waits_for_a_host_holds_no_slot(scripted: Start) -> None:
     hosts = shortened(scripted, busy=0.0)
-    others: list[float] = []
+    others: list[Any] = []
+    all_others = threading.Event()
 
     def slow(request: Any) -> bytes:
-        if len(others) < 20:
-            gone = time.monotonic() + 5
-            while len(others) < 20 and time.monotonic() < gone:
-                time.sleep(0.005)
+        assert all_others.wait(PATIENCE)
         return answer(200, b"slow")
+
+    def another(response: Any) -> None:
+        others.append(response)
+        if len(others) == 20:
+            all_others.set()
 
     hosts.answers["target.test"] = slow
     asked = [reqkit_async.get(hosts.url(f"short-{number}.test")) for number in range(10)]
     asked += [
-        reqkit_async.get(hosts.url(f"other-{number}.test"), callback=lambda one: others.append(0.0))
+        reqkit_async.get(hosts.url(f"other-{number}.test"), callback=another)
         for number in range(20)
     ]
     found = reqkit_async.map(asked, size=4, per_host=1)

@@ -16,6 +16,8 @@ from safety.test_soak import MIX, limits, mixed, outcome_of, resident
 
 import reqkit
 import reqkit_async
+from reqkit.network import stdlib
+from reqkit_async.network import dns
 from servers.waiting import until
 
 __all__ = ["mixed"]
@@ -103,7 +105,8 @@ def test_24_000_of_every_kind_end_as_they_began(mixed: str) -> None:
 
     go(ROUNDS)  # what is imported late, and kept for good
     counts.clear()
-    gevent.sleep(7)  # threads of look-ups end
+    # Threads of look-ups end when they have had nothing to do for a while.
+    until(lambda: not dns._threads()._count and not stdlib._look_ups()._threads._count)
     descriptors, threads = of_process()
     memory = resident()
     for number in range(ROUNDS):

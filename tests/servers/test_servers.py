@@ -205,6 +205,7 @@ def test_a_client_that_leaves_is_no_error() -> None:
         raw(server).close()
         server.wait_until(lambda server: server.connections_opened == 1)
         server.wait_for_no_connections()
+        assert server.connections_opened == 1
 
 
 def test_a_wait_for_what_does_not_come_tells_the_counts(scripted: Start) -> None:

@@ -39,7 +39,7 @@ def url(scripted: Callable[..., ScriptedServer]) -> Iterator[str]:
         assert server.connections_opened == 1
 
 
-def assert_refused(
+def refusal(
     call: Callable[[], Any], kind: type[Exception], *words: str, safe: bool = True
 ) -> Exception:
     """Make a call that must fail with exactly this class; its text has words, and no secret."""
@@ -58,7 +58,7 @@ def assert_refused(
 
 @pytest.mark.parametrize("text", BREAKS)
 def test_methods(url: str, text: str) -> None:
-    assert_refused(lambda: loose.request("GET" + text, url), reqkit.InvalidHeader, "method")
+    assert refusal(lambda: loose.request("GET" + text, url), reqkit.InvalidHeader, "method")
 
 
 @pytest.mark.parametrize("encode", [True, False])
@@ -66,13 +66,13 @@ def test_methods(url: str, text: str) -> None:
 @pytest.mark.parametrize("text", BREAKS)
 def test_urls(url: str, text: str, where: str, encode: bool) -> None:
     bad = where.format(url.rstrip("/"), text)
-    assert_refused(lambda: loose.get(bad, config={"encode_uri": encode}), reqkit.InvalidURL, "URL")
+    assert refusal(lambda: loose.get(bad, config={"encode_uri": encode}), reqkit.InvalidURL, "URL")
 
 
 @pytest.mark.parametrize("text", BREAKS)
 def test_query_strings_that_are_not_encoded(url: str, text: str) -> None:
     call = lambda: loose.get(url, params=f"a={text}b", config={"encode_uri": False})  # noqa: E731
-    assert_refused(call, reqkit.InvalidURL)
+    assert refusal(call, reqkit.InvalidURL)
 
 
 @pytest.mark.parametrize("as_bytes", [False, True])
@@ -82,15 +82,15 @@ def test_headers(url: str, text: str, as_bytes: bool) -> None:
         return {name.encode(): value.encode()} if as_bytes else {name: value}
 
     for headers in (pair("X-A" + text, "v"), pair(text + "X-A", "v")):
-        assert_refused(lambda: loose.get(url, headers=headers), reqkit.InvalidHeader, "header name")  # noqa: B023
+        assert refusal(lambda: loose.get(url, headers=headers), reqkit.InvalidHeader, "header name")  # noqa: B023
     for value in (SECRET + text, text + SECRET):
-        assert_refused(
+        assert refusal(
             lambda: loose.get(url, headers=pair("X-A", value)),  # noqa: B023
             reqkit.InvalidHeader, "'X-A'",
         )  # fmt: skip
     with loose.Session(headers=pair("X-A", text)) as session:
-        assert_refused(lambda: session.get(url), reqkit.InvalidHeader, "'X-A'")
-    assert_refused(
+        assert refusal(lambda: session.get(url), reqkit.InvalidHeader, "'X-A'")
+    assert refusal(
         lambda: loose.get(url, config={"base_headers": pair("X-A", text)}),
         reqkit.InvalidHeader, "'X-A'",
     )  # fmt: skip
@@ -99,7 +99,7 @@ def test_headers(url: str, text: str, as_bytes: bool) -> None:
 @pytest.mark.parametrize("name", ["Host", "Cookie", "Authorization", "Connection", "User-Agent"])
 @pytest.mark.parametrize("text", BREAKS)
 def test_headers_that_mean_something_to_us(url: str, name: str, text: str) -> None:
-    assert_refused(lambda: loose.get(url, headers={name: "a" + text}), reqkit.InvalidHeader, name)
+    assert refusal(lambda: loose.get(url, headers={name: "a" + text}), reqkit.InvalidHeader, name)
 
 
 @pytest.mark.parametrize("text", BREAKS)
@@ -108,34 +108,34 @@ def test_what_a_hook_or_an_auth_sets(url: str, text: str) -> None:
         prepared.headers["X-Signed"] = "a" + text
         return prepared
 
-    assert_refused(lambda: loose.get(url, auth=spoil), reqkit.InvalidHeader, "X-Signed")
-    assert_refused(
+    assert refusal(lambda: loose.get(url, auth=spoil), reqkit.InvalidHeader, "X-Signed")
+    assert refusal(
         lambda: loose.get(url, hooks={"pre_request": spoil}), reqkit.InvalidHeader, "X-Signed"
     )
 
     def spoil_url(prepared: reqkit.PreparedRequest) -> None:
         prepared.url = url + "a" + text
 
-    assert_refused(lambda: loose.get(url, hooks={"pre_request": spoil_url}), reqkit.InvalidURL)
+    assert refusal(lambda: loose.get(url, hooks={"pre_request": spoil_url}), reqkit.InvalidURL)
 
     def spoil_method(prepared: reqkit.PreparedRequest) -> None:
         prepared.method = "GET" + text
 
-    assert_refused(
+    assert refusal(
         lambda: loose.get(url, hooks={"pre_request": spoil_method}), reqkit.InvalidHeader
     )
 
 
 @pytest.mark.parametrize("text", BREAKS)
 def test_cookies(url: str, text: str) -> None:
-    assert_refused(
+    assert refusal(
         lambda: loose.get(url, cookies={"a": SECRET + text}), reqkit.InvalidHeader, "'a'"
     )
-    assert_refused(
+    assert refusal(
         lambda: loose.get(url, cookies={"a" + text: SECRET}), reqkit.InvalidHeader, "cookie"
     )
     with loose.Session() as session:
-        assert_refused(
+        assert refusal(
             lambda: (session.cookies.set("a", SECRET + text), session.get(url)),
             reqkit.InvalidHeader, "'a'",
         )  # fmt: skip
@@ -144,20 +144,20 @@ def test_cookies(url: str, text: str) -> None:
 @pytest.mark.parametrize("text", BREAKS)
 def test_auth_fields(url: str, text: str) -> None:
     for kind in (HTTPBasicAuth, HTTPProxyAuth, HTTPDigestAuth):
-        assert_refused(lambda: loose.get(url, auth=kind("u" + text, SECRET)), reqkit.InvalidHeader)  # noqa: B023
+        assert refusal(lambda: loose.get(url, auth=kind("u" + text, SECRET)), reqkit.InvalidHeader)  # noqa: B023
     for kind in (HTTPBasicAuth, HTTPProxyAuth):
-        assert_refused(
+        assert refusal(
             lambda: loose.get(url, auth=kind("u", SECRET + text)),  # noqa: B023
             reqkit.InvalidHeader, "password",
         )  # fmt: skip
-    assert_refused(
+    assert refusal(
         lambda: loose.get(url, auth=("u" + text, SECRET)), reqkit.InvalidHeader, "user name"
     )
-    assert_refused(lambda: loose.get(url, auth=HTTPBearerAuth(SECRET + text)), reqkit.InvalidHeader)
+    assert refusal(lambda: loose.get(url, auth=HTTPBearerAuth(SECRET + text)), reqkit.InvalidHeader)
     escaped = "".join(f"%{ord(one):02X}" for one in text)
     place = url.partition("://")[2]
-    assert_refused(lambda: loose.get(f"http://u{escaped}:{SECRET}@{place}"), reqkit.InvalidHeader)
-    assert_refused(lambda: loose.get(f"http://u:{SECRET}{escaped}@{place}"), reqkit.InvalidHeader)
+    assert refusal(lambda: loose.get(f"http://u{escaped}:{SECRET}@{place}"), reqkit.InvalidHeader)
+    assert refusal(lambda: loose.get(f"http://u:{SECRET}{escaped}@{place}"), reqkit.InvalidHeader)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -169,7 +169,7 @@ def test_proxy_fields(url: str, scheme: str, text: str) -> None:
         f"http://u{escaped}:{SECRET}@{place}", f"http://u:{SECRET}{escaped}@{place}",
         f"http://u:{SECRET}@{place}x{text}y", f"http://u{text}:{SECRET}@{place}",
     ):  # fmt: skip
-        assert_refused(
+        assert refusal(
             lambda: loose.get(f"{scheme}://h.example/", proxies={scheme: proxy}),  # noqa: B023
             reqkit.InvalidProxyURL, "proxy",
         )  # fmt: skip
@@ -178,7 +178,7 @@ def test_proxy_fields(url: str, scheme: str, text: str) -> None:
 @pytest.mark.parametrize("text", BREAKS)
 def test_the_header_for_a_proxy(url: str, text: str) -> None:
     for target in ("http://h.example/", "https://h.example/"):
-        assert_refused(
+        assert refusal(
             lambda: loose.get(
                 target,  # noqa: B023
                 headers={"Proxy-Authorization": SECRET + text},
@@ -195,14 +195,14 @@ def test_the_headers_of_a_part(url: str, text: str) -> None:
         ("name", b"x", "text/plain", {"X-Part": "v" + text}),
         ("name", b"x", "text/plain", {"X-Part" + text: "v"}),
     ):
-        assert_refused(lambda: loose.post(url, files={"f": part}), reqkit.InvalidHeader, "'f'")  # noqa: B023
+        assert refusal(lambda: loose.post(url, files={"f": part}), reqkit.InvalidHeader, "'f'")  # noqa: B023
 
 
 @pytest.mark.parametrize("text", ["\0", "x\0y"])
 def test_a_nul_in_a_parts_name(url: str, text: str) -> None:
     for files in ({"f" + text: b"x"}, {"f": ("name" + text, b"x")}):
-        assert_refused(lambda: loose.post(url, files=files), reqkit.InvalidHeader, "NUL")  # noqa: B023
-    assert_refused(
+        assert refusal(lambda: loose.post(url, files=files), reqkit.InvalidHeader, "NUL")  # noqa: B023
+    assert refusal(
         lambda: loose.post(url, files={"f": b"x"}, data={"d" + text: "v"}),
         reqkit.InvalidHeader, "NUL",
     )  # fmt: skip
@@ -438,13 +438,13 @@ WRONG: dict[str, tuple[Call, type[Exception], tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_arguments(url: str, name: str) -> None:
     call, kind, words = WRONG[name]
-    assert_refused(lambda: call(url), kind, *words)
+    assert refusal(lambda: call(url), kind, *words)
 
 
 def test_an_unreadable_ca_file(url: str, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle.pem"
     bundle.write_text("this is no certificate")
-    error = assert_refused(
+    error = refusal(
         lambda: loose.get(url.replace("http", "https"), verify=str(bundle)), reqkit.SSLError
     )
     assert str(bundle) in str(error)

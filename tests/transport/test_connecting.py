@@ -91,11 +91,11 @@ def exchanged(stream: Stream, data: bytes) -> bytes:
     return answer
 
 
-def works(route: Route, **more: Any) -> None:
+def works(route: Route, **more: Any) -> bool:
     """Open a connection to an echoing server and use it."""
     stream = opened(route, **more)
     try:
-        assert exchanged(stream, b"hello") == b"hello"
+        return exchanged(stream, b"hello") == b"hello"
     finally:
         stream.close()
 
@@ -128,7 +128,7 @@ def test_plain(host: str, scripted: Start) -> None:
     server = scripted(echo)
     marks = Marks()
 
-    works(Route.to("http", host, server.port), marks=marks)
+    assert works(Route.to("http", host, server.port), marks=marks)
 
     assert marks.dns is not None
     assert marks.connect is not None
@@ -139,7 +139,7 @@ def test_plain(host: str, scripted: Start) -> None:
 
 def test_plain_over_ipv6() -> None:
     with ScriptedServer(echo, host="::1") as server:
-        works(Route.to("http", "::1", server.port))
+        assert works(Route.to("http", "::1", server.port))
 
 
 def test_secure(scripted: Start, authority: Authority, ca_bundle: str) -> None:
@@ -147,7 +147,7 @@ def test_secure(scripted: Start, authority: Authority, ca_bundle: str) -> None:
     marks = Marks()
     settings = TlsSettings(verify=ca_bundle)
 
-    works(Route.to("https", "localhost", server.port, settings), marks=marks)
+    assert works(Route.to("https", "localhost", server.port, settings), marks=marks)
 
     assert marks.tls is not None
     assert marks.tls > 0
@@ -175,7 +175,8 @@ def test_the_users_socket_options_and_source_address(scripted: Start) -> None:
     assert stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert not stream.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     stream.close()
-    failing(route._replace(source_address=("192.0.2.1", 0)), ours.ConnectionError)
+    elsewhere = Route.to("http", "127.0.0.1", server.port, source=("192.0.2.1", 0))
+    failing(elsewhere, ours.ConnectionError)
 
 
 def test_nobody_listens() -> None:
@@ -256,7 +257,7 @@ def test_a_bad_certificate_is_an_error_that_names_the_host(
     assert "the certificate of 'localhost' could not be verified" in str(error)
     assert message in str(error)
     assert isinstance(error.__cause__, ssl.SSLCertVerificationError)
-    works(Route.to("https", "localhost", server.port, TlsSettings(verify=False)))
+    assert works(Route.to("https", "localhost", server.port, TlsSettings(verify=False)))
 
 
 def test_https_where_there_is_http(scripted: Start) -> None:
@@ -501,7 +502,7 @@ def test_https_goes_by_connect(
     settings = TlsSettings(verify=ca_bundle)
     marks = Marks()
 
-    works(
+    assert works(
         Route.to("https", "localhost", target.port, settings, proxy_at(proxy, userinfo, scheme)),
         marks=marks,
     )
@@ -522,7 +523,7 @@ def test_an_ipv6_target_is_written_in_brackets(
     proxy = scripted(tunnelling())
     with ScriptedServer(echo, tls=authority.server(), host="::1") as target:
         settings = TlsSettings(verify=ca_bundle)
-        works(Route.to("https", "::1", target.port, settings, proxy_at(proxy)))
+        assert works(Route.to("https", "::1", target.port, settings, proxy_at(proxy)))
 
         assert proxy.requests[0].target == f"[::1]:{target.port}"
         assert proxy.requests[0].get("Host") == f"[::1]:{target.port}"
@@ -537,7 +538,7 @@ def test_what_else_goes_with_connect(scripted: Start, authority: Authority, ca_b
         (proxy_at(proxy)._replace(given="Bearer abc"), "Bearer abc"),
         (proxy_at(proxy, ""), None),
     ):
-        works(
+        assert works(
             Route.to(
                 "https",
                 "localhost",
@@ -549,7 +550,7 @@ def test_what_else_goes_with_connect(scripted: Start, authority: Authority, ca_b
         )
         assert proxy.requests[-1].get("User-Agent") == "test"
         assert proxy.requests[-1].get("Proxy-Authorization") == expected
-    works(
+    assert works(
         Route.to(
             "https",
             "localhost",
@@ -583,7 +584,7 @@ def test_interim_answers_to_connect_are_skipped(
     proxy = scripted(tunnelling(interim + lengths))
     settings = TlsSettings(verify=ca_bundle)
 
-    works(Route.to("https", "localhost", target.port, settings, proxy_at(proxy)))
+    assert works(Route.to("https", "localhost", target.port, settings, proxy_at(proxy)))
 
     assert (proxy.connections_opened, target.connections_opened) == (1, 1)
 
@@ -690,7 +691,7 @@ def test_plain_http_needs_no_tunnel(
     settings = TlsSettings(verify=ca_bundle)
     network = Watching()
 
-    works(
+    assert works(
         Route.to("http", "example.org", 80, settings, proxy_at(proxy, scheme=scheme)),
         network=network,
     )
@@ -745,7 +746,7 @@ def test_socks5_logs_in(
     received: list[bytes] = []
     server = scripted(socks5_server(method, received=received))
 
-    works(Route.to("http", "example.org", 80, None, proxy_at(server, userinfo, "socks5h")))
+    assert works(Route.to("http", "example.org", 80, None, proxy_at(server, userinfo, "socks5h")))
 
     assert received == [*message, b"example.org\x00\x50"]
 
@@ -777,7 +778,7 @@ def test_who_looks_the_name_up(
     server = scripted(socks5_server(received=received))
     network = Watching({"name.example": ["192.0.2.9"], "six.example": ["2001:db8::9"]})
 
-    works(
+    assert works(
         Route.to("http", host, 443, None, proxy_at(server, "", scheme)),
         network=network,
     )
@@ -886,7 +887,8 @@ def test_socks4(
     server = scripted(socks4_server(GRANTED, received))
     network = Watching({"name.example": ["2001:db8::9", "192.0.2.9"]})
 
-    works(Route.to("http", host, 80, None, proxy_at(server, userinfo, scheme)), network=network)
+    route = Route.to("http", host, 80, None, proxy_at(server, userinfo, scheme))
+    assert works(route, network=network)
 
     assert received == message
 
@@ -962,7 +964,7 @@ def test_https_through_socks(scripted: Start, authority: Authority, ca_bundle: s
     server = scripted(handler)
     proxy = proxy_at(server, "", "socks5h")
 
-    works(Route.to("https", "localhost", target.port, TlsSettings(verify=ca_bundle), proxy))
+    assert works(Route.to("https", "localhost", target.port, TlsSettings(verify=ca_bundle), proxy))
 
     assert (server.connections_opened, target.connections_opened) == (1, 1)
 

@@ -196,7 +196,7 @@ def test_a_head_without_end(scripted: Start, echo_secure: ScriptedServer, send: 
             connection.send(LONG)
 
     proxy = scripted(endless)
-    refused(send, echo_secure(), "did not answer CONNECT", proxy.url, timeout=20)
+    assert refused(send, echo_secure(), "did not answer CONNECT", proxy.url, timeout=20)
     proxy.wait_for_no_connections()
 
 
@@ -463,7 +463,8 @@ def test_what_socks_proxies_answer(kind: str, target: str, scripted: Start, send
             connection.wait_closed()
 
     proxy = scripted(handler)
-    refused(send, f"{target}://server.example/", message, f"{scheme}{proxy.netloc}", timeout=20)
+    url = f"{target}://server.example/"
+    assert refused(send, url, message, f"{scheme}{proxy.netloc}", timeout=20)
     proxy.wait_for_no_connections()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import weakref
 
 import pytest
 
 from reqkit.exceptions import InvalidProxyURL, InvalidURL
+from reqkit.transport import routes
 from reqkit.transport.routes import Marks, Proxy, Route, authority, parse_proxy
 from reqkit.transport.tls.settings import TlsSettings
 
@@ -228,6 +230,20 @@ def test_what_does_not_count_makes_no_difference() -> None:
     assert plain == Route.to("http", "one.example", 80, proxy_tls=TlsSettings())
     assert plain == Route.to("http", "one.example", 80, proxy_headers=[("X-A", "b")])
     assert hash(plain) == hash(Route.to("http", "one.example", 80))
+
+
+def test_a_way_has_one_route_as_long_as_somebody_has_it() -> None:
+    route = Route.to("https", "only.example", 443)
+
+    assert Route.to("https", "only.example", 443) is route
+    assert route.without_http2() is route
+    offering = Route.to("https", "only.example", 443, TlsSettings(http2=True))
+    assert offering is not route
+    assert offering.without_http2() is route
+    dropped = weakref.ref(offering)
+    del offering
+    assert dropped() is None
+    assert not [parts for parts in routes._routes if parts[1] == "only.example" and parts[3].http2]
 
 
 def test_an_https_proxy_is_verified_as_the_server_but_never_gets_its_certificate() -> None:

@@ -189,7 +189,7 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             go_on.set()
 
 
-def assert_total_timeout(phase: str, call: Callable[[], Any]) -> reqkit.TotalTimeout:
+def total_timeout(phase: str, call: Callable[[], Any]) -> reqkit.TotalTimeout:
     with pytest.raises(reqkit.TotalTimeout, match=rf"total limit of {SHORT} s ran out") as got:
         call()
     assert got.value.phase == phase
@@ -200,13 +200,13 @@ def assert_total_timeout(phase: str, call: Callable[[], Any]) -> reqkit.TotalTim
 
 def test_total_in_dns(monkeypatch: pytest.MonkeyPatch) -> None:
     with slow_names(monkeypatch):
-        assert_total_timeout("dns", lambda: reqkit.get("http://slow.invalid/", timeout=total()))
+        assert total_timeout("dns", lambda: reqkit.get("http://slow.invalid/", timeout=total()))
 
 
 def test_total_in_connect() -> None:
     with unreachable() as url:
-        assert_total_timeout("connect", lambda: reqkit.get(url, timeout=total()))
-        assert_total_timeout(
+        assert total_timeout("connect", lambda: reqkit.get(url, timeout=total()))
+        assert total_timeout(
             "connect", lambda: reqkit.get(url, timeout=Timeouts(LONG, LONG, SHORT))
         )
 
@@ -214,7 +214,7 @@ def test_total_in_connect() -> None:
 def test_total_in_tls(scripted: Scripted) -> None:
     server = scripted(lambda connection: connection.wait_closed() and None)
     url = f"https://{server.netloc}/"
-    assert_total_timeout("tls", lambda: reqkit.get(url, verify=False, timeout=total()))
+    assert total_timeout("tls", lambda: reqkit.get(url, verify=False, timeout=total()))
     server.wait_for_no_connections()
 
 
@@ -222,8 +222,8 @@ def test_total_in_send(scripted: Scripted) -> None:
     server = scripted(lambda connection: connection.recv_head() and connection.wait(never))
     never = threading.Event()
     data = b"x" * 50_000_000
-    assert_total_timeout("send", lambda: reqkit.post(server(), data=data, timeout=total()))
-    assert_total_timeout("send", lambda: reqkit.post(server(), data=iter([data]), timeout=total()))
+    assert total_timeout("send", lambda: reqkit.post(server(), data=data, timeout=total()))
+    assert total_timeout("send", lambda: reqkit.post(server(), data=iter([data]), timeout=total()))
 
 
 def test_total_in_send_to_a_server_that_takes_little_at_a_time(scripted: Scripted) -> None:
@@ -234,14 +234,14 @@ def test_total_in_send_to_a_server_that_takes_little_at_a_time(scripted: Scripte
 
     server = scripted(handler)
     data = b"x" * 50_000_000
-    assert_total_timeout("send", lambda: reqkit.post(server(), data=data, timeout=total()))
+    assert total_timeout("send", lambda: reqkit.post(server(), data=data, timeout=total()))
 
 
 def test_total_in_wait(scripted: Scripted) -> None:
     server = scripted(silence)
-    assert_total_timeout("wait", lambda: reqkit.get(server(), timeout=total()))
-    assert_total_timeout("wait", lambda: reqkit.Session(timeout=total()).get(server()))
-    assert_total_timeout("wait", lambda: reqkit.get(server(), timeout=Urllib3Timeout(total=SHORT)))
+    assert total_timeout("wait", lambda: reqkit.get(server(), timeout=total()))
+    assert total_timeout("wait", lambda: reqkit.Session(timeout=total()).get(server()))
+    assert total_timeout("wait", lambda: reqkit.get(server(), timeout=Urllib3Timeout(total=SHORT)))
     server.wait_for_no_connections()
 
 
@@ -252,7 +252,7 @@ def test_total_against_a_trickled_head(scripted: Scripted) -> None:
         trickle(connection, b"X-Field: value\r\n")
 
     server = scripted(handler)
-    assert_total_timeout("wait", lambda: reqkit.get(server(), timeout=total()))
+    assert total_timeout("wait", lambda: reqkit.get(server(), timeout=total()))
     server.wait_for_no_connections()
 
 
@@ -262,7 +262,7 @@ def test_total_against_endless_100_continue(scripted: Scripted) -> None:
         trickle(connection, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     server = scripted(handler)
-    assert_total_timeout("wait", lambda: reqkit.get(server(), timeout=total()))
+    assert total_timeout("wait", lambda: reqkit.get(server(), timeout=total()))
     server.wait_for_no_connections()
 
 
@@ -284,7 +284,7 @@ def test_total_against_a_trickled_body(
         trickle(connection, body)
 
     server = scripted(handler)
-    error = assert_total_timeout(
+    error = total_timeout(
         "receive", lambda: reqkit.get(server(), timeout=total(), prefetch=prefetch).content
     )
     assert error.response.status_code == 200
@@ -298,7 +298,7 @@ def test_total_over_iteration(scripted: Scripted) -> None:
         trickle(connection, b"line\n")
 
     response = reqkit.get(scripted(handler)(), timeout=total())
-    assert_total_timeout("receive", lambda: list(response.iter_lines()))
+    assert total_timeout("receive", lambda: list(response.iter_lines()))
 
 
 def test_total_over_redirects(scripted: Scripted) -> None:
@@ -329,7 +329,7 @@ def test_total_over_retries(scripted: Scripted) -> None:
 
     server = scripted(handler)
     retries = Retry(total=10_000, status_forcelist=[503])
-    assert_total_timeout(
+    assert total_timeout(
         "wait", lambda: reqkit.get(server(), timeout=total(), config={"max_retries": retries})
     )
     assert answered

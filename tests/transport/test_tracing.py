@@ -84,19 +84,30 @@ def test_it_is_silent_unless_configured() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+SECRET_FIELDS = dict.fromkeys(
+    ["X-Api-Key", "Auth", "X-Auth-Token", "X-CSRF-Token", "apikey", "X-Amz-Security-Token"],
+    "hunter2",
+)
+
+
 def test_heads_as_they_went_over_the_wire(send: Send) -> None:
     stream = io.StringIO()
     with testing.Router() as router:
         router.get(URL).answer(
             404,
             "no",
-            headers=[("Set-Cookie", "a=hunter2"), ("Set-Cookie", "b=hunter2"), ("X", "y")],
+            headers=[
+                ("X-Session-Id", "hunter2"),
+                ("Set-Cookie", "a=hunter2"),
+                ("Set-Cookie", "b=hunter2"),
+                ("X", "y"),
+            ],
         )
         send(
             URL,
             params={"q": "1"},
             auth=("me", "hunter2"),
-            headers={"X-Own": "z", "Cookie": "c=hunter2"},
+            headers={"X-Own": "z", "Cookie": "c=hunter2", **SECRET_FIELDS},
             config={"trace": stream},
         )
     sent, received = stream.getvalue().split("\n>\n")
@@ -104,7 +115,8 @@ def test_heads_as_they_went_over_the_wire(send: Send) -> None:
     assert lines[:2] == ["> GET /?q=1 HTTP/1.1", "> Host: api.example"]
     assert {"> X-Own: z", "> Authorization: ***", "> Cookie: ***"} <= set(lines)
     assert received.split("\n") == [
-        "< HTTP/1.1 404 Not Found", "< Set-Cookie: ***", "< Set-Cookie: ***", "< X: y",
+        "< HTTP/1.1 404 Not Found", "< X-Session-Id: ***", "< Set-Cookie: ***",
+        "< Set-Cookie: ***", "< X: y",
         "< Content-Type: text/plain; charset=utf-8", "< Content-Length: 2", "<", "",
     ]  # fmt: skip
     assert "hunter2" not in stream.getvalue()

@@ -49,7 +49,9 @@ def test_it_costs_the_connection(
     ca_bundle: str,
     session: reqkit.Session,
 ) -> None:
-    run(way, method, PUSHED[pushed], scripted, authority, ca_bundle, session, session.request)
+    pushing = PUSHED[pushed]
+    found = run(way, method, pushing, scripted, authority, ca_bundle, session, session.request)
+    assert found == [f"2 {method}".encode()] * 2
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -70,7 +72,8 @@ def test_with_greenlets_too(
         assert isinstance(response, reqkit.Response)
         return response
 
-    run(way, method, EVIL, scripted, authority, ca_bundle, session, sending)
+    found = run(way, method, EVIL, scripted, authority, ca_bundle, session, sending)
+    assert found == [f"2 {method}".encode()] * 2
 
 
 def run(
@@ -82,7 +85,8 @@ def run(
     ca_bundle: str,
     session: reqkit.Session,
     sending: Callable[..., reqkit.Response],
-) -> None:
+) -> list[bytes]:
+    """Have a connection pushed to; return what the two requests after that are answered."""
     read, sent = threading.Event(), threading.Event()
     context = authority.server()
 
@@ -111,12 +115,12 @@ def run(
     assert sending("GET", url).content == b"1 GET"
     read.set()
     assert sent.wait(20)
-    for _ in range(2):
-        assert sending(method, url).content == f"2 {method}".encode()
+    found = [sending(method, url).content for _ in range(2)]
     assert server.connections_opened == 2
     # The first connection carried one request, and nothing after it.
     carried = [one.connection for one in server.requests if one.method != "CONNECT"]
     assert carried == [1, 2, 2]
+    return found
 
 
 def test_one_that_was_read_with_the_body_too(scripted: Start, send: Send) -> None:

@@ -18,12 +18,15 @@ from ...status_codes import reason_phrase
 from ..h1.errors import TOKEN, character, excerpt
 from ..h1.head import LOOKED_FOR, AnswerHead, FieldBlock, check_method, check_target
 from ..h1.lenient import check_location, merged
-from .hpack import Decoder, HpackError, Pair, encode_fields, encode_integer
-from .huffman import HuffmanError, decode
+from .hpack import Pair, encode_fields, encode_integer
 
 __all__ = [
     "HTTP2",
+    "LINES",
     "NEVER_INDEXED",
+    "NOT_REMEMBERED",
+    "REMEMBERED_LENGTH",
+    "Line",
     "check_strictly",
     "check_trailers",
     "head_of_fields",
@@ -50,19 +53,20 @@ _FORBIDDEN: Final = re.compile(r"[\x00\r\n]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _REMEMBERED: Final = 1024
-_REMEMBERED_LENGTH: Final = 128
+REMEMBERED_LENGTH: Final = 128
 # Secrets, and what never comes again.
-_NOT_REMEMBERED: Final = frozenset(("set-cookie", "location", "x-request-id"))
+NOT_REMEMBERED: Final = frozenset(("set-cookie", "location", "x-request-id"))
 
-_Line = tuple[str, "Pair | None"]
+#: A field as a line, and its pair where it is `LOOKED_FOR`.
+Line = tuple[str, "Pair | None"]
 
 
-class _Lines(dict[Pair, _Line]):
+class _Lines(dict[Pair, Line]):
     """Fields that are sound to their line, and the pair where it is `LOOKED_FOR`."""
 
     __slots__ = ()
 
-    def __missing__(self, pair: Pair) -> _Line:
+    def __missing__(self, pair: Pair) -> Line:
         name, value = pair
         if name not in _NAMES:
             _check_name(name)
@@ -73,14 +77,14 @@ class _Lines(dict[Pair, _Line]):
                     f"the value of field {excerpt(name, secret=False)} has {character(found[0])}"
                 )
         line = (f"{name}: {value}\r\n", (name, value.strip(" \t")) if name in LOOKED_FOR else None)
-        if len(line[0]) <= _REMEMBERED_LENGTH and name not in _NOT_REMEMBERED:
+        if len(line[0]) <= REMEMBERED_LENGTH and name not in NOT_REMEMBERED:
             if len(self) >= _REMEMBERED:
                 self.clear()
             self[pair] = line
         return line
 
 
-_LINES: Final = _Lines()
+LINES: Final = _Lines()
 #: Names that are sound.
 _NAMES: Final[set[str]] = set()
 
@@ -93,7 +97,7 @@ def _check_name(name: str) -> None:
             f"the answer has the field {name!r}, which HTTP/2 does not have (RFC 9113 section"
             " 8.2.2)"
         )
-    if len(name) <= _REMEMBERED_LENGTH:
+    if len(name) <= REMEMBERED_LENGTH:
         if len(_NAMES) >= _REMEMBERED:
             _NAMES.clear()
         _NAMES.add(name)
@@ -122,7 +126,7 @@ def head_of_fields(fields: Sequence[Pair]) -> AnswerHead:
         check_location(code, rest)
     lines = [f"HTTP/2 {status} {reason}\r\n"]
     joined: dict[str, str] = {}
-    known = _LINES
+    known = LINES
     for pair in rest:
         line, looked_for = known[pair]
         lines.append(line)
@@ -131,146 +135,6 @@ def head_of_fields(fields: Sequence[Pair]) -> AnswerHead:
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
     lines.append("\r\n")
     return AnswerHead(HTTP2, code, reason, "".join(lines), joined, oddity)
-
-
-class HeadReader:
-    """Reads heads whose encoder uses no dynamic table, field by field, by what is remembered.
-
-    An answer is mostly the same as the one before, but for a date or an identifier: what the bytes
-    of a field say is then found by them. Whatever is not usual is left to the `Decoder`, and so is
-    all that is wrong.
-    """
-
-    __slots__ = ("_before", "_known", "_most")
-
-    def __init__(self, most: int) -> None:
-        self._known: dict[bytes, _Line] = {}
-        #: The fields of the answers before, in their order: the bytes, how many, what they say, the
-        #: bytes before the value, and the name.
-        self._before: list[tuple[bytes, int, _Line, bytes, str]] = []
-        self._most = most
-
-    def read(self, block: bytes) -> AnswerHead | None:
-        """Return the head, or None where the `Decoder` is to have a look.
-
-        Raises:
-            ProtocolError: a rule for fields is broken.
-        """
-        status = _STATUSES.get(block[:1])
-        if status is None:
-            return None
-        code, reason, first = status
-        known = self._known
-        before = self._before
-        count, expected = 0, len(before)
-        lines = [first]
-        add = lines.append
-        names: list[str] = []
-        watched: dict[str, str] = {}
-        at, end = 1, len(block)
-        try:
-            while at < end:
-                if count < expected:
-                    key, size, found, _, name = before[count]
-                    if block.startswith(key, at):  # as in the answer before
-                        names.append(name)
-                        count += 1
-                        at += size
-                        add(found[0])
-                        looked_for = found[1]
-                        if looked_for is not None:
-                            name, value = looked_for
-                            watched[name] = (
-                                f"{watched[name]}, {value}" if name in watched else value
-                            )
-                        continue
-                start = value_at = at
-                byte = block[at]
-                at += 1
-                if byte & 0x80:
-                    if byte == 0xFF:
-                        return None
-                    value_at = at
-                else:
-                    mask = 0x3F if byte & 0x40 else 0x0F
-                    if byte & 0x60 == 0x20:
-                        return None
-                    index = byte & mask
-                    if index == mask:
-                        at += 1
-                        if block[at - 1] & 0x80:
-                            return None
-                    elif not index:
-                        size = block[at] & 0x7F
-                        if size == 0x7F:
-                            return None
-                        at += 1 + size
-                    value_at = at
-                    size = block[at] & 0x7F
-                    if size == 0x7F:
-                        return None
-                    at += 1 + size
-                    if at > end:
-                        return None
-                    if count < expected and block.startswith(before[count][3], start):
-                        # The same field with another value, which may never come again.
-                        name = before[count][4]
-                        data = block[value_at + 1 : at]
-                        value = decode(data) if block[value_at] & 0x80 else str(data, "latin-1")
-                        if value.isprintable() and name not in LOOKED_FOR:
-                            names.append(name)
-                            count += 1
-                            add(f"{name}: {value}\r\n")
-                            continue
-                key = block[start:at]
-                line = known.get(key)
-                if line is None:
-                    line = self._learn(key)
-                found = line
-                here = (key, at - start, found, block[start:value_at], found[0].partition(":")[0])
-                if count < expected:
-                    before[count] = here
-                elif count < _MOST_EXPECTED:
-                    before.append(here)
-                names.append(here[4])
-                count += 1
-                add(found[0])
-                looked_for = found[1]
-                if looked_for is not None:
-                    name, value = looked_for
-                    watched[name] = f"{watched[name]}, {value}" if name in watched else value
-        except (IndexError, HpackError, HuffmanError):
-            return None
-        if len(set(names)) != len(names):
-            return None  # which may be one field, or an error
-        add("\r\n")
-        text = "".join(lines)
-        if len(text) + 32 * len(lines) > self._most:
-            return None
-        return AnswerHead(HTTP2, code, reason, text, watched)
-
-    def _learn(self, key: bytes) -> _Line:
-        [pair] = _ONE.decode(key)
-        line = _LINES[pair]
-        if len(key) <= _REMEMBERED_LENGTH and pair[0] not in _NOT_REMEMBERED:
-            known = self._known
-            if len(known) >= _MOST_KNOWN:
-                known.clear()
-            known[key] = line
-        return line
-
-
-#: Decodes a field at a time; it has no table, so it may be shared.
-_ONE: Final = Decoder(0)
-#: Fields of one answer that are expected in the next one.
-_MOST_EXPECTED: Final = 64
-#: Fields that a connection remembers the bytes of.
-_MOST_KNOWN: Final = 256
-#: The statuses that one byte says (RFC 7541 appendix A), and the line that each begins a head with.
-_STATUSES: Final = {
-    bytes((0x80 | index,)): (code, reason_phrase(code), f"HTTP/2 {code} {reason_phrase(code)}\r\n")
-    for index, code in zip(range(8, 15), (200, 204, 206, 304, 400, 404, 500), strict=True)
-}
 
 
 def check_strictly(head: AnswerHead) -> None:
@@ -298,7 +162,7 @@ def check_trailers(fields: Iterable[Pair]) -> None:
         ProtocolError: a rule for fields is broken.
     """
     for pair in fields:
-        _LINES[pair]
+        LINES[pair]
 
 
 def _status_fault(fields: Sequence[Pair]) -> str:

@@ -7,7 +7,9 @@ real fields are few of all that there could be.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+import functools
+import sys
+from typing import Final
 
 __all__ = ["HuffmanError", "decode", "encode", "encoded_length"]
 
@@ -26,9 +28,6 @@ _LENGTHS: Final = (
     26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26, 30,
 )  # fmt: skip
 _EOS: Final = 256
-
-#: Steps that are remembered. An attacker can have no more of them than these.
-_MOST_STEPS: Final = 20_000
 
 
 class HuffmanError(ValueError):
@@ -77,16 +76,23 @@ def _endings() -> frozenset[int]:
 _ENDINGS: Final = _endings()
 
 
-class _Node(dict[int, "tuple[_Node, str]"]):
-    """What a byte leads to from a node of the tree: another node, and what was decoded."""
+class _Node:
+    """What each byte leads to from a node of the tree: other steps, and what was decoded.
 
-    __slots__ = ("number",)
+    Attributes:
+        ends: bytes may end here.
+        steps: by byte; None where none has been learned.
+    """
+
+    __slots__ = ("ends", "number", "steps")
 
     def __init__(self, number: int) -> None:
-        super().__init__()
         self.number = number
+        self.ends: bool = number in _ENDINGS
+        self.steps: list[_Step | None] = [None] * 256
 
-    def __missing__(self, byte: int) -> tuple[_Node, str]:
+    def learn(self, byte: int) -> _Step:
+        """Go through the tree by a byte's bits."""
         node = self.number
         found = ""
         for shift in range(7, -1, -1):
@@ -96,17 +102,21 @@ class _Node(dict[int, "tuple[_Node, str]"]):
                     raise HuffmanError("the code of EOS is in it")
                 found += chr(~node)
                 node = 0
-        step = (_STEPS[node], found)
-        if _Node.steps < _MOST_STEPS:
-            _Node.steps += 1
-            self[byte] = step
+        reached = _reached(node)
+        step = self.steps[byte] = (reached.steps, sys.intern(found), reached)
         return step
 
-    #: How many are remembered, of all nodes.
-    steps: ClassVar[int] = 0
+
+_Step = tuple["list[_Step | None]", str, _Node]
 
 
-_STEPS: Final = [_Node(number) for number in range(len(_NODES))]
+@functools.cache
+def _reached(number: int) -> _Node:
+    """Return a node, made when first it is reached.
+
+    There are 256, with 256 bytes each: what a peer can have us remember has an end.
+    """
+    return _Node(number)
 
 
 def decode(data: bytes) -> str:
@@ -115,12 +125,16 @@ def decode(data: bytes) -> str:
     Raises:
         HuffmanError: it has the code of EOS, or its padding is not up to 7 bits of that.
     """
-    node = _STEPS[0]
+    node = _reached(0)
+    steps = node.steps
     found = []
     for byte in data:
-        node, text = node[byte]
+        step = steps[byte]
+        if step is None:
+            step = node.learn(byte)
+        steps, text, node = step
         found.append(text)
-    if node.number not in _ENDINGS:
+    if not node.ends:
         raise HuffmanError("its last bits are no padding")
     return "".join(found)
 

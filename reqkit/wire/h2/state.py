@@ -11,10 +11,10 @@ from ...exceptions import ChunkedEncodingError, ProtocolError
 from ..h1.head import AnswerHead
 from . import frames
 from .faults import Fault
-from .fields import HeadReader
 from .floods import Balance
 from .frames import PREFACE, ErrorCode, Setting, kind_name
 from .hpack import MAX_TABLE, Decoder
+from .repeated import HeadReader
 from .streams import NARROW, Stream
 
 __all__ = ["CONNECTION_WINDOW", "LAST_ID", "MAX_BLOCK", "MAX_FIELDS", "MAX_FRAME", "State"]

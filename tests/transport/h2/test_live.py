@@ -21,6 +21,7 @@ from servers.http2 import Http2Server, Request, echo
 from servers.proxies import Proxy
 from servers.scripted import ScriptedServer
 from servers.tls import Authority
+from servers.waiting import until
 
 Start = Callable[..., Http2Server]
 Codes = h2.errors.ErrorCodes
@@ -306,8 +307,7 @@ def test_streams_that_are_stopped_cost_themselves_alone(
     slow = [
         reqkit_async.send(reqkit_async.get(server("/slow"), session=session)) for _ in range(20)
     ]
-    while len(server.requests) < 20:
-        gevent.sleep(0.005)
+    until(lambda: len(server.requests) == 20)
     gevent.killall(slow)
     assert errors(batch(session, [server()] * 20)) == []
     assert len(server.peers) == 1
@@ -625,12 +625,11 @@ def test_an_idle_connection_that_was_closed_is_replaced(
         assert reqkit_async.map([post])[0].text == "x"
         assert len(server.peers) == expected
         server.peers[-1].close()
-        gevent.sleep(0.05)
+        gevent.idle()  # the end of it is seen
     for expected in (3, 4):
         assert blocking.post(server(), data=b"x").text == "x"
         assert len(server.peers) == expected
         server.peers[-1].close()
-        gevent.sleep(0.05)
 
 
 # -- beside greenlets

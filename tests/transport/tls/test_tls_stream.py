@@ -334,6 +334,7 @@ def test_a_stream_below_that_cannot_be_written_to_is_closed_all_the_same(
         stream.close()
 
     server.wait_for_no_connections()
+    assert server.connections_opened == 1
 
 
 def test_nothing_is_said_after_half_a_record(

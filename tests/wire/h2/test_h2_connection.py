@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import h2.config
@@ -120,6 +121,35 @@ def test_heads_that_differ_in_some_fields() -> None:
         assert [stream.head.get(name) for name, _ in fields] == [
             alone.get(name) for name, _ in fields
         ]
+
+
+def test_heads_that_begin_alike() -> None:
+    """Whatever was equal so far, and in whatever order answers of different kinds come."""
+    connection = Connection()
+    connection.receive(frames.settings([(Setting.MAX_CONCURRENT_STREAMS, 1000)]))
+    connection.receive(frame(Kind.HEADERS, 5, get(connection).id, b"\x20\x88"))
+    random.seed(7)
+    for number in range(400):
+        fields = [("server", "x"), ("content-length", "0"), ("date", f"d{number // 50}")]
+        kind = random.randrange(6)
+        if kind == 1:
+            fields = fields[:2]
+        elif kind == 2:
+            fields.reverse()
+        elif kind == 3:
+            fields = [("server", "x"), ("set-cookie", f"s={number}"), *fields[1:]]
+        elif kind == 4:
+            fields.append(("content-type", "text/plain"))
+        elif kind == 5:
+            fields.append(("content-length", "0"))
+        status = random.choice(["200", "404", "200", "304", "418"])
+        stream = get(connection)
+        connection.receive(head(stream.id, *fields, status=status, ends=True))
+        assert stream.head is not None
+        alone = head_of_fields([(":status", status), *fields])
+        assert (stream.head.status, stream.head.text) == (alone.status, alone.text)
+        for name, _ in fields:
+            assert stream.head.get(name) == alone.get(name)
 
 
 def test_a_head_is_read_anew_where_the_table_has_changed() -> None:

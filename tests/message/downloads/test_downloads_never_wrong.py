@@ -16,7 +16,7 @@ import pytest
 
 import reqkit
 import reqkit_async
-from reqkit.message.ranges import asked_for, content_range
+from reqkit.message.downloads.ranges import asked_for, content_range
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
 

@@ -17,7 +17,7 @@ import stat
 from pathlib import Path
 from typing import IO, Any, Final
 
-from ..base.locks import native_rlock
+from ...base.locks import native_rlock
 
 _fcntl: Any = None
 with contextlib.suppress(ImportError):  # Windows has none

@@ -1,0 +1,15 @@
+"""Many files to disk: on a pool, checked, gone on with where they broke off.
+
+What it knows: names that are safe anywhere, sizes and checksums, and which parts may be
+gone on with.
+
+Stands on: pool.
+Begin reading at `downloading.download`.
+"""
+
+from __future__ import annotations
+
+from .downloading import download
+from .files import DownloadItem
+
+__all__ = ["DownloadItem", "download"]
