@@ -2,8 +2,8 @@
 
 Stands on: pool, report, stats.
 
-Begin reading at `crawl` (what users see), then `driver` (what is asked for when), `store` (what is
-written down) and `frontier` (whose turn it is).
+Begin reading at `crawl` (what users see) and `loop` (what becomes of a turn), then `driver` (what
+is asked for when), `frontier` (whose turn it is) and `store` (what is written down).
 """
 
 from __future__ import annotations

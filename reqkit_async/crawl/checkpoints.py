@@ -55,10 +55,12 @@ class Checkpointer:
             self._greenlet = gevent.spawn(self._keep)
 
     def stop(self) -> None:
-        """End, when what it does now has ended."""
+        """End, when what it does now has ended, and leave little for the store's closing to do."""
         greenlet, self._greenlet = self._greenlet, None
         if greenlet is not None:
             greenlet.kill()
+            with contextlib.suppress(OSError, sqlite3.Error):
+                gevent.get_hub().threadpool.apply(self._checkpoint, ("PASSIVE",))
 
     def _keep(self) -> None:
         pool = gevent.get_hub().threadpool

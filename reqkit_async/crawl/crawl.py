@@ -11,44 +11,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import gevent
-
 from reqkit import Response, Session
-from reqkit.timeouts import clock
 
-from .admission import Admission
-from .archive import Archive, Recorder
-from .canonical import Joiner, origin_of
-from .driver import Driver
+from .canonical import origin_of
 from .errors import StoreError
 from .exporting import export
 from .figures import figures_of
-from .frontier import Frontier
-from .ledger import Ledger
-from .links import Document
-from .loop_exit import left_without_error, position
+from .gathering import Gathering
+from .loop import Loop, OpenTurn
 from .progress import open_progress
-from .robots import Robots, product_token
-from .schema import DONE, FAILED, PAGE, REFUSED, ROBOTS_SITEMAPS, SITEMAP, STATES, Page
+from .runtime import Runtime
+from .schema import DONE, FAILED, PAGE, REFUSED, ROBOTS_SITEMAPS, SITEMAP, STATES
 from .scope import Scope
 from .settings import Settings
 from .stats import CrawlStats
-from .store import Store
 from .turns import Turn
 from .visits import Known, Visit
 
 __all__ = ["Crawl"]
 
 _thread: Final = threading.get_ident
-
-#: URLs that are gathered outside of the loop before they are written.
-_GATHERED: Final = 50_000
-#: Links of a page that are looked at before others run.
-_LINKS: Final = 1000
-#: Seconds that the loop's bodies may take together before others run.
-_TURN: Final = 0.01
-#: Seconds after which they are written in any case, as soon as another one comes.
-_GATHERED_FOR: Final = 1.0
 
 
 class Crawl:
@@ -124,7 +106,7 @@ class Crawl:
         timeout: float | None = None,
         progress: Any = None,
     ) -> None:
-        settings = self._settings = Settings(
+        settings = Settings(
             size=size, agent=agent, robots=robots, per_host=per_host, delay=delay,
             max_crawl_delay=max_crawl_delay, retries=retries, depth=depth, pages=pages,
             pages_per_host=pages_per_host, max_content_size=max_content_size,
@@ -135,49 +117,16 @@ class Crawl:
             raise ValueError(f"session is {session!r}: expected a reqkit.Session")
         if canonical is not None and not callable(canonical):
             raise ValueError(f"canonical is {canonical!r}: expected a function of a URL")
-        self._reporter = open_progress(progress)
+        reporter = open_progress(progress)
         scope = Scope(within, allow, deny)
-        self._thread = threading.get_ident()
-        self._closed = False
-        self._agent = product_token(settings.agent)
-        self._store = Store(store)
-        self._session = Session() if session is None else session
-        self._own_session = session is None
-        joiner = Joiner(canonical)
-        self._admission = Admission(
-            self._store, joiner, scope, settings.depth, settings.max_url_length
-        )
-        for origin, trusted in self._store.starts():
-            scope.begin_at(f"{origin}/", trusted)
-        if scope.needs_pages:
-            scope.begin_anew(self._store.seeds())
-        self._frontier = Frontier(
-            self._store, 1 if settings.auto_delay else settings.per_host, settings.delay
-        )
-        try:
-            kept = None if archive is None else Archive(archive, self._store)
-        except BaseException:
-            self._store.close()
-            raise
-        recorder = None if kept is None else Recorder(kept.compressed, settings.max_content_size)
-        self._ledger = Ledger(self._store, self._frontier, kept)
-        self._driver = Driver(
-            settings, self._session, self._store, self._frontier, self._ledger, self._admission,
-            Robots(self._agent, self._store), recorder,
-        )  # fmt: skip
-        self._outside = Turn(None)
-        self._outside_since = 0.0
-        self._turn: Turn | None = None
-        self._answer: Response | None = None
-        self._document: Document | None = None
-        #: Whether the turn's body has ended, and its effect is still to be written.
-        self._turn_over = False
-        #: Whether the turn's loop is gone, and the turn is not: the next call ends it.
-        self._left_open = False
-        #: How many loops were begun; the last one counts.
-        self._loops = 0
-        self.stats: CrawlStats = CrawlStats(self._store, self._frontier, self._driver)
-        self._ledger.start()
+        runtime = self._runtime = Runtime(settings, scope, store, archive, session, canonical)
+        self._settings = settings
+        self._store = runtime.store
+        self._frontier = runtime.frontier
+        self._admission = runtime.admission
+        self._current = OpenTurn(runtime, reporter)
+        self._gathering = Gathering(runtime, self._current)
+        self.stats: CrawlStats = runtime.stats
 
     # -- adding -----------------------------------------------------------------------------
 
@@ -209,19 +158,19 @@ class Crawl:
             ValueError: depth, priority or context cannot be such a thing.
             StoreError: the store cannot be written.
         """
-        turn = self._turn
+        turn = self._current.turn
         outside = turn is None
         if turn is None:
-            turn = self._outside
+            turn = self._gathering.turn
             # Now and then what was gathered has to be written, and a call from elsewhere refused.
-            if not len(turn.adds) & 63 or _thread() != self._thread:
-                turn = self._gathering()
+            if not len(turn.adds) & 63 or not self._runtime.is_mine(_thread()):
+                turn = self._gathering.begin()
         admission = self._admission
         if outside and not again and depth is None and context is None and priority == 0:
             added = admission.admit_plain(turn, url)
             if added is not None:
-                if added and len(turn.adds) >= _GATHERED:
-                    self._write_outside()
+                if added:
+                    self._gathering.write_if_many()
                 return added
         url = admission.joiner.canonical(url)
         page = turn.page
@@ -237,8 +186,8 @@ class Crawl:
         if admission.admit(
             turn, url, PAGE, priority, depth, outside, 0, stored, None if page is None else page.id
         ):
-            if outside and len(turn.adds) >= _GATHERED:
-                self._write_outside()
+            if outside:
+                self._gathering.write_if_many()
             return True
         if not again or url in turn.adds or self._store.find(url) is None:
             return False
@@ -271,10 +220,8 @@ class Crawl:
             ValueError: the selector is none; context is no JSON.
             StoreError: the store cannot be written (outside of the loop).
         """
-        turn = self._turn
-        if turn is None:
-            turn = self._gathering()
-        page = self._page_of(response)
+        turn = self._turn()
+        page = self._current.page_of(response)
         if depth is None:
             depth = 1 if page is None else page.depth + 1
         if priority != 0 and not _is_number(priority):
@@ -284,10 +231,8 @@ class Crawl:
         admit = self._admission.admit
         recent = self._store.recent
         count = 0
-        links = self._document_of(response).links(self._admission.joiner, css, nofollow)
-        for number, url in enumerate(links, 1):
-            if not number % _LINKS:
-                gevent.sleep(1e-6)  # a page may have very many
+        links = self._current.document_of(response).links(self._admission.joiner, css, nofollow)
+        for url in links:
             if url not in recent:
                 count += admit(turn, url, PAGE, priority, depth, False, 0, stored, found_on, True)
         return count
@@ -309,19 +254,17 @@ class Crawl:
             StoreError: the store cannot be written.
         """
         admission = self._admission
-        turn = self._turn
-        if turn is None:
-            turn = self._gathering()
+        turn = self._turn()
         if url is not None:
             url = admission.joiner.canonical(url)
             admission.scope.begin_at(url)
             return admission.admit(turn, url, SITEMAP, seed=True)
-        self._write_outside()
+        self._gathering.write()
         origins = {origin_of(url) for url in self._store.seeds()}
         if not origins:
             raise ValueError("add_sitemap() without a URL: add a page first, for its host")
-        if self._turn is None:
-            turn = self._gathering()
+        if self._current.turn is None:
+            turn = self._gathering.begin()
         found = [
             admission.admit(turn, f"{origin}/robots.txt", ROBOTS_SITEMAPS) for origin in origins
         ]
@@ -341,11 +284,12 @@ class Crawl:
         Raises:
             ValueError: the selector is none.
         """
-        return list(self._document_of(response).links(self._admission.joiner, css, nofollow))
+        document = self._current.document_of(response)
+        return list(document.links(self._admission.joiner, css, nofollow))
 
     def tree(self, response: Any) -> Any:
         """Return a page as a tree, a ``selectolax.lexbor.LexborHTMLParser``; parsed only once."""
-        return self._document_of(response).tree
+        return self._current.document_of(response).tree
 
     def keep(self, item: Any) -> None:
         """Keep an item: anything that JSON has. It takes effect with the page's turn.
@@ -356,129 +300,31 @@ class Crawl:
         Raises:
             ValueError: it is no JSON.
         """
-        turn = self._turn
-        if turn is None:
-            turn = self._gathering()
+        turn = self._turn()
         turn.items.append(_json("item", item))
+
+    def _turn(self) -> Turn:
+        """Return what something is added to now: the turn of the loop's body, or the gathering."""
+        turn = self._current.turn
+        return self._gathering.begin() if turn is None else turn
 
     def visit(self, response: Any) -> Visit:
         """Return what is known of a page that the loop has handed over."""
-        page = self._page_of(response)
+        page = self._current.page_of(response)
         if page is None:
             raise ValueError(f"{response!r} was not handed over by this crawl")
-        return Visit(page, self._document_of(response), self._store)
-
-    def _page_of(self, response: Any) -> Page | None:
-        turn = self._turn
-        if turn is not None and response is self._answer:
-            return turn.page
-        page = getattr(response, "_crawled", None)
-        return page if isinstance(page, Page) else None
-
-    def _document_of(self, response: Any) -> Document:
-        if self._document is not None and response is self._answer:
-            return self._document
-        page = self._page_of(response)
-        url = self._admission.joiner.canonical(response.url) if page is None else page.url
-        made = Document(response, url, self._agent)
-        if response is self._answer:
-            self._document = made
-        return made
-
-    # -- outside of the loop ----------------------------------------------------------------
-
-    def _gathering(self) -> Turn:
-        """Return what gathers that which comes from outside of the loop."""
-        self._check()
-        self._settle(None)
-        turn = self._outside
-        now = clock()
-        if not turn:
-            self._outside_since = now
-        elif now - self._outside_since > _GATHERED_FOR:
-            self._write_outside()
-            self._outside_since = now
-            turn = self._outside
-        return turn
-
-    def _write_outside(self) -> None:
-        if self._left_open:
-            self._settle(None)
-        turn = self._outside
-        if turn:
-            self._ledger.commit(turn, None)
-            self._outside = Turn(None)
-            self._driver.wake()
-
-    def _check(self) -> None:
-        if self._closed:
-            raise StoreError("this crawl is closed: make another one on the same store")
-        if threading.get_ident() != self._thread:
-            raise RuntimeError(
-                "a crawl belongs to the thread that made it, and is used in another one"
-            )
+        return Visit(page, self._current.document_of(response), self._store)
 
     # -- the loop ---------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Response]:
         """Hand over pages as they end, failures too, until nothing is left."""
-        self._check()
-        self._settle(None)
-        self._write_outside()
+        self._runtime.check()
+        self._current.settle(None)
+        self._gathering.write()
         if self._settings.revisit is not None:
-            self._store.again(DONE, time.time() - self._settings.revisit)
-            self._frontier.reopen()
-        self._loops += 1
-        return _Loop(self, self._loops)
-
-    def _open_turn(self, page: Page, response: Response) -> None:
-        self._turn = Turn(page)
-        self._answer = response
-        self._document = None
-        response._crawled = page  # type: ignore[attr-defined]
-        response.context = None if page.context is None else json.loads(page.context)
-
-    def _settle(self, exception: Any) -> None:
-        """End a turn that is open still, as the loop was left.
-
-        Args:
-            exception: what the loop was left by, if that is known.
-        """
-        if self._turn is not None:
-            if exception is None or self._turn_over:
-                self._end_turn()
-            else:
-                self._undo_turn()
-
-    def _end_turn(self) -> None:
-        """Have the turn take effect."""
-        turn, response = self._turn, self._answer
-        assert turn is not None
-        assert turn.page is not None
-        assert response is not None
-        page = turn.page
-        self._turn_over = True
-        self._ledger.commit(turn, self._driver.end_of(page, response))
-        self._frontier.line(page.host).ended += 1
-        self._drop_turn()
-        self._reporter.step(self.stats)
-
-    def _undo_turn(self) -> None:
-        """Let go of what the turn has brought; its page is handed over once more."""
-        turn = self._turn
-        assert turn is not None
-        assert turn.page is not None
-        self._frontier.later(turn.page, clock())
-        self._drop_turn()
-
-    def _drop_turn(self) -> None:
-        assert self._turn is not None
-        assert self._turn.page is not None
-        self._frontier.line(self._turn.page.host).owed -= 1
-        self._turn = self._answer = self._document = None
-        self._turn_over = self._left_open = False
-        self._driver.out -= 1
-        self._driver.wake()
+            self._runtime.committer.again(DONE, time.time() - self._settings.revisit)
+        return Loop(self._runtime, self._current)
 
     # -- what is known ----------------------------------------------------------------------
 
@@ -489,7 +335,7 @@ class Crawl:
             state: ``queued``, ``in flight``, ``done``, ``failed`` or ``refused``; None for all.
         """
         number = None if state is None else _state(state)
-        self._write_outside()
+        self._gathering.write()
         self._store.flush()
         yield from Known.read(self._store, number)
 
@@ -505,11 +351,10 @@ class Crawl:
         number = _state(state)
         if number not in (DONE, FAILED, REFUSED):
             raise ValueError(f"state is {state!r}: expected 'failed', 'refused' or 'done'")
-        self._gathering()
-        self._write_outside()
-        count = self._store.again(number, None)
-        self._frontier.reopen()
-        self._driver.wake()
+        self._gathering.begin()
+        self._gathering.write()
+        count = self._runtime.committer.again(number, None)
+        self._runtime.driver.wake()
         return count
 
     def items(self, every: bool = False) -> Iterator[Any]:
@@ -518,11 +363,8 @@ class Crawl:
         Args:
             every: those of earlier visits of a page, too.
         """
-        self._write_outside()
-        for (text,) in self._store.rows(
-            "SELECT item FROM every_item ORDER BY id" if every
-            else "SELECT item FROM items ORDER BY id"
-        ):  # fmt: skip
+        self._gathering.write()
+        for text in self._store.items(every):
             yield json.loads(text)
 
     def export(self, path: str | os.PathLike[str]) -> int:
@@ -545,25 +387,22 @@ class Crawl:
 
     def close(self) -> None:
         """Stop what is in flight, within half a second, and close the store."""
-        if self._closed:
+        if self._runtime.closed:
             return
-        self._closed = True
+        self._runtime.closed = True
         try:
-            self._driver.stop()
-            self._write_outside()
+            self._runtime.driver.stop()
+            self._gathering.write()
         finally:
-            self._store.release()
-            self._ledger.close()
-            if self._own_session:
-                self._session.close()
+            self._runtime.close()
 
     def __enter__(self) -> Crawl:
         return self
 
     def __exit__(self, kind: Any, *exception: object) -> None:
         try:
-            if not self._closed:
-                self._settle(kind)
+            if not self._runtime.closed:
+                self._current.settle(kind)
             self.close()
         except StoreError:
             self.close()
@@ -578,7 +417,7 @@ class Crawl:
         Raises:
             StoreError: the store cannot be read.
         """
-        self._write_outside()
+        self._gathering.write()
         return figures_of(self._store, self.stats)
 
     def report(self, path: str | os.PathLike[str]) -> Path:
@@ -604,84 +443,6 @@ class Crawl:
             f"<Crawl {str(self._store.path) if self._store.path else 'in memory'!r}"
             f" done={totals.done} queued={totals.queued} failed={totals.failed}>"
         )
-
-
-class _Loop(Iterator[Response]):
-    """One loop over a crawl."""
-
-    def __init__(self, crawl: Crawl, number: int) -> None:
-        self._crawl = crawl
-        self._number = number
-        self._ends: float | None = None
-        self._over = False
-        self._at: Any = None
-        self._others_ran = clock()
-
-    def __iter__(self) -> _Loop:
-        return self
-
-    def __next__(self) -> Response:
-        crawl = self._crawl
-        driver = crawl._driver
-        if self._over or crawl._loops != self._number:
-            raise StopIteration
-        crawl._check()
-        if crawl._turn is not None:
-            crawl._end_turn()
-        timeout = crawl._settings.timeout
-        if self._ends is None:
-            crawl._store.busy_since = clock()
-            self._ends = math.inf if timeout is None else clock() + timeout
-        driver.start()
-        if clock() - self._others_ran > _TURN:
-            # Else nobody reads what has come, as long as there are pages ready. No sleep of 0:
-            # that lets greenlets run, but has the loop look at neither sockets nor timers.
-            gevent.sleep(1e-6)
-            self._others_ran = clock()
-        while True:
-            if driver.fault is not None:
-                fault, driver.fault = driver.fault, None
-                self._over = True
-                raise fault
-            left = self._ends - clock()
-            if left <= 0:
-                break
-            if driver.ready:
-                page, response = driver.ready.popleft()
-                self._at = position()
-                crawl._open_turn(page, response)
-                return response
-            if driver.over:
-                break
-            driver.news.clear()
-            driver.news.wait(None if left == math.inf else left)
-            self._others_ran = clock()
-        self._over = True
-        crawl._store.busy_since = None
-        crawl._store.flush()
-        crawl._reporter.close(crawl.stats)
-        raise StopIteration
-
-    def close(self) -> None:
-        """End the loop, as ``break`` does."""
-        if self._crawl._loops == self._number and not self._over:
-            self._over = True
-            self._crawl._settle(None)
-
-    def __del__(self) -> None:
-        crawl = self._crawl
-        if crawl._turn is not None and crawl._loops == self._number and not crawl._closed:
-            if crawl._turn_over:
-                crawl._left_open = True  # it could not be written: the next call tries again
-            elif left_without_error():
-                try:
-                    crawl._settle(None)
-                except StoreError:
-                    crawl._left_open = True
-            elif position() == self._at:
-                crawl._left_open = True  # as by ``next(iter(crawl))``: its body is yet to come
-            else:
-                crawl._undo_turn()
 
 
 def _state(name: str) -> int:

@@ -19,40 +19,31 @@ from gevent.event import Event
 from gevent.hub import get_hub
 
 from reqkit import Request, Response, Session
-from reqkit.exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
+from reqkit.exceptions import RequestException
 from reqkit.sessions.outcome import failed_response
 from reqkit.sessions.unsent import request_of
 from reqkit.timeouts import clock
 
 from ..pool.exits import is_signals
-from ..pool.limits import retry_after
 from ..pool.pool import Pool
-from ..pool.retries import BackOff
 from .admission import Admission
-from .canonical import Base, origin_of
-from .errors import CrawlRedirectError, RobotsUnreachable
-from .frontier import Frontier, Line
-from .ledger import Ledger
-from .requests import LONGEST_HOLD, RequestArguments, ask_robots
+from .canonical import origin_of
+from .committing import Committer
+from .errors import RobotsUnreachable
+from .frontier import PAGES_PER_HOST, Frontier, Line
+from .redirecting import Redirects, redirects
+from .requests import RequestArguments, ask_robots
 from .robots import Robots, Rules
-from .schema import DONE, FAILED, PAGE, ROBOTS_SITEMAPS, SITEMAP, Page
+from .schema import PAGE, ROBOTS_SITEMAPS, SITEMAP, Page
 from .settings import Settings
-from .sitemaps import SitemapError, read_sitemap
+from .sitemap_reading import SitemapReader
 from .store import Store
-from .turns import End, Turn
+from .throttling import Throttle
 
 __all__ = ["Driver"]
 
-#: Redirects one after the other.
-MOST_REDIRECTS: Final = 10
-#: Seconds between two starts to a host in trouble, at most.
-_LONGEST_GAP: Final = 60.0
-#: URLs of a sitemap that are written together.
-_SITEMAP_TURN: Final = 1000
 #: Pages that are looked at before others run.
 _AT_ONCE: Final = 200
-_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
-_SLOW_DOWN: Final = frozenset((429, 503))
 
 
 class Driver:
@@ -61,7 +52,7 @@ class Driver:
     Args:
         settings: the crawl's.
         session: sends.
-        store, frontier, ledger, admission, robots: the crawl's.
+        store, frontier, committer, admission, robots: the crawl's.
         recorder: makes archive records of answers, or None.
 
     Attributes:
@@ -79,7 +70,7 @@ class Driver:
         session: Session,
         store: Store,
         frontier: Frontier,
-        ledger: Ledger,
+        committer: Committer,
         admission: Admission,
         robots: Robots,
         recorder: Any,
@@ -88,8 +79,7 @@ class Driver:
         self._session = session
         self._store = store
         self._frontier = frontier
-        self._ledger = ledger
-        self._admission = admission
+        self._committer = committer
         self._robots = robots
         self._recorder = recorder
         self.pool: Pool = Pool(settings.size, session=session)
@@ -110,6 +100,9 @@ class Driver:
         self._others: set[Any] = set()
         self._closing = False
         self._arguments = RequestArguments(settings, session, admission.scope)
+        self._throttle = Throttle(settings, frontier)
+        self._redirects = Redirects(store, admission, committer)
+        self._sitemaps = SitemapReader(admission, committer)
 
     # -- its life ---------------------------------------------------------------------------
 
@@ -124,6 +117,11 @@ class Driver:
         """Look whether something may start. Never blocks."""
         self._wake.set()
 
+    def counts(self) -> dict[str, int]:
+        """Return what has happened in this run that no page of the store tells of."""
+        stats = self.pool.stats
+        return {"connections": stats.connections, "hook_errors": stats.hook_errors}
+
     def stop(self) -> None:
         """Stop all that is in flight, within half a second, and hear of nothing more."""
         self._closing = True
@@ -137,7 +135,7 @@ class Driver:
         try:
             while not self._closing:
                 self._wake.clear()
-                self._ledger.wait()
+                self._committer.wait()
                 while self._answers:
                     self._robots_came(*self._answers.popleft())
                 while self._ended:
@@ -215,18 +213,12 @@ class Driver:
         return False
 
     def _blocked(self, line: Line) -> bool:
+        """Tell whether a host has had its pages; whatever was begun of it goes on."""
         most = self._settings.pages_per_host
-        if (
-            line.blocked is None
-            and most is not None
-            and line.ended + line.active + line.owed >= most
-        ):
-            if line.active or line.owed:
-                self._frontier.hold(line, clock() + 0.05)  # one of these may be tried again
-                return True
-            self._frontier.block(line, "pages per host")
-            return not line.again
-        return False
+        if most is None or line.again or line.begun < most:
+            return False
+        self._frontier.block(line, PAGES_PER_HOST)
+        return True
 
     def _send(self, page: Page) -> None:
         self.out += 1
@@ -262,15 +254,20 @@ class Driver:
             response = failed_response(request, RequestException(f"no answer: {entry!r}"))
         line = self._frontier.line(page.host)
         self._frontier.ended(line)
-        again = self._judge(line, page, response)
+        again = self._throttle.answered(line, page, response)
         if again is not None:
             response.close()
             self.out -= 1
             self._frontier.later(page, clock() + again)
         elif page.kind != PAGE:
+            line.owed += 1
             self._spawn(self._sitemap, page, response)
-        elif response.status_code in _REDIRECTS and response.headers.get("location"):
-            self._redirected(page, response)
+        elif redirects(response):
+            fault = self._redirects.follow(page, response)
+            if fault is None:
+                self._page_ended(page)
+            else:
+                self._fail(page, response, fault)
         else:
             self._hand_over(page, response)
 
@@ -280,118 +277,17 @@ class Driver:
         self.ready.append((page, response))
         self.news.set()
 
-    def _judge(self, line: Line, page: Page, response: Response) -> float | None:
-        """Learn from an answer how its host is; return the seconds to the next attempt, or None."""
-        settings = self._settings
-        error, status = response.error, response.status_code
-        if error is not None or status in _SLOW_DOWN or (status or 0) >= 500:
-            if settings.auto_delay:
-                line.gap = min(max(2 * line.gap, 1.0), _LONGEST_GAP)
-            if status is None and isinstance(error, (ConnectionError, Timeout)):
-                line.failures += 1
-                most = settings.host_failures
-                if most is not None and line.failures >= most and line.blocked is None:
-                    self._frontier.block(line, "unreachable host")
-        else:
-            line.failures = 0
-            took = response.elapsed.total_seconds()
-            before = line.latency
-            line.latency = took if before is None else (before + took) / 2
-            if settings.auto_delay:
-                line.gap = max(line.latency, line.crawl_delay)
-            line.most = settings.per_host
-        left = settings.retries - page.tries + 1
-        policy = BackOff(left, page.tries - 1)
-        wall = time.time()
-        found = policy.after("GET", page.url, None if error else response, error, wall)
-        if status in _SLOW_DOWN:
-            asked = retry_after(response.headers.get("retry-after"), wall)
-            wait = asked if asked is not None else (found[0] if found else 1.0)
-            if wait > LONGEST_HOLD:
-                found = None
-                wait = LONGEST_HOLD
-            self._frontier.hold(line, clock() + wait)
-        return None if found is None or line.blocked is not None else found[0]
-
-    def _redirected(self, page: Page, response: Response) -> None:
-        """Queue what a page redirects to, as a page of its own; the page itself has ended."""
-        admission = self._admission
-        location = response.headers.get("location") or ""
-        target = admission.joiner.join(Base(page.url), location)
-        if target is None:
-            self._fail(page, response, CrawlRedirectError(
-                f"{page.url} redirects to {location[:200]!r}, which is no page that can be asked"
-                " for",
-            ))  # fmt: skip
-            return
-        if page.redirects >= MOST_REDIRECTS:
-            self._fail(page, response, TooManyRedirects(
-                f"{page.url} is the end of {MOST_REDIRECTS} redirects, and redirects to {target}:"
-                " one of them leads back, or they lead on without end",
-            ))  # fmt: skip
-            return
-        turn = Turn(page)
-        end = self.end_of(page, response)
-        end.leads_to = target
-        if page.seed:
-            admission.scope.begin_at(target, False)
-        known: Any = None
-        if not admission.admit(
-            turn, target, PAGE, page.priority, page.depth, bool(page.seed), page.redirects + 1,
-            page.context, page.id, not page.seed,
-        ) and not turn.bounds:  # fmt: skip
-            known = self._store.find(target)
-        if known is not None and self._leads_back(known[0], page.id):
-            turn.again.append(
-                (target, PAGE, page.priority, page.depth, page.context, page.redirects + 1)
-            )
-        self._ledger.commit(turn, end)
-        line = self._frontier.line(page.host)
-        line.ended += 1
+    def _page_ended(self, page: Page) -> None:
+        """Count a page that has ended without a turn of the caller's loop."""
+        self._frontier.line(page.host).ended += 1
         self.out -= 1
         self.news.set()
-
-    def _leads_back(self, first: int, page: int) -> bool:
-        """Tell whether one page redirects, in some steps, to another one."""
-        current: int | None = first
-        for _ in range(MOST_REDIRECTS + 1):
-            if current == page:
-                return True
-            if current is None:
-                return False
-            current = self._store.leads_to(current)
-        return True
 
     def _fail(self, page: Page, response: Response, error: RequestException) -> None:
         """Hand a page over as failed, though it was answered."""
         error.response = response
         failed = failed_response(request_of("GET", page.url, {}), error)
         self._hand_over(page, failed)
-
-    def end_of(self, page: Page, response: Response, body: bool = True) -> End:
-        """Return how a page has ended, as its answer says.
-
-        Args:
-            page: the page.
-            response: its answer.
-            body: whether that was read.
-        """
-        status, error = response.status_code, response.error
-        end = End(page, DONE if error is None and status is not None and status < 400 else FAILED)
-        end.status = status
-        if error is not None:
-            end.error = f"{type(error).__name__}: {error}"[:1000]
-            answer = getattr(error, "response", None)
-            if answer is not None and end.status is None:
-                end.status = answer.status_code
-            return end
-        end.seconds = response.elapsed.total_seconds()
-        headers = response.headers
-        end.etag = headers.get("ETag") or (page.etag if status == 304 else None)
-        end.modified = headers.get("Last-Modified") or (page.modified if status == 304 else None)
-        end.type = headers.get("Content-Type")
-        end.size = len(response.content or b"") if body else None
-        return end
 
     # -- robots.txt -------------------------------------------------------------------------
 
@@ -402,7 +298,7 @@ class Driver:
         rules = robots.of(origin, time.time())
         if rules is not None and (rules.error is None or rules.retry_at == math.inf):
             if line.crawl_delay == 0.0 and rules.error is None:
-                self._heed(line, rules)
+                self._throttle.heed(line, rules)
             return rules
         self._frontier.wait(line)
         waiting = self._asking.get(origin)
@@ -415,12 +311,6 @@ class Driver:
             self._spawn(self._ask_robots, origin, line)
         return None
 
-    def _heed(self, line: Line, rules: Rules) -> None:
-        """Keep to a Crawl-delay, up to a bound."""
-        line.crawl_delay = min(rules.delay, self._settings.max_crawl_delay)
-        line.gap = max(line.gap, line.crawl_delay, self._settings.delay)
-        line.next_start = max(line.next_start, clock() + line.gap if line.crawl_delay else 0.0)
-
     def _ask_robots(self, origin: str, line: Line) -> None:
         """Have a robots.txt fetched. Runs in a greenlet of its own."""
         arguments = self._arguments.of_url(f"{origin}/")
@@ -432,7 +322,7 @@ class Driver:
         self.out -= 1
         self._frontier.ended(line)
         if rules.error is None:
-            self._heed(line, rules)
+            self._throttle.heed(line, rules)
         for waiting in self._asking.pop(origin, ()):
             self._frontier.go_on(waiting)
 
@@ -468,48 +358,17 @@ class Driver:
                 self.news.set()
 
     def _name_sitemaps(self, line: Line, page: Page, now: float) -> None:
-        """Queue the sitemaps that a robots.txt names, or the usual one where it names none."""
+        """Queue the sitemaps that a robots.txt names."""
         rules = self._rules_of(line, page.url, now)
         if rules is None:
             return
         self._frontier.take(line, page)
-        turn = Turn(page)
-        end = End(page, FAILED if rules.error else DONE)
-        end.error = rules.error
-        named = [] if rules.error else rules.sitemaps or [f"{origin_of(page.url)}/sitemap.xml"]
-        for url in named:
-            target = self._admission.joiner.join(Base(page.url), url)
-            if target is not None:
-                self._admission.admit(turn, target, SITEMAP, page.priority, found_on=page.id)
-        self._ledger.commit(turn, end)
+        self._sitemaps.name(page, rules)
+        line.ended += 1
 
     def _sitemap(self, page: Page, response: Response) -> None:
         """Queue what a sitemap names. Runs in a greenlet of its own."""
-        end = self.end_of(page, response, body=False)
-        joiner, admit = self._admission.joiner, self._admission.admit
-        base = Base(page.url)
-        turn = Turn(page)
-        try:
-            if end.state == DONE and end.status == 200:
-                for further, url in read_sitemap(response.iter_content(65536)):
-                    target = joiner.join(base, url)
-                    if target is None:
-                        continue
-                    if further:
-                        admit(turn, target, SITEMAP, page.priority, page.depth + 1,
-                              found_on=page.id)  # fmt: skip
-                    else:
-                        admit(turn, target, PAGE, page.priority, found_on=page.id, scoped=True)
-                    if len(turn.adds) >= _SITEMAP_TURN:
-                        self._ledger.commit(turn, None)
-                        turn = Turn(page)
-                        self._wake.set()
-                        gevent.sleep(0)
-        except (SitemapError, RequestException) as error:
-            end.state = FAILED
-            end.error = f"{type(error).__name__}: {error}"[:1000]
-        finally:
-            response.close()
-        self._ledger.commit(turn, end)
-        self.out -= 1
+        self._sitemaps.read(page, response, self.wake)
+        self._frontier.line(page.host).owed -= 1
+        self._page_ended(page)
         self._wake.set()

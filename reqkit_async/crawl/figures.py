@@ -20,8 +20,7 @@ _EXAMPLES: Final = 50
 def figures_of(store: Store, stats: CrawlStats) -> dict[str, Any]:
     """Return a crawl's figures as what JSON can hold, in bounded size.
 
-    ``pages`` are all that have ended, in all runs, as `Stats.as_dict` tells them; connections and
-    hooks' errors in it are those of this run.
+    ``pages`` are all that have ended, in all runs, as `Stats.as_dict` tells them.
     """
     read = store.rows
     states = dict(read("SELECT state, count(*) FROM urls WHERE kind='page' GROUP BY state"))
@@ -74,10 +73,9 @@ def figures_of(store: Store, stats: CrawlStats) -> dict[str, Any]:
 def _pages(store: Store, stats: CrawlStats) -> dict[str, Any]:
     """Return the figures of pages that have ended, in all runs, at their last visit."""
     ended = Stats()
-    for url, status, error, size, when, seconds in store.rows(
-        "SELECT url, status, error, size, ended, seconds FROM page"
-        " WHERE kind=? AND state IN (?, ?) AND ended IS NOT NULL",
-        (PAGE, DONE, FAILED),
+    for _, url, status, error, size, when, seconds in store.in_pieces(
+        "SELECT id, url, status, error, size, ended, seconds FROM page"
+        f" WHERE kind={PAGE} AND state IN ({DONE}, {FAILED}) AND ended IS NOT NULL AND id>?"
     ):
         kind, _, message = (error or "").partition(": ")
         ended.record(
@@ -90,6 +88,5 @@ def _pages(store: Store, stats: CrawlStats) -> dict[str, Any]:
         "SELECT coalesce(sum(max(attempts - visits, 0)), 0) FROM page WHERE state IN (?, ?)",
         (DONE, FAILED),
     )
-    for name in ("connections", "hook_errors"):
-        figures[name] = getattr(stats.requests, name)
+    figures.update(store.counts)
     return figures

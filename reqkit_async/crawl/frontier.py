@@ -16,7 +16,11 @@ from typing import Any, Final, Protocol
 
 from .schema import Page
 
-__all__ = ["Frontier", "Line"]
+__all__ = ["PAGES_PER_HOST", "UNREACHABLE", "Frontier", "Line"]
+
+#: Names of the bounds that keep the pages of a host from being asked for.
+PAGES_PER_HOST: Final = "pages per host"
+UNREACHABLE: Final = "unreachable host"
 
 #: Hosts that are here at a time.
 _WINDOW: Final = 2000
@@ -58,12 +62,14 @@ class Line:
         ended: how many of its pages have ended, in all.
         latency: how long it takes to answer, in seconds, smoothed; None before the first answer.
         failures: how often in a row it could not be reached.
+        later: how many of its pages wait for their next attempt, and are not in `again` yet.
         blocked: the name of the bound that keeps its pages from being asked for, or None.
     """
 
     __slots__ = (
         "active", "again", "blocked", "crawl_delay", "ended", "failures", "gap", "held_until", "id",
-        "latency", "most", "name", "next_start", "owed", "pages", "place", "served", "top", "turn",
+        "latency", "later", "most", "name", "next_start", "owed", "pages", "place", "served", "top",
+        "turn",
     )  # fmt: skip
 
     crawl_delay: float
@@ -78,6 +84,7 @@ class Line:
         self.pages: deque[Page] = deque()
         #: Pages that are asked for once more; the store has them as in flight.
         self.again: deque[Page] = deque()
+        self.later: int = 0
         self.active: int = 0
         #: Pages that have come, and whose turn in the caller's loop has not ended.
         self.owed: int = 0
@@ -91,6 +98,11 @@ class Line:
         self.served: int = 0
         self.top: Any = 0
         self.turn: int = 0
+
+    @property
+    def begun(self) -> int:
+        """How many of its pages have ended or will, as they were asked for."""
+        return self.ended + self.active + self.owed + self.later + len(self.again)
 
     def ready_at(self, now: float) -> float:
         """Return when the next page may start: now, later, or when one has ended (infinity)."""
@@ -156,6 +168,7 @@ class Frontier:
             or line.active
             or line.owed
             or line.again
+            or line.later
             or line.next_start > 0
         }
         for line in self._lines.values():
@@ -183,11 +196,20 @@ class Frontier:
 
     def later(self, page: Page, when: float) -> None:
         """Have a page asked for once more, not before a moment."""
+        self.line(page.host).later += 1
         heapq.heappush(self._later, (when, next(self._numbers), page))
 
     def reopen(self) -> None:
-        """Look for queued pages anew: some were queued behind the frontier's back."""
+        """Look for queued pages anew, of hosts that were given up, too.
+
+        Some were queued behind the frontier's back.
+        """
         self._outside = True
+        self._blocked.clear()
+        for line in self._lines.values():
+            line.blocked = None
+            line.failures = 0
+            line.ended = self._store.host(line.id)[1]
 
     def _enter(self, line: Line, priority: Any) -> None:
         self._inside += 1
@@ -219,6 +241,7 @@ class Frontier:
         while self._later and self._later[0][0] <= now:
             page = heapq.heappop(self._later)[2]
             line = self.line(page.host)
+            line.later -= 1
             line.again.append(page)
             if line.place == _OUTSIDE:
                 self._enter(line, page.priority)

@@ -11,6 +11,7 @@ import gevent
 from reqkit.base.locks import IMPORTING
 
 from .canonical import Base, Joiner
+from .pausing import with_pauses
 
 __all__ = ["Document", "is_html", "robots_tags"]
 
@@ -20,6 +21,8 @@ _words = re.compile(r"[a-z][a-z_-]*").findall
 _LEADING: Final = ("href", "src", "action", "data-href")
 #: Bytes of a page that takes so long to parse (some 5 ms) that others should run meanwhile.
 _LARGE: Final = 256 * 1024
+#: Links of a page that are looked at before others run: a page may have very many.
+_AT_ONCE: Final = 1000
 
 
 def is_html(response: Any) -> bool:
@@ -134,7 +137,7 @@ class Document:
             nodes = self.tree.css(css)
         except Exception as error:
             raise ValueError(f"css is {css!r}, which is no selector: {error}") from error
-        for node in nodes:
+        for node in with_pauses(nodes, _AT_ONCE):
             attributes = node.attributes
             link = attributes.get("href")
             if link is None:

@@ -15,67 +15,41 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from reqkit.timeouts import clock
 
 from .bloom import MOST, BloomFilter
-from .canonical import fingerprint, host_of
+from .canonical import fingerprint
 from .errors import StoreError
-from .inserting import Inserter
 from .locking import Lock
 from .opening import connect, opened
+from .pausing import let_others_run, with_pauses
 from .schema import COLUMNS, DONE, FAILED, IN_FLIGHT, PAGE, QUEUED, REFUSED, SCHEMA, Page
+from .totals import UPDATE_TOTALS, Totals
 from .turns import End, Turn
+from .writing import TurnWriter, requeue
 
 __all__ = ["Store"]
 
 #: URLs that are remembered as known, so that a link that every page has is not looked up each time.
 _RECENT: Final = 20_000
 
+#: Rows that are read before others run.
+_LOOKED_AT: Final = 5000
+#: Rows that are read by a statement before others run.
+_READ_AT_ONCE: Final = 500
+#: Pages by number that are queued again before others run.
+_QUEUED_AT_ONCE: Final = 5000
+#: Name of the setting that has `Store.counts`.
+_COUNTS: Final = "counts"
+
 _LIKE: Final = "SELECT url, kind FROM page WHERE fingerprint=?"
-_END: Final = (
-    "UPDATE page SET state=?, attempts=?, visits=?, started=?, ended=?, status=?, error=?,"
-    " leads_to=?, type=?, size=?, etag=?, modified=?, archived=?, seconds=? WHERE id=?"
-)
-_QUEUE_AGAIN: Final = (
-    "UPDATE page SET state=0, priority=?, depth=?, context=?, redirects=? WHERE id=?"
-)
 _QUEUE: Final = (
     f"SELECT {COLUMNS} FROM page WHERE host=? AND state=0 ORDER BY priority DESC, id LIMIT ?"
 )
-
-
-class Totals:
-    """How many URLs are in which state, and the like. As in the table of that name."""
-
-    __slots__ = (
-        "archive_length", "bytes", "done", "failed", "items", "queued", "refused", "seconds",
-    )  # fmt: skip
-
-    queued: int
-    done: int
-    failed: int
-    refused: int
-    items: int
-    bytes: int
-    archive_length: int
-    seconds: float
-
-    def __init__(self, values: Sequence[Any]) -> None:
-        (
-            self.queued, self.done, self.failed, self.refused, self.items, self.bytes,
-            self.archive_length, self.seconds,
-        ) = values  # fmt: skip
-
-    def values(self) -> tuple[Any, ...]:
-        """Return them in the table's order."""
-        return (
-            self.queued, self.done, self.failed, self.refused, self.items, self.bytes,
-            self.archive_length, self.seconds,
-        )  # fmt: skip
 
 
 class Store:
@@ -93,6 +67,8 @@ class Store:
         filter: what URLs are added to when they are admitted, and tells most unknown ones; None
             where there are too many.
         breathe: called now and then while much is written; None for nothing.
+        run_counts: tells what has happened in this run that no page tells of (connections, errors
+            of hooks), by name; None for nothing.
 
     Raises:
         NotAStore, StoreTooNew, StoreInUse, StoreError: it cannot be opened; it was not changed.
@@ -103,6 +79,7 @@ class Store:
         self.changes: int = 0
         self.busy_since: float | None = None
         self.breathe: Callable[[], None] | None = None
+        self.run_counts: Callable[[], dict[str, int]] | None = None
         self._lock: Lock | None = None
         self._marks: dict[int, tuple[int, float]] = {}
         self._refusals: list[tuple[Any, ...]] = []
@@ -135,18 +112,19 @@ class Store:
         db.execute("PRAGMA temp_store=MEMORY")
         # What was in flight when the last process ended is to be asked for again.
         db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
+        self._counts_before: dict[str, int] = self.setting(_COUNTS) or {}
+        self._counts_written = self._counts_before
         self.totals: Totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
-        self._inserter = Inserter(db)
+        self._writer = TurnWriter(db, self.find)
         self.filter: BloomFilter | None = None
         if self.known <= MOST:
-            keys = db.execute("SELECT fingerprint FROM page")
+            keys = with_pauses(db.execute("SELECT fingerprint FROM page"), _LOOKED_AT)
             self.filter = BloomFilter(key for (key,) in keys)
 
     @property
     def known(self) -> int:
         """How many URLs are in it."""
-        t = self.totals
-        return t.queued + t.done + t.failed + t.refused
+        return self.totals.known
 
     # -- what is known ----------------------------------------------------------------------
 
@@ -235,8 +213,7 @@ class Store:
         """Write down, with the next transaction, that a page may not be asked for."""
         self._marks.pop(page.id, None)
         self._refusals.append((reason, time.time(), page.id))
-        self.totals.queued -= 1
-        self.totals.refused += 1
+        self.totals.ended(REFUSED)
 
     def put_robots(
         self, origin: str, status: int | None, error: str | None, text: bytes | None
@@ -280,31 +257,30 @@ class Store:
         db = self._db
         before = self.totals.values()
         robots = len(self._robots)  # while much is written, others come
+        mark = None if end is None else self._marks.pop(end.page.id, None)
         try:
             db.execute("BEGIN IMMEDIATE")
-            if end is not None:
-                self._marks.pop(end.page.id, None)
             self._write_pending()
             if turn is not None:
-                self._write_turn(turn, end)
+                self._writer.write_turn(turn, end, self.totals, self.breathe)
             if end is not None:
                 self._write_end(end)
-            db.execute(
-                "UPDATE totals SET queued=?, done=?, failed=?, refused=?, items=?, bytes=?,"
-                " archive_length=?, seconds=?",
-                self.totals.values(),
-            )
+            db.execute(UPDATE_TOTALS, self.totals.values())
+            counts = self._write_counts()
             db.execute("COMMIT")
         except BaseException as error:
             self.totals = Totals(before)
-            self._inserter.forget()
+            self._writer.forget()
             self.recent.clear()  # it may have been looked at meanwhile
+            if end is not None and mark is not None:
+                self._marks[end.page.id] = mark
             with contextlib.suppress(sqlite3.Error):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
                 raise self._failed("written", error) from error
             raise
+        self._counts_written = counts
         self._marks.clear()
         self._refusals.clear()
         del self._robots[:robots]
@@ -328,93 +304,29 @@ class Store:
         if self._robots:
             db.executemany("INSERT OR REPLACE INTO robots VALUES (?,?,?,?,?)", self._robots)
 
-    def _write_turn(self, turn: Turn, end: End | None) -> None:
-        db = self._db
-        totals = self.totals
-        if turn.adds:
-            self._inserter.insert(turn, self.breathe)
-            totals.queued += len(turn.adds)
-        for url, kind, *rest in turn.again:
-            self._queue_again(turn, url, kind, tuple(rest), end)
-        if turn.items:
-            page, visit = (None, 0) if end is None else (end.page.id, end.page.visits + 1)
-            now = time.time()
-            db.executemany(
-                "INSERT INTO item (page, visit, kept, item) VALUES (?,?,?,?)",
-                [(page, visit, now, item) for item in turn.items],
-            )
-            totals.items += len(turn.items)
-        if turn.bounds:
-            db.executemany(
-                "INSERT INTO bounds VALUES (?,?,?) ON CONFLICT (name) DO UPDATE SET"
-                " count = count + excluded.count",
-                [(name, count, url) for name, (count, url) in turn.bounds.items()],
-            )
-
-    def _queue_again(
-        self, turn: Turn, url: str, kind: int, rest: tuple[Any, ...], end: End | None
-    ) -> None:
-        found = self.find(url, kind)
-        assert found is not None
-        id, state, _ = found
-        if end is not None and end.page.id == id:
-            end.again = rest
-            turn.hosts[end.page.host] = rest[0]
-            return
-        if state in (QUEUED, IN_FLIGHT):
-            return
-        self._requeue(id, state)
-        self._db.execute(_QUEUE_AGAIN, (*rest, id))
-        turn.hosts[self._inserter.host_id(host_of(url))] = rest[0]
-
-    def _requeue(self, id: int, state: int) -> None:
-        totals = self.totals
-        if state == DONE:
-            totals.done -= 1
-        elif state == FAILED:
-            totals.failed -= 1
-        elif state == REFUSED:
-            totals.refused -= 1
-        totals.queued += 1
-        if state in (DONE, FAILED):
-            self._db.execute(
-                "UPDATE host SET ended = ended - 1 WHERE id = (SELECT host FROM page WHERE id=?)",
-                (id,),
-            )
-
     def _write_end(self, end: End) -> None:
-        db, page, totals = self._db, end.page, self.totals
         since = self.busy_since
         if since is not None:
             self.busy_since = now = clock()
-            totals.seconds += now - since
-        leads_to = None
-        if end.leads_to is not None:
-            found = self.find(end.leads_to)
-            leads_to = None if found is None else found[0]
-        db.execute(
-            _END,
-            (
-                end.state, page.attempts, page.visits + 1, page.started, time.time(), end.status,
-                end.error, leads_to, end.type, end.size, end.etag, end.modified, end.archived,
-                end.seconds, page.id,
-            ),
-        )  # fmt: skip
-        totals.queued -= 1
-        if end.archived is not None:
-            totals.archive_length = end.archived
-        totals.bytes += end.size or 0
-        if end.again is not None:
-            totals.queued += 1
-            db.execute(_QUEUE_AGAIN, (*end.again, page.id))
-            return
-        if end.state == DONE:
-            totals.done += 1
-        elif end.state == FAILED:
-            totals.failed += 1
-        else:
-            totals.refused += 1
-        db.execute("UPDATE host SET ended = ended + 1 WHERE id=?", (page.host,))
+            self.totals.seconds += now - since
+        self._writer.write_end(end, self.totals)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What no page tells, in all runs: `run_counts` of this one, and those of the others."""
+        found = dict(self._counts_before)
+        if self.run_counts is not None:
+            for name, count in self.run_counts().items():
+                found[name] = found.get(name, 0) + count
+        return found
+
+    def _write_counts(self) -> dict[str, int]:
+        counts = self.counts
+        if counts != self._counts_written:
+            self._db.execute(
+                "INSERT OR REPLACE INTO settings VALUES (?,?)", (_COUNTS, json.dumps(counts))
+            )
+        return counts
 
     def again(self, state: int, older: float | None) -> int:
         """Queue all pages of a state once more; return how many.
@@ -427,12 +339,18 @@ class Store:
         db = self._db
         where = f"state={int(state)}" + ("" if older is None else f" AND ended<{float(older)!r}")
         with self.transaction():
-            if state in (DONE, FAILED):
-                counts = db.execute(
-                    f"SELECT count(*), host FROM page WHERE {where} GROUP BY host"
-                ).fetchall()
-                db.executemany("UPDATE host SET ended = ended - ? WHERE id=?", counts)
-            count = db.execute(f"UPDATE page SET state={QUEUED} WHERE {where}").rowcount
+            count = 0
+            last = db.execute("SELECT coalesce(max(id), 0) FROM page").fetchone()[0]
+            for first in range(1, last + 1, _QUEUED_AT_ONCE):
+                some = f"{where} AND id>={first} AND id<{first + _QUEUED_AT_ONCE}"
+                if state in (DONE, FAILED):
+                    counts = db.execute(
+                        f"SELECT count(*), host FROM page WHERE {some} GROUP BY host"
+                    ).fetchall()
+                    db.executemany("UPDATE host SET ended = ended - ? WHERE id=?", counts)
+                count += db.execute(f"UPDATE page SET state={QUEUED} WHERE {some}").rowcount
+                if self.breathe is not None:
+                    self.breathe()
             name = {DONE: "done", FAILED: "failed", REFUSED: "refused"}[state]
             db.execute(f"UPDATE totals SET queued = queued + {count}, {name} = {name} - {count}")
         self.totals = Totals(db.execute("SELECT * FROM totals").fetchone()[1:])
@@ -458,7 +376,7 @@ class Store:
                     "SELECT state, visits FROM page WHERE id=?", (id,)
                 ).fetchone()
                 if state in (DONE, FAILED, REFUSED):
-                    self._requeue(id, state)
+                    requeue(self._db, self.totals, id, state)
                 self.totals.items -= self._db.execute(
                     "DELETE FROM item WHERE page=? AND visit=?", (id, visits)
                 ).rowcount
@@ -468,11 +386,7 @@ class Store:
                 )
             (length,) = self._db.execute("SELECT max(archived) FROM page").fetchone()
             self.totals.archive_length = length = length or 0
-            self._db.execute(
-                "UPDATE totals SET queued=?, done=?, failed=?, refused=?, items=?, bytes=?,"
-                " archive_length=?, seconds=?",
-                self.totals.values(),
-            )
+            self._db.execute(UPDATE_TOTALS, self.totals.values())
         return length
 
     @contextlib.contextmanager
@@ -499,6 +413,30 @@ class Store:
         except sqlite3.Error as error:
             raise self._failed("read", error) from error
 
+    def items(self, every: bool) -> Iterator[str]:
+        """Yield what was kept, as JSON, some at a time, so that others may run and write meanwhile.
+
+        Args:
+            every: that of earlier visits of a page, too.
+        """
+        view = "every_item" if every else "items"
+        for _, item in self.in_pieces(f"SELECT id, item FROM {view} WHERE id>?"):
+            yield item
+
+    def in_pieces(self, statement: str) -> Iterator[Any]:
+        """Yield what a statement finds, some rows at a time: others may run and write meanwhile.
+
+        Args:
+            statement: ends in a condition that the id is more than a parameter; the id is the first
+                column.
+        """
+        statement = f"{statement} ORDER BY 1 LIMIT {_READ_AT_ONCE}"
+        last = 0
+        while rows := list(self.rows(statement, (last,))):
+            yield from rows
+            last = rows[-1][0]
+            let_others_run()
+
     def setting(self, name: str) -> Any:
         """Return a setting that was kept; None where there is none."""
         row = self._db.execute("SELECT value FROM settings WHERE name=?", (name,)).fetchone()
@@ -517,6 +455,7 @@ class Store:
             self.flush()
         with contextlib.suppress(StoreError), self.transaction():
             self._db.execute(f"UPDATE page SET state={QUEUED} WHERE state={IN_FLIGHT}")
+            self._counts_written = self._write_counts()
 
     def close(self) -> None:
         """Let go of the file. What was not committed is not there."""

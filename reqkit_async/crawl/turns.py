@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .schema import Page
+from reqkit import Response
+
+from .schema import DONE, FAILED, Page
 
 __all__ = ["Add", "End", "Shape", "Turn"]
 
@@ -78,3 +80,29 @@ class End:
         self.archived: int | None = None
         self.seconds: float | None = None
         self.again: tuple[Any, int, str | None, int] | None = None
+
+    @classmethod
+    def of(cls, page: Page, response: Response, body: bool = True) -> End:
+        """Return how a page has ended, as its answer says.
+
+        Args:
+            page: the page.
+            response: its answer.
+            body: whether that was read.
+        """
+        status, error = response.status_code, response.error
+        end = cls(page, DONE if error is None and status is not None and status < 400 else FAILED)
+        end.status = status
+        if error is not None:
+            end.error = f"{type(error).__name__}: {error}"[:1000]
+            answer = getattr(error, "response", None)
+            if answer is not None and end.status is None:
+                end.status = answer.status_code
+            return end
+        end.seconds = response.elapsed.total_seconds()
+        headers = response.headers
+        end.etag = headers.get("ETag") or (page.etag if status == 304 else None)
+        end.modified = headers.get("Last-Modified") or (page.modified if status == 304 else None)
+        end.type = headers.get("Content-Type")
+        end.size = len(response.content or b"") if body else None
+        return end

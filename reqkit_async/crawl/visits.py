@@ -112,15 +112,9 @@ class Known:
     @classmethod
     def read(cls, store: Store, state: int | None) -> Iterator[Known]:
         """Yield those of a state, or all, some at a time, so that others may write meanwhile."""
-        last = 0
-        while True:
-            where = "" if state is None else f" AND p.state={state}"
-            rows = list(store.rows(f"{_SELECT}{where} ORDER BY p.id LIMIT 500", (last,)))
-            if not rows:
-                return
-            for row in rows:
-                yield cls(row)
-            last = rows[-1][0]
+        where = "" if state is None else f" AND p.state={state}"
+        for row in store.in_pieces(f"{_SELECT}{where}"):
+            yield cls(row)
 
     def __repr__(self) -> str:
         end = self.error or self.status

@@ -25,8 +25,8 @@ def verdicts() -> list[tuple[str, str, str, bool, bool]]:
         for paths, expected in ((allowed, True), (denied, False)):
             for path in paths.split(" "):
                 if path:
-                    said = rules.allows(f"http://foo.bar{path}")
-                    found.append((text[:200], agent, path[:100], expected, said))
+                    verdict = rules.allows(f"http://foo.bar{path}")
+                    found.append((text[:200], agent, path[:100], expected, verdict))
     return found
 
 

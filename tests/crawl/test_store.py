@@ -16,6 +16,7 @@ import pytest
 from crawl.conftest import FAST
 from crawl.site import Answer, Site, tree
 
+import reqkit
 import reqkit_async
 from reqkit_async.crawl import schema
 from reqkit_async.crawl.store import Store
@@ -162,6 +163,12 @@ class FullAfter:
         return self._db.executemany(statement, *arguments)
 
 
+def fill(store: Store, statements: int) -> None:
+    """Have a store's disk be full after so many more statements that write."""
+    db: Any = FullAfter(getattr(store._db, "_db", store._db), statements)
+    store._db = store._writer._db = store._writer._inserter._db = db
+
+
 @pytest.mark.parametrize("statements", range(12))
 def test_a_full_disk_undoes_the_turn_and_is_told(
     crawling: Crawling, site: Callable[..., Site], statements: int
@@ -172,10 +179,10 @@ def test_a_full_disk_undoes_the_turn_and_is_told(
         with pytest.raises(reqkit_async.StoreError, match="make room on the disk"):
             for response in crawl:
                 if response.url.endswith("/2"):
-                    crawl._store._db = FullAfter(crawl._store._db, statements)  # type: ignore[assignment]
+                    fill(crawl._store, statements)
                 crawl.keep(response.url)
                 crawl.follow(response)
-        crawl._store._db = getattr(crawl._store._db, "_db", crawl._store._db)
+        fill(crawl._store, 1000)
     with crawling() as crawl:
         before = sorted(crawl.items())
         assert len(set(before)) == len(before)
@@ -300,18 +307,18 @@ def test_another_thread_is_told_off(store: Path) -> None:
     import threading
 
     with reqkit_async.Crawl(store, **FAST) as crawl:
-        said: list[Exception] = []
+        errors: list[Exception] = []
 
         def work() -> None:
             try:
                 crawl.add("http://a.example/")
             except Exception as error:
-                said.append(error)
+                errors.append(error)
 
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
-        assert "thread" in str(said[0])
+        assert "thread" in str(errors[0])
 
 
 def test_a_closed_crawl_says_so(store: Path) -> None:
@@ -367,9 +374,18 @@ def test_figures_are_of_all_runs(store: Path, site: Callable[..., Site], in_file
 
     pages = site(answer)
     busy = []
+    opened = raised = 0
     crawls = 3 if in_file else 1
+
+    def bad(response: Any) -> None:
+        raise KeyError(response.url)
+
     for run in range(crawls):
-        with reqkit_async.Crawl(store if in_file else None, **FAST) as crawl:
+        with (
+            pytest.warns(reqkit.HookWarning, match="KeyError"),
+            reqkit.Session(hooks={"response": bad}) as session,
+            reqkit_async.Crawl(store if in_file else None, session=session, **FAST) as crawl,
+        ):
             crawl.add(pages("/page/0"))
             for number, response in enumerate(crawl):
                 crawl.follow(response)
@@ -377,15 +393,19 @@ def test_figures_are_of_all_runs(store: Path, site: Callable[..., Site], in_file
                     break
             busy.append(crawl.stats.busy_seconds)
             if run == crawls - 1:
-                told = crawl.figures()["pages"]
+                figures = crawl.figures()["pages"]
+        opened += crawl.stats.requests.connections
+        raised += crawl.stats.requests.hook_errors
     assert busy == sorted(busy)
     assert busy[0] > 0
-    assert told["seconds"] == busy[-1]
-    assert told["requests"] == 12
-    assert told["retries"] >= 1
-    assert sum(count for *_, count in told["latency"]["histogram"]) == 12
-    assert len(told["slowest"]) == 12
-    assert told["rate"] == pytest.approx(12 / busy[-1])
+    assert figures["seconds"] == busy[-1]
+    assert figures["requests"] == 12
+    assert figures["connections"] == opened >= crawls
+    assert figures["hook_errors"] == raised >= 12
+    assert figures["retries"] >= 1
+    assert sum(count for *_, count in figures["latency"]["histogram"]) == 12
+    assert len(figures["slowest"]) == 12
+    assert figures["rate"] == pytest.approx(12 / busy[-1])
 
 
 @pytest.fixture

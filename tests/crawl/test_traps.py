@@ -82,6 +82,39 @@ def test_a_host_gets_no_page_more_while_a_turn_lasts(
     assert sum(path != "/robots.txt" for _, path, _ in days.asked) == 6
 
 
+def test_a_page_that_is_tried_again_counts_as_one_of_its_host(
+    crawling: Crawling, site: Callable[..., Site]
+) -> None:
+    failing = {"/0"}
+
+    def answer(path: str, fields: dict[str, str]) -> Answer | None:
+        if path in failing:
+            failing.remove(path)
+            return Answer("later", status=503, Retry_After="0")
+        return None if path == "/robots.txt" else linked(path, [])
+
+    pages = site(answer)
+    with crawling(size=4, per_host=4, pages_per_host=3) as crawl:
+        for number in range(9):
+            crawl.add(pages(f"/{number}"))
+        assert len(list(crawl)) == 3
+        assert crawl.stats.bounds["pages per host"][0] == 1
+        assert crawl.stats.queued == 6
+    assert pages.pages() == {"/0": 2, "/1": 1, "/2": 1}
+
+
+def test_a_host_that_was_given_up_is_asked_once_more_when_told(
+    crawling: Crawling, closed_port: int
+) -> None:
+    with crawling(retries=0, host_failures=2, robots=False, per_host=1) as crawl:
+        for number in range(5):
+            crawl.add(f"http://localhost:{closed_port}/{number}")
+        assert len(list(crawl)) == 2
+        assert len(list(crawl)) == 0
+        assert crawl.again("failed") == 2
+        assert len(list(crawl)) == 2
+
+
 def test_session_ids(crawling: Crawling, site: Callable[..., Site]) -> None:
     numbers = itertools.count()
 

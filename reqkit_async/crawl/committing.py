@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import contextlib
+from collections.abc import Iterator
+from typing import Any
 
-import gevent
 from gevent.event import Event
 
 from .checkpoints import Checkpointer
 from .frontier import Frontier
+from .inserting import AT_ONCE
+from .pausing import let_others_run
 from .store import Store
 from .turns import End, Turn
 
-__all__ = ["Ledger"]
+__all__ = ["Committer"]
 
 
-#: URLs in one turn that take so long that others have to run meanwhile.
-_MUCH: Final = 2000
-
-
-def _let_others_run() -> None:
-    """Have the loop look at its sockets and timers."""
-    gevent.sleep(1e-6)
-
-
-class Ledger:
-    """Writes turns down.
+class Committer:
+    """Has turns take effect, each as a whole.
 
     Args:
         store: the store.
@@ -68,20 +62,42 @@ class Ledger:
             StoreError: the store or the archive cannot be written.
         """
         self.wait()
-        if len(turn.adds) <= _MUCH:
+        if len(turn.adds) <= AT_ONCE:
             self._commit(turn, end)
         else:
-            self._writing = writing = Event()
-            self.store.breathe = _let_others_run
-            try:
+            with self._in_pieces():
                 self._commit(turn, end)
-            finally:
-                self.store.breathe = self._writing = None
-                writing.set()
-        if self._checkpointer is not None:
-            self._checkpointer.changes += 1
+        self._changed()
         if turn.hosts:
             self._frontier.added(turn.hosts)
+
+    def again(self, state: int, older: float | None) -> int:
+        """Queue all pages of a state once more, as `Store.again`; others may run meanwhile.
+
+        Raises:
+            StoreError: the store cannot be written; nothing of it was.
+        """
+        self.wait()
+        with self._in_pieces():
+            count = self.store.again(state, older)
+        self._changed()
+        self._frontier.reopen()
+        return count
+
+    @contextlib.contextmanager
+    def _in_pieces(self) -> Iterator[None]:
+        """Have others run while much is written; none of them writes."""
+        self._writing = writing = Event()
+        self.store.breathe = let_others_run
+        try:
+            yield
+        finally:
+            self.store.breathe = self._writing = None
+            writing.set()
+
+    def _changed(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.changes += 1
 
     def _commit(self, turn: Turn, end: End | None) -> None:
         archive = self.archive
