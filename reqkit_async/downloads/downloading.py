@@ -211,7 +211,11 @@ class _Downloads:
         """Have all of them end, or be stopped."""
         pool = self.pool
         try:
-            there = [file for file in self.files if file.sha256 and file.path.is_file()]
+            there = [
+                file
+                for file in self.files
+                if file.sha256 and (file.path.is_file() or file.beside.is_file())
+            ]
             for file in self.files:
                 if file not in there:
                     self._start(file)

@@ -302,6 +302,19 @@ def test_what_is_there_is_not_asked_for(
     assert sorted(name for name, _ in shelf.asked) == ["b", "c"]
 
 
+def test_what_was_stopped_while_it_was_checked_is_not_asked_for_again(
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+) -> None:
+    (tmp_path / "a.unchecked").write_bytes(content("a"))
+    (tmp_path / "b.unchecked").write_bytes(content("c"))
+    items: list[Any] = [{"url": server(f"/{n}"), "sha256": digest(n)} for n in "ab"]
+    found = reqkit_async.download(items, tmp_path)
+    assert found == [tmp_path / "a", tmp_path / "b"]
+    assert [(tmp_path / n).read_bytes() for n in "ab"] == [content(n) for n in "ab"]
+    assert shelf.asked == [("b", None)]
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
 def test_equal_names_get_numbers(server: ScriptedServer, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     items: list[Any] = [
