@@ -103,7 +103,7 @@ def deliver(
                 break
             except ConnectionGone as gone:
                 connection.close()
-                repeats += 1
+                gone.times = repeats = repeats + 1
                 if not _may_repeat(request, gone, connection, times, repeats):
                     raise
                 if type(gone) is OlderWanted:

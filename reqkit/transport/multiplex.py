@@ -346,42 +346,72 @@ class Multiplexed:
         timeout = limit if deadline is None else deadline.left(limit, phase)
         waiter = exchange.waiter
         if waiter is None:
-            self._wait_alone(exchange, timeout, timeout == limit)
+            self._wait_alone(exchange, timeout, limit, deadline, phase)
             return
         asked = clock()
-        if waiter.wait(timeout, inf if deadline is None else deadline.at):
-            return
-        # What has arrived in time counts, however long the loop was kept from looking.
-        self._take_in()
-        if waiter.called:
-            waiter.called = False
-            return
-        if self._heard < asked:
-            self._retired = True  # nothing at all has come: others are to try another one
-        raise TimeoutError(errno.ETIMEDOUT, f"nothing happened for {timeout:g} s")
+        while not waiter.wait(timeout, inf if deadline is None else deadline.at):
+            # What has arrived in time counts, however long the loop was kept from looking.
+            self._take_in()
+            if waiter.called:
+                waiter.called = False
+                return
+            if self._heard < asked:
+                self._retired = True  # nothing at all has come: others are to try another one
+            timeout = self._extended(exchange, asked, limit, deadline, phase)
+            asked = clock()
 
-    def _wait_alone(self, exchange: Exchange, timeout: float | None, silent: bool) -> None:
-        """Move bytes until something new is known: in blocking code.
+    def _extended(
+        self,
+        exchange: Exchange,
+        asked: float,
+        limit: float | None,
+        deadline: Deadline | None,
+        phase: str,
+    ) -> float | None:
+        """Return what is left of a limit that has run out, but for a part of a frame that has come.
 
-        ``silent`` says that it is the read limit that may run out, and not the deadline.
+        On a slow line a frame takes longer than a read may: while its bytes come, the server is not
+        silent, as on HTTP/1.1.
+
+        Raises:
+            TimeoutError: nothing of the exchange's has come.
+            TotalTimeout: the deadline has passed.
         """
-        asked = clock()
+        stream, heard = exchange.stream, self._heard
+        if limit is not None and stream is not None and heard > asked and self.wire.amid(stream):
+            left = heard + limit - clock()
+            if left > 0:
+                return left if deadline is None else deadline.left(left, phase)
+        raise TimeoutError(errno.ETIMEDOUT, f"nothing happened for {limit or 0:g} s")
+
+    def _wait_alone(
+        self,
+        exchange: Exchange,
+        timeout: float | None,
+        limit: float | None,
+        deadline: Deadline | None,
+        phase: str,
+    ) -> None:
+        """Move bytes until something new is known, for so many seconds: in blocking code."""
+        asked = begun = clock()
         ends = None if timeout is None else asked + timeout
         left = timeout
+        silent = timeout == limit  # it is the read limit that may run out, and not the deadline
         self._begin_alone(exchange)
         while True:
             try:
                 if self.error is None:
                     self._send_alone(left)
-                try:
-                    data = self.stream.receive_next(_READ, left)
-                except TimeoutError:
-                    if self._heard < (asked if silent else exchange.sent or asked):
-                        self._retired = True  # nothing at all has come
-                    self._amid = False
-                    raise
+                data = self.stream.receive_next(_READ, left)
             except TimeoutError:
-                raise
+                if self._heard < (begun if silent else exchange.sent or begun):
+                    self._retired = True  # nothing at all has come
+                self._amid = False
+                left = self._extended(exchange, asked, limit, deadline, phase)
+                asked = clock()
+                ends = None if left is None else asked + left
+                self._amid = True
+                continue
             except OSError as error:
                 self.error = self.error or error
                 self.wire.end("the connection broke")
@@ -394,7 +424,10 @@ class Multiplexed:
                 left = ends - now
                 if left <= 0:
                     self._amid = False
-                    raise TimeoutError(errno.ETIMEDOUT, f"nothing happened for {timeout:g} s")
+                    left = self._extended(exchange, asked, limit, deadline, phase)
+                    asked = now
+                    ends = None if left is None else asked + left
+                    self._amid = True
         self._amid = False
 
     def _begin_alone(self, exchange: Exchange) -> None:

@@ -43,8 +43,11 @@ class ConnectionGone(ConnectionResetError):
     """The peer had closed a kept connection before a byte of the answer came.
 
     Attributes:
-        unsent: whether nothing of the message can have been received.
+        unsent: whether nothing of the message can have been received, or acted on.
+        times: how often the message was sent in vain.
     """
+
+    times: int = 1
 
     def __init__(self, unsent: bool) -> None:
         super().__init__("the server closed the connection without an answer")

@@ -231,6 +231,11 @@ class Connection(Sending, Answers, Control):
             )
         self._first = False
 
+    def amid(self, stream: Stream) -> bool:
+        """Tell whether a part of a frame of a stream's has come, and the rest has not."""
+        rest = self._rest
+        return len(rest) >= 9 and HEAD.unpack_from(rest)[4] & LAST_ID == stream.id
+
     def end(self, why: str = "the server closed the connection") -> list[Stream]:
         """Take note that the connection has ended.
 

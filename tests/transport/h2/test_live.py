@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import pickle
@@ -17,9 +18,10 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit.exceptions import ChunkedEncodingError, ReadTimeout, TotalTimeout
+from reqkit.wire.h2.frames import PREFACE, frame
 from servers.http2 import Http2Server, Request, echo
 from servers.proxies import Proxy
-from servers.scripted import ScriptedServer
+from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
 from servers.waiting import until
 
@@ -336,6 +338,56 @@ def test_a_timeout_is_of_one_stream(start: Start, session: reqkit.Session) -> No
     assert errors(batch(session, [server()])) == []
 
 
+@pytest.mark.parametrize("blocks", [True, False], ids=["blocking", "greenlets"])
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_frame_that_comes_slowly_is_no_silence(part: str, blocks: bool) -> None:
+    """As on HTTP/1.1, where bytes that come extend a read's limit."""
+
+    def handler(connection: Connection) -> None:
+        connection.recv_until(PREFACE)
+        connection.send(frame(4, 0, 0))
+        if part == "head":
+            slow = frame(1, 5, 1, b"\x88" + 5 * b"\0\1x\1y")
+        else:
+            connection.send(frame(1, 4, 1, b"\x88"))
+            slow = frame(0, 1, 1, 20 * b"x")
+        step = len(slow) // 4 + 1
+        for at in range(0, len(slow), step):
+            connection.pause(0.3)
+            connection.send(slow[at : at + step])
+        connection.wait_closed()
+
+    with ScriptedServer(handler) as server, reqkit.Session(config={"http2": "prior"}) as session:
+        request = reqkit_async.get(server(), session=session, timeout=(10, 1.0))
+        if blocks:
+            assert session.get(server(), timeout=(10, 1.0), prefetch=True).ok
+        else:
+            [response] = reqkit_async.map([request])
+            assert response.error is None
+
+
+@pytest.mark.parametrize("blocks", [True, False], ids=["blocking", "greenlets"])
+def test_pings_alone_are_silence(blocks: bool) -> None:
+    left = threading.Event()
+
+    def handler(connection: Connection) -> None:
+        connection.recv_until(PREFACE)
+        connection.send(frame(4, 0, 0))
+        with contextlib.suppress(OSError):
+            while not left.is_set():
+                connection.send(frame(6, 0, 0, b"12345678"))
+                connection.pause(0.05)
+
+    with ScriptedServer(handler) as server, reqkit.Session(config={"http2": "prior"}) as session:
+        if blocks:
+            with pytest.raises(ReadTimeout):
+                session.get(server(), timeout=(10, 0.4))
+        else:
+            request = reqkit_async.get(server(), session=session, timeout=(10, 0.4))
+            assert isinstance(reqkit_async.map([request])[0].error, ReadTimeout)
+        left.set()
+
+
 def test_a_silent_connection_is_not_used_again(start: Start, session: reqkit.Session) -> None:
     released = threading.Event()
 
@@ -557,6 +609,7 @@ def test_a_stream_that_is_refused_for_ever_is_an_error(
         error = response.error
     assert isinstance(error, reqkit.exceptions.ConnectionError)
     assert error.before_sending
+    assert "not acted on the request, 11 times" in str(error)
     assert len(server.requests) == 11
 
 
