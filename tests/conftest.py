@@ -19,6 +19,7 @@ from servers.counting import CountingServer
 from servers.proxies import Proxy, start_http_proxy, start_socks_proxy
 from servers.scripted import Handler, ScriptedServer
 from servers.tls import Authority
+from servers.town import Town, built, used
 from servers.wsgi import WSGIServer
 
 #: What a client may take from its environment, and these tests must not (proxies aside).
@@ -116,6 +117,20 @@ def session() -> Iterator[reqkit.Session]:
     """A session, closed at the end."""
     with reqkit.Session() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def built_town(authority: Authority) -> Iterator[Town]:
+    """Servers at many names and ports, for one module's tests."""
+    with built(authority) as town:
+        yield town
+
+
+@pytest.fixture
+def town(built_town: Town) -> Iterator[Town]:
+    """Servers at many names and ports, that have answered nothing yet."""
+    with used(built_town):
+        yield built_town
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,22 +17,9 @@ import reqkit
 import reqkit_async
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
-from servers.tls import Authority
-from servers.town import Town, built, used
+from servers.town import Town
 
 Scripted = Callable[..., ScriptedServer]
-
-
-@pytest.fixture(scope="module")
-def built_town(authority: Authority) -> Iterator[Town]:
-    with built(authority) as town:
-        yield town
-
-
-@pytest.fixture
-def town(built_town: Town) -> Iterator[Town]:
-    with used(built_town):
-        yield built_town
 
 
 #: By letter: what is asked after a cookie was set.

@@ -14,6 +14,7 @@ import reqkit
 from reqkit.network import Address, SocketOptions, network
 
 from .feeding import choices, cut
+from .wire_targets import FakeStream
 
 #: Stands between what is sent for one request and for the next.
 NEXT = b"\n----\n"
@@ -30,13 +31,13 @@ _HEAD = re.compile(
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
 
 
-class Wire:
+class Wire(FakeStream):
     """A connection: for each head that is sent, it gives the next part."""
 
     def __init__(self, net: FakeNetwork, address: tuple[str, int]) -> None:
+        super().__init__([])
         self.net = net
         self.address = address
-        self.pieces: list[bytes] = []
         self.ended = False
         self.closed = False
 
@@ -53,25 +54,12 @@ class Wire:
             return
         self.pieces += cut(self.net.parts.pop(0), self.net.chance)
 
-    def wait_readable(self, timeout: float | None) -> None:
-        pass
-
     def receive(self, most: int, timeout: float | None) -> bytes:
         assert not self.closed
-        if not self.pieces:
-            self.ended = True
-            return b""
-        piece = self.pieces.pop(0)
-        if len(piece) > most:
-            self.pieces.insert(0, piece[most:])
-        return piece[:most]
+        self.ended = self.ended or not self.pieces
+        return super().receive(most, timeout)
 
     receive_next = receive
-
-    def receive_into(self, buffer: memoryview, timeout: float | None) -> int:
-        piece = self.receive(len(buffer), timeout)
-        buffer[: len(piece)] = piece
-        return len(piece)
 
     def is_readable(self) -> bool:
         return self.ended or bool(self.pieces)

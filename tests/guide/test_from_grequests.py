@@ -16,6 +16,7 @@ import pytest
 import reqkit
 import reqkit_async as grequests
 from servers.counting import CountingServer
+from servers.handlers import silent
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
@@ -29,12 +30,6 @@ def paths(connection: Connection) -> None:
     while (request := connection.recv_request()) is not None:
         status = 500 if request.target == "/500" else 200
         connection.send(answer(status, f"{request.method} {request.target}".encode()))
-
-
-def silent(connection: Connection) -> None:
-    """Never answer."""
-    connection.recv_request()
-    connection.wait_closed()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import pytest
 import reqkit_async
 from reqkit.exceptions import ConnectionError, MissingSchema, RequestCancelled, TotalTimeout
 from servers.counting import CountingServer
+from servers.handlers import silent
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.waiting import SOON, until
@@ -29,11 +30,6 @@ ALL = [reqkit_async.imap, reqkit_async.imap_unordered, reqkit_async.imap_enumera
 def paths(connection: Connection) -> None:
     while (request := connection.recv_request()) is not None:
         connection.send(answer(200, request.target.encode()))
-
-
-def silent(connection: Connection) -> None:
-    connection.recv_request()
-    connection.wait_closed()
 
 
 class Pulls:

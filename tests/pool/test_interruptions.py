@@ -22,17 +22,13 @@ from gevent.event import Event
 
 import reqkit
 import reqkit_async
+from servers.handlers import at_once
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.waiting import SOON, until
 
 Start = Callable[..., ScriptedServer]
 OK = answer(200, b"ok")
-
-
-def at_once(connection: Connection) -> None:
-    while connection.recv_request() is not None:
-        connection.send(OK)
 
 
 # -- sys.exit, and interrupts

@@ -23,6 +23,7 @@ import reqkit
 import reqkit_async
 from reqkit.sessions.session import SingleUseSession
 from reqkit_async.network import watching
+from servers.handlers import at_once
 from servers.http2 import Http2Server, Request
 from servers.messages import answer
 from servers.scripted import PATIENCE, Connection, ScriptedServer
@@ -36,11 +37,6 @@ OK = answer(200, b"ok")
 def soon(connection: Connection) -> None:
     while connection.recv_request() is not None:
         time.sleep(0.01)
-        connection.send(OK)
-
-
-def at_once(connection: Connection) -> None:
-    while connection.recv_request() is not None:
         connection.send(OK)
 
 

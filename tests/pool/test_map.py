@@ -26,6 +26,7 @@ from reqkit.exceptions import (
     TotalTimeout,
 )
 from servers.counting import CountingServer
+from servers.handlers import silent
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.waiting import SOON
@@ -39,12 +40,6 @@ def paths(connection: Connection) -> None:
     while (request := connection.recv_request()) is not None:
         status = int(request.target[1:]) if request.target in ("/404", "/503") else 200
         connection.send(answer(status, request.target.encode()))
-
-
-def silent(connection: Connection) -> None:
-    """Never answer."""
-    connection.recv_request()
-    connection.wait_closed()
 
 
 # -- unsent requests

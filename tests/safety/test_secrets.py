@@ -32,6 +32,7 @@ from reqkit.auth import HTTPBasicAuth, HTTPBearerAuth, HTTPDigestAuth, HTTPProxy
 from reqkit.transport.pools import PoolManager
 from reqkit.transport.routes import Route, parse_proxy
 from reqkit.transport.tls.settings import TlsSettings
+from servers.handlers import reset, silent, then_close
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
@@ -201,24 +202,6 @@ WAYS: dict[str, Callable[[str], tuple[str, dict[str, Any]]]] = {
 
 
 # -- the failures
-
-
-def then_close(data: bytes) -> Callable[[Connection], None]:
-    def handler(connection: Connection) -> None:
-        connection.recv_request()
-        connection.send(data)
-
-    return handler
-
-
-def silent(connection: Connection) -> None:
-    connection.recv_request()
-    connection.wait_closed()
-
-
-def reset(connection: Connection) -> None:
-    connection.recv_request()
-    connection.reset()
 
 
 SET_COOKIE = ("Set-Cookie", f"sid2={SECRETS['set-cookie']}")

@@ -16,6 +16,7 @@ import reqkit
 from reqkit import exceptions
 from reqkit.adapters import HTTPAdapter
 from reqkit.network import StdlibNetwork, network
+from servers.handlers import reset, silent, then_close
 from servers.messages import answer
 from servers.proxies import Proxy
 from servers.scripted import Connection, ScriptedServer
@@ -146,44 +147,24 @@ def test_a_failed_response_pickles(closed_port: int) -> None:
 # What each failure is, says and carries
 
 
-def after_request(data: bytes) -> Callable[[Connection], None]:
-    """Take a request, answer with these bytes, and close."""
-
-    def handler(connection: Connection) -> None:
-        connection.recv_request()
-        connection.send(data)
-
-    return handler
-
-
-def silent(connection: Connection) -> None:
-    connection.recv_request()
-    connection.wait_closed()
-
-
 def body_then_silence(connection: Connection) -> None:
     connection.recv_request()
     connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
     connection.wait_closed()
 
 
-def reset(connection: Connection) -> None:
-    connection.recv_request()
-    connection.reset()
-
-
 OK = b"HTTP/1.1 200 OK\r\n"
 #: What the server does; the keywords; the error; words of its text; before_sending, no_answer.
 FAILURES: dict[str, tuple[Any, dict[str, Any], type[reqkit.RequestException], str, bool]] = {
     "no answer": (
-        after_request(b""), {}, reqkit.ProtocolError, "without an answer", True,
+        then_close(b""), {}, reqkit.ProtocolError, "without an answer", True,
     ),
     "head cut": (
-        after_request(b"HTTP/1.1 200"), {}, reqkit.IncompleteHead, "middle of the answer's head",
+        then_close(b"HTTP/1.1 200"), {}, reqkit.IncompleteHead, "middle of the answer's head",
         False,
     ),
     "not http": (
-        after_request(b"SSH-2.0-x\r\n"), {}, reqkit.ProtocolError, "expected 'HTTP/1.'", False,
+        then_close(b"SSH-2.0-x\r\n"), {}, reqkit.ProtocolError, "expected 'HTTP/1.'", False,
     ),
     "reset": (reset, {}, reqkit.ConnectionError, "reset the connection", False),
     "silence": (
@@ -193,26 +174,26 @@ FAILURES: dict[str, tuple[Any, dict[str, Any], type[reqkit.RequestException], st
         silent, {"timeout": reqkit.Timeouts(total=0.5)}, reqkit.TotalTimeout, "total limit", False,
     ),
     "body cut": (
-        after_request(OK + b"Content-Length: 9\r\n\r\nab"), {}, reqkit.ChunkedEncodingError,
+        then_close(OK + b"Content-Length: 9\r\n\r\nab"), {}, reqkit.ChunkedEncodingError,
         "2 of 9 bytes", False,
     ),
     "chunks cut": (
-        after_request(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"), {},
+        then_close(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"), {},
         reqkit.ChunkedEncodingError, "last chunk is missing", False,
     ),
     "body silent": (
         body_then_silence, {"timeout": (5, 0.05)}, reqkit.ReadTimeout, "sent nothing", False,
     ),
     "bad gzip": (
-        after_request(answer(200, b"not gzip", [("Content-Encoding", "gzip")])), {},
+        then_close(answer(200, b"not gzip", [("Content-Encoding", "gzip")])), {},
         reqkit.ContentDecodingError, "gzip", False,
     ),
     "too large": (
-        after_request(answer(200, b"0123456789")), {"config": {"max_content_size": 5}},
+        then_close(answer(200, b"0123456789")), {"config": {"max_content_size": 5}},
         reqkit.ContentTooLarge, "max_content_size", False,
     ),
     "bad status": (
-        after_request(answer(404, b"")), {"config": {"danger_mode": True}}, reqkit.HTTPError,
+        then_close(answer(404, b"")), {"config": {"danger_mode": True}}, reqkit.HTTPError,
         "404 Client Error: Not Found", False,
     ),
 }  # fmt: skip
@@ -484,7 +465,7 @@ def test_nothing_of_others_comes_out_bare(scripted: Scripted) -> None:
     """Whatever bytes an answer has, the error is ours."""
     for at in range(0, 120, 7):
         whole = answer(200, b"x" * 60, [("Content-Encoding", "gzip")])
-        server = scripted(after_request(whole[:at]))
+        server = scripted(then_close(whole[:at]))
         with pytest.raises(reqkit.RequestException) as caught:
             reqkit.get(server(), prefetch=True)
         assert type(caught.value).__module__ == "reqkit.exceptions"

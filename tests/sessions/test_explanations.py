@@ -14,17 +14,12 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit.adapters import HTTPAdapter
+from servers.handlers import silent
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
 
 Scripted = Callable[..., ScriptedServer]
-
-
-def silent(connection: Connection) -> None:
-    """Never answer."""
-    connection.recv_request()
-    connection.wait_closed()
 
 
 def in_safe_mode(url: str) -> reqkit.Response:

@@ -17,20 +17,7 @@ import reqkit
 import reqkit_async
 from reqkit.auth import HTTPBearerAuth, HTTPDigestAuth, HTTPProxyAuth
 from servers.messages import Received, answer
-from servers.tls import Authority
-from servers.town import Town, built, used
-
-
-@pytest.fixture(scope="module")
-def built_town(authority: Authority) -> Iterator[Town]:
-    with built(authority) as town:
-        yield town
-
-
-@pytest.fixture
-def town(built_town: Town) -> Iterator[Town]:
-    with used(built_town):
-        yield built_town
+from servers.town import Town
 
 
 def basic(userinfo: str) -> str:

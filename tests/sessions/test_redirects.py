@@ -5,29 +5,16 @@ What each hop is told is in `test_redirect_matrix`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 import reqkit
 from servers.messages import answer
-from servers.tls import Authority
-from servers.town import Town, built, used
+from servers.town import Town
 
 Send = Callable[..., reqkit.Response]
-
-
-@pytest.fixture(scope="module")
-def built_town(authority: Authority) -> Iterator[Town]:
-    with built(authority) as town:
-        yield town
-
-
-@pytest.fixture
-def town(built_town: Town) -> Iterator[Town]:
-    with used(built_town):
-        yield built_town
 
 
 # What is given, over a longer way

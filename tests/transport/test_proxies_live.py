@@ -31,6 +31,7 @@ from reqkit.exceptions import (
     SSLError,
     TotalTimeout,
 )
+from servers.handlers import proxying
 from servers.messages import Received, answer
 from servers.proxies import PASSWORD, USER, Proxy
 from servers.scripted import Connection, ScriptedServer
@@ -48,17 +49,6 @@ def forward(connection: Connection, request: Received) -> None:
     """Answer in the server's place, with what was asked."""
     noted = {"via": connection.server.port, **json.loads(request.as_json())}
     connection.send(answer(200, json.dumps(noted).encode()))
-
-
-def proxying(connection: Connection) -> None:
-    """Be a proxy: tunnel what CONNECT names on this machine, answer all else."""
-    while (request := connection.recv_request()) is not None:
-        if request.method != "CONNECT":
-            forward(connection, request)
-            continue
-        connection.send(answer(200, length=False))
-        connection.relay("127.0.0.1", int(request.target.rpartition(":")[2]))
-        return
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit.exceptions import ChunkedEncodingError, ConnectionError, ProxyError, SSLError
+from servers.handlers import proxying
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
@@ -40,17 +41,6 @@ def loopback() -> Iterator[None]:
 def forward(connection: Connection, request: Received) -> None:
     """Answer in the server's place, with what was asked."""
     connection.send(answer(200, request.as_json()))
-
-
-def proxying(connection: Connection) -> None:
-    """Be a proxy: tunnel what CONNECT names on this machine, answer all else."""
-    while (request := connection.recv_request()) is not None:
-        if request.method != "CONNECT":
-            forward(connection, request)
-            continue
-        connection.send(answer(200, length=False))
-        connection.relay("127.0.0.1", int(request.target.rpartition(":")[2]))
-        return
 
 
 def refused(send: Send, url: str, message: str, proxy_url: str, **keywords: Any) -> ProxyError:

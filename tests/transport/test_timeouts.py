@@ -14,6 +14,7 @@ from urllib3.util import Timeout as Urllib3Timeout
 
 import reqkit
 from reqkit import Timeouts
+from servers.handlers import silent
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 
@@ -26,12 +27,6 @@ LONG = 15.0
 
 def total(seconds: float = SHORT) -> Timeouts:
     return Timeouts(total=seconds)
-
-
-def silence(connection: Connection) -> None:
-    """Take a request and never answer."""
-    connection.recv_request()
-    connection.wait_closed()
 
 
 def trickle(connection: Connection, data: bytes) -> None:
@@ -129,7 +124,7 @@ def test_connect_limit() -> None:
 
 @pytest.mark.parametrize("timeout", [SHORT, (LONG, SHORT), Urllib3Timeout(read=SHORT)])
 def test_read_limit_for_the_head(scripted: Scripted, timeout: Any) -> None:
-    server = scripted(silence)
+    server = scripted(silent)
     with pytest.raises(reqkit.ReadTimeout, match="sent nothing for as long as the read timeout"):
         reqkit.get(server(), timeout=timeout)
     server.wait_for_no_connections()
@@ -238,7 +233,7 @@ def test_total_in_send_to_a_server_that_takes_little_at_a_time(scripted: Scripte
 
 
 def test_total_in_wait(scripted: Scripted) -> None:
-    server = scripted(silence)
+    server = scripted(silent)
     assert total_timeout("wait", lambda: reqkit.get(server(), timeout=total()))
     assert total_timeout("wait", lambda: reqkit.Session(timeout=total()).get(server()))
     assert total_timeout("wait", lambda: reqkit.get(server(), timeout=Urllib3Timeout(total=SHORT)))
