@@ -27,29 +27,19 @@ if TYPE_CHECKING:
 else:
     certifi = DeferredModule("certifi")
 
-__all__ = ["client_for", "context_for"]
+__all__ = ["client_for"]
 
 #: Contexts kept. With a CA bundle one takes about a megabyte.
 _MOST_CLIENTS: Final = 64
-
 
 _lock = native_rlock()
 _clients: dict[Hashable, TlsClient] = {}
 
 
-def context_for(settings: TlsSettings) -> ssl.SSLContext:
-    """Return the context for these settings: the same one each time.
-
-    A CA file or certificate that has changed on disk counts as another one.
-
-    Raises:
-        SSLError: a file is missing or is not what it should be.
-    """
-    return client_for(settings).context
-
-
 def client_for(settings: TlsSettings) -> TlsClient:
     """Return the context for these settings with its sessions; made once, kept in a bounded cache.
+
+    A CA file or certificate that has changed on disk counts as another one.
 
     Raises:
         SSLError: a file is missing or is not what it should be.

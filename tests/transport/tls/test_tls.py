@@ -20,7 +20,7 @@ import pytest
 from reqkit.exceptions import SSLError
 from reqkit.network.streams import StdlibStream
 from reqkit.transport.tls import contexts
-from reqkit.transport.tls.contexts import client_for, context_for
+from reqkit.transport.tls.contexts import client_for
 from reqkit.transport.tls.handshake import secure
 from reqkit.transport.tls.sessions import SessionCache
 from reqkit.transport.tls.settings import TlsSettings
@@ -36,6 +36,10 @@ pytestmark = pytest.mark.usefixtures("no_contexts_of_other_tests")
 
 
 # -- contexts -------------------------------------------------------------------------------------
+
+
+def context_for(settings: TlsSettings) -> ssl.SSLContext:
+    return client_for(settings).context
 
 
 def test_one_context_serves_all_connections_with_the_same_settings(ca_bundle: str) -> None:
@@ -174,11 +178,11 @@ def test_a_context_is_made_whenever_gevent_patches() -> None:
     program = """
 import reqkit.transport.tls.contexts as tls
 from reqkit.transport.tls.settings import TlsSettings
-before = tls.context_for(TlsSettings())
+before = tls.client_for(TlsSettings()).context
 import gevent.monkey
 gevent.monkey.patch_all()
 import ssl
-after = tls.context_for(TlsSettings(minimum_version=ssl.TLSVersion.TLSv1_3))
+after = tls.client_for(TlsSettings(minimum_version=ssl.TLSVersion.TLSv1_3)).context
 assert type(after) is ssl.SSLContext and type(after).__module__.startswith("gevent")
 assert after.minimum_version is ssl.TLSVersion.TLSv1_3
 bio = ssl.MemoryBIO(), ssl.MemoryBIO()
