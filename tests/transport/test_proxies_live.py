@@ -53,12 +53,12 @@ def forward(connection: Connection, request: Received) -> None:
 
 @pytest.fixture
 def proxy(scripted: Start) -> ScriptedServer:
-    return scripted(proxying)
+    return scripted(proxying(forward))
 
 
 @pytest.fixture
 def other_proxy(scripted: Start) -> ScriptedServer:
-    return scripted(proxying)
+    return scripted(proxying(forward))
 
 
 def noted(response: reqkit.Response, name: str) -> list[str]:
@@ -616,7 +616,7 @@ def test_a_proxy_spoken_to_over_tls(
     ca_bundle: str,
     send: Send,
 ) -> None:
-    proxy = scripted(proxying, tls=authority.server())
+    proxy = scripted(proxying(forward), tls=authority.server())
     url = "http://server.example/" if scheme == "http" else echo_secure("/in")
     proxies = {"all": proxy.url.replace("//", "//ann:hush@")}
     for _ in range(2):
@@ -681,7 +681,7 @@ def test_one_connection_serves_all_that_a_proxy_forwards(proxy: ScriptedServer, 
 def test_a_tunnel_serves_its_own_server_only(
     proxy: ScriptedServer, scripted: Start, authority: Authority, ca_bundle: str, send: Send
 ) -> None:
-    servers = [scripted(proxying, tls=authority.server()) for _ in range(2)]
+    servers = [scripted(proxying(forward), tls=authority.server()) for _ in range(2)]
     for _ in range(2):
         for server in servers:
             for path in ("/", "/more"):
@@ -713,7 +713,7 @@ def test_who_one_is_decides_which_connection_it_is(
 def test_many_proxies_in_turn_and_no_connection_crosses(
     scripted: Start, echo_secure: ScriptedServer, ca_bundle: str, session: reqkit.Session
 ) -> None:
-    proxies = [scripted(proxying) for _ in range(10)]
+    proxies = [scripted(proxying(forward)) for _ in range(10)]
     session.verify = ca_bundle
     requests = []
     for number in range(200):
@@ -749,7 +749,7 @@ def test_many_proxies_in_turn_and_no_connection_crosses(
 def test_a_kept_tunnel_that_was_closed_is_made_anew(
     scripted: Start, authority: Authority, ca_bundle: str, send: Send
 ) -> None:
-    proxy = scripted(proxying)
+    proxy = scripted(proxying(forward))
 
     def once(connection: Connection) -> None:
         connection.recv_request()

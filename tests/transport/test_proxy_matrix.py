@@ -144,7 +144,7 @@ def test_what_answers_connect(
     kind: str, scripted: Start, echo_secure: ScriptedServer, ca_bundle: str, send: Send
 ) -> None:
     data, message = CONNECTS[kind]
-    elsewhere = scripted(proxying)
+    elsewhere = scripted(proxying(forward))
     data = data.replace(b"{there}", elsewhere.url.encode())
 
     def handler(connection: Connection) -> None:
@@ -278,7 +278,7 @@ def test_a_tunnel_that_is_cut_within_a_body(
         connection.cut()
 
     server = scripted(half, tls=authority.server())
-    proxy = scripted(proxying)
+    proxy = scripted(proxying(forward))
     with pytest.raises(ChunkedEncodingError, match=server.netloc):
         send(server(), proxies={"all": proxy.url}, verify=ca_bundle, prefetch=True)
     proxy.wait_for_no_connections()
@@ -296,7 +296,7 @@ def test_a_kept_tunnel_that_is_cut_as_the_request_arrives(
             connection.cut()
 
     server = scripted(leaving, tls=authority.server())
-    proxy = scripted(proxying)
+    proxy = scripted(proxying(forward))
     session.verify = ca_bundle
     session.proxies = {"all": proxy.url}
     assert session.get(server()).text == "ok"
@@ -343,7 +343,7 @@ def test_a_proxy_that_is_not_to_be_trusted(
         proxy = scripted(answering)
     else:
         odd = other_authority.server() if kind == "stranger" else getattr(authority, kind)()
-        proxy = scripted(proxying, tls=odd)
+        proxy = scripted(proxying(forward), tls=odd)
     url = f"{target}://server.example/"
     with pytest.raises(ProxyError, match=message) as caught:
         send(url, proxies={"all": f"https://ann:hush@localhost:{proxy.port}"}, verify=ca_bundle)
@@ -366,9 +366,9 @@ def test_tls_within_tls(
     outer, inner = authority.server(), authority.server()
     outer.maximum_version = version
     inner.minimum_version = inner.maximum_version = version
-    proxy = scripted(proxying, tls=outer)
+    proxy = scripted(proxying(forward), tls=outer)
     server = ScriptedServer.echo(tls=inner)
-    stranger = scripted(proxying, tls=other_authority.server())
+    stranger = scripted(proxying(forward), tls=other_authority.server())
     proxies = {"https": f"https://ann:hush@{proxy.netloc}"}
     with server:
         big = "x" * 200_000
@@ -471,7 +471,7 @@ def test_a_hundred_proxies_in_turn(
     session: reqkit.Session,
 ) -> None:
     """They are told apart by name, port and password: what one was told, no other gets."""
-    proxy = scripted(proxying)
+    proxy = scripted(proxying(forward))
     session.verify = ca_bundle
 
     def way(number: int) -> str:

@@ -1,6 +1,6 @@
 """Reading the heads that nearly all answers have: sound ones of a usual size. Sans-IO.
 
-What is not such a head is left to `odd`, which reads it or says what is wrong with it.
+What is not such a head is left to `lenient`, which reads it or says what is wrong with it.
 `read_sound` and `read_next` here and those in C (`_head.c`) give the same for any bytes, but that
 those in C may tell of a plain length, too.
 """
