@@ -19,7 +19,7 @@ class Policy:
             back; None leaves it to the session.
         http2: what ``config['http2']`` says.
         retry_after_max: seconds that a Retry-After may hold a retry back.
-        allow_address: the session's `reqkit.transport.addresses.AddressFilter`, or None.
+        allow_address: the session's `reqkit.transport.address_filter.AddressFilter`, or None.
         strict: whether an answer is refused for whatever HTTP's rules forbid.
         trace: a stream for heads as they go over the wire, or None.
     """

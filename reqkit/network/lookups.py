@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, Final, Protocol
 
-from ..base.descriptors import limit
+from ..base.file_descriptors import limit
 from ..base.locks import native_lock, native_rlock, start_native_thread
 from ..timeouts import clock
 

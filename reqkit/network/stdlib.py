@@ -16,7 +16,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Final, NoReturn
 
 from .._types import Stream
-from ..base.descriptors import look_up
+from ..base.file_descriptors import look_up
 from ..base.locks import native_local
 from .addresses import Address, SocketOptions, interleave, numeric_address
 from .forking import PerProcess, forks

@@ -11,7 +11,7 @@ Begin with `session.Session.request`, then `chain`. `overrides` is for programs 
 
 from __future__ import annotations
 
-from ..transport.addresses import AddressFilter
+from ..transport.address_filter import AddressFilter
 from .session import Request, Session, SingleUseSession, merge_hooks, session
 
 __all__ = ["AddressFilter", "Request", "Session", "SingleUseSession", "merge_hooks", "session"]

@@ -16,7 +16,7 @@ from ..message.keywords import UNSET
 from ..message.urls import DEFAULT_PORTS, prepare_url
 from ..structures import CaseInsensitiveDict
 from ..timeouts import DEFAULT_TIMEOUTS, Timeouts
-from ..transport.addresses import AddressFilter
+from ..transport.address_filter import AddressFilter
 from ..transport.tls.settings import check_cert, check_verify
 
 __all__ = ["Defaults", "is_jar"]

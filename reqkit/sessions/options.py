@@ -20,7 +20,7 @@ from ..transport.tls.settings import check_cert, check_verify
 from .defaults import Defaults
 
 if TYPE_CHECKING:
-    from ..transport.addresses import AddressFilter
+    from ..transport.address_filter import AddressFilter
 
 __all__ = ["CallOptions", "timeouts_for_adapter"]
 

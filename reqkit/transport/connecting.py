@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..base.descriptors import SHORTAGES, to_close
+from ..base.file_descriptors import SHORTAGES, to_close
 from ..exceptions import ConnectionError, ConnectTimeout, InvalidURL, RequestException
 from ..network import Address, Network, Stream
 from ..timeouts import Deadline, Timeouts, clock

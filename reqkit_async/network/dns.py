@@ -24,7 +24,7 @@ from gevent.hub import get_hub
 from gevent.monkey import get_original
 from gevent.resolver.thread import Resolver as GeventThreadResolver
 
-from reqkit.base.descriptors import SHORTAGES, look_up
+from reqkit.base.file_descriptors import SHORTAGES, look_up
 from reqkit.base.locks import IMPORTING
 from reqkit.network import Address, PerProcess, numeric_address
 from reqkit.network.lookups import LookUpThreads, Remembered

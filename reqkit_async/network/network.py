@@ -32,8 +32,8 @@ from reqkit.network import (
 
 from .dns import DNSCache, Resolver
 from .hubs import Tended, current_hub, current_scope, next_turn
+from .signals import GeventSignal, GeventWaiter
 from .streams import GeventStream, plain_socket
-from .waiting import GeventSignal, GeventWaiter
 
 __all__ = ["GEVENT", "GeventNetwork", "GeventStream"]
 

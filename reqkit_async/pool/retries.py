@@ -20,7 +20,7 @@ from reqkit.transport.retrying import policy_of as retry_of
 
 from .limits import retry_after
 
-__all__ = ["BackOff", "Policy", "policy_of", "policy_of_config"]
+__all__ = ["BackOff", "RetryPolicy", "policy_of", "policy_of_config"]
 
 #: RFC 9110 section 9.2.2.
 _IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
@@ -33,7 +33,7 @@ _LONGEST: Final = 60.0
 _LONGEST_HOLD: Final = 300.0
 
 
-class Policy(Protocol):
+class RetryPolicy(Protocol):
     """What is left of the retries of one request."""
 
     def after(
@@ -44,7 +44,7 @@ class Policy(Protocol):
         error: BaseException | None,
         wall: float,
         longest: float = ...,
-    ) -> tuple[float, Policy] | None:
+    ) -> tuple[float, RetryPolicy] | None:
         """Return the seconds to wait and what is left then, or None: it has ended.
 
         Args:
@@ -80,8 +80,8 @@ class BackOff:
         error: BaseException | None,
         wall: float,
         longest: float = _LONGEST_HOLD,
-    ) -> tuple[float, Policy] | None:
-        """As `Policy.after`."""
+    ) -> tuple[float, RetryPolicy] | None:
+        """As `RetryPolicy.after`."""
         if self.left < 1 or method not in _IDEMPOTENT:
             return None
         asked: float | None = None
@@ -123,8 +123,8 @@ class _Urllib3Policy:
         error: BaseException | None,
         wall: float,
         longest: float = _LONGEST_HOLD,
-    ) -> tuple[float, Policy] | None:
-        """As `Policy.after`."""
+    ) -> tuple[float, RetryPolicy] | None:
+        """As `RetryPolicy.after`."""
         retry = self._retry
         url = without_secrets(url)
         try:
@@ -168,12 +168,12 @@ class _Answer:
         return False
 
 
-def policy_of_config(retries: Any) -> Policy:
+def policy_of_config(retries: Any) -> RetryPolicy:
     """Return the policy that ``config['max_retries']`` stands for: an int counts connections."""
     return _Urllib3Policy(retry_of(retries))
 
 
-def policy_of(retries: Any) -> Policy | None:
+def policy_of(retries: Any) -> RetryPolicy | None:
     """Return the policy that ``retries=`` stands for; None for none.
 
     Raises:

@@ -35,7 +35,7 @@ from .batch import Job, ListBatch
 from .cancellation import GRACE, Stop, TimeLimit, cancelled
 from .exits import SYSTEM_ERRORS, note_origin
 from .options import BatchOptions
-from .retries import Policy, policy_of_config
+from .retries import RetryPolicy, policy_of_config
 
 __all__ = ["Sender", "handler_of", "send_here"]
 
@@ -481,7 +481,7 @@ def _the_hook() -> None:
     """Stand for the hook that a `gevent.Timeout` came out of."""
 
 
-def _policy_of(request: Request, session: Session) -> Policy | None:
+def _policy_of(request: Request, session: Session) -> RetryPolicy | None:
     """Return what ``config['max_retries']`` allows: the pool tries again, and no other."""
     given = request._arguments.config
     try:

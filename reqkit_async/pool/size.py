@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from reqkit.base import descriptors
+from reqkit.base import file_descriptors
 
 __all__ = ["slots_for"]
 
@@ -24,7 +24,7 @@ def slots_for(size: int | None) -> int:
     A batch must not end in "too many open files".
     """
     most = _USUAL if size is None else size
-    limit = descriptors.limit()
+    limit = file_descriptors.limit()
     if limit is None or (most <= _FEW and limit >= _PLENTY):
         return most
     try:

@@ -13,7 +13,7 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit.adapters import HTTPAdapter
-from reqkit.transport.addresses import IPAddress
+from reqkit.transport.address_filter import IPAddress
 from reqkit_async.network import GEVENT
 from servers.messages import answer
 from servers.proxies import Proxy

@@ -16,7 +16,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final
 
 from ...base.deferred import DeferredModule
-from ...base.descriptors import SHORTAGES
+from ...base.file_descriptors import SHORTAGES
 from ...base.locks import native_rlock
 from ...exceptions import SSLError
 from .client import TlsClient, set_modes
