@@ -26,7 +26,7 @@ from . import machine
 
 #: Fields of an answer like a CDN's, beside the eight that nginx gives by itself; three of them are
 #: new each time, and all are as long as ever.
-_REAL_FIELDS = (
+REAL_FIELDS = (
     ("Cache-Control", "public, max-age=14400, stale-while-revalidate=60"),
     ("Vary", "Accept-Encoding"),
     ("Age", "1271"),
@@ -43,7 +43,7 @@ _REAL_FIELDS = (
     ("Alt-Svc", 'h3=":443"; ma=86400'),
 )
 
-__all__ = ["BIG", "DELAY", "HOSTS", "ROWS", "SMALL", "MissingServer", "Servers"]
+__all__ = ["BIG", "DELAY", "HOSTS", "REAL_FIELDS", "ROWS", "SMALL", "MissingServer", "Servers"]
 
 #: Bytes of the small answer, and of the big one.
 SMALL, BIG = 1024, 100_000_000
@@ -200,7 +200,7 @@ def _nginx_conf(folder: Path, http: int, https: int) -> str:
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     secure = "\n".join(f"listen {host}:{https} ssl;" for host in ("127.0.0.1", *_hosts()))
-    fields = "\n".join(f"add_header {name} {json.dumps(value)};" for name, value in _REAL_FIELDS)
+    fields = "\n".join(f"add_header {name} {json.dumps(value)};" for name, value in REAL_FIELDS)
     # What the document has no place for (a variable's sign, a quote) must not be in it.
     answer = json.dumps({"received": "LENGTH", "rows": rows(POSTED_ROWS)})
     answer = answer.replace("LENGTH", "$content_length")

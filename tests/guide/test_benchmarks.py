@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("module", ["benchmarks", "benchmarks.floors"])
+@pytest.mark.parametrize("module", ["benchmarks", "benchmarks.floors", "benchmarks.heads"])
 def test_it_says_what_it_is(module: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True
