@@ -234,12 +234,17 @@ class Workers:
         me = getcurrent()
         send = self.send
         self._starting = None
-        if len(self.batches) > 1:
+        batches = self.batches
+        if len(batches) > 1:
             self.arrange()  # the iterable of one may keep this one waiting
         with use(GEVENT):
             while len(self._greenlets) <= self.most:
                 try:
-                    job = self._take()
+                    # Most have one batch, no limits and nothing to do again.
+                    if self.queue is None and not (self._later or self._again or len(batches) != 1):
+                        job = batches[0].pull()
+                    else:
+                        job = self._take()
                 except SYSTEM_ERRORS as error:  # of an iterable
                     interrupt(self._puller_batch(), error)
                     break

@@ -165,6 +165,7 @@ def _text(url: Any) -> str:
 _targets: Final[dict[str, Target]] = {}
 _sites: Final[dict[str, Site]] = {}
 _MOST_REMEMBERED: Final = 128
+_new: Final = object.__new__
 
 
 def _parsed(url: str) -> Target:
@@ -188,9 +189,19 @@ def _parsed(url: str) -> Target:
         or path[-1] == "?"
     ):
         return _remember(url, _normalised(url))
-    start, scheme, host, port, authority, userinfo, origin = site
-    target = Target(start + path, scheme, host, port, authority, path, userinfo, origin)
-    return _remember(url, target)
+    # As the class and `_remember` have it, without two calls: this is done for each new URL.
+    target = _new(Target)
+    (
+        start, target.scheme, target.host, target.port, target.authority, target.userinfo,
+        target.origin,
+    ) = site  # fmt: skip
+    target.url = start + path
+    target.path = path
+    if len(url) <= _LONGEST_REMEMBERED:
+        if len(_targets) >= _MOST_REMEMBERED:
+            _targets.clear()
+        _targets[url] = target
+    return target
 
 
 def _remember(url: str, target: Target) -> Target:
