@@ -10,7 +10,7 @@ import gevent
 import pytest
 from crawl.conftest import FAST
 from crawl.site import Answer, Site, linked
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import reqkit_async
@@ -21,8 +21,6 @@ from reqkit_async.crawl.links import robots_tags
 from reqkit_async.crawl.scope import Scope
 
 Crawling = Callable[..., reqkit_async.Crawl]
-
-steady = settings(deadline=None, derandomize=True, database=None)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +53,6 @@ def test_the_canonical_form(url: str, expected: str) -> None:
     assert canonical(expected) == expected
 
 
-@steady
 @given(
     st.sampled_from(
         ["http://a.example", "https://a.example:8443", "http://A.b:80", "http://[::1]"]
@@ -129,7 +126,6 @@ def test_joining(link: str, expected: str | None) -> None:
         assert joiner.join(Base(BASE), link) == expected
 
 
-@steady
 @given(
     st.sampled_from([BASE, "http://a.example", "https://a.example/x/", "http://a.example/x/y?z"]),
     st.text(st.sampled_from("ab/.?=#-_"), max_size=14),

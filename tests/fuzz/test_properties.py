@@ -28,7 +28,7 @@ from reqkit.message.content.lines import LineCutter, decode_pieces
 from reqkit.message.links import parse_links
 from reqkit.message.urls import prepare_url
 
-steady = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+several = settings(max_examples=100)
 
 TOKEN = "!#$&'*+-.^_`|~09AZaz"
 
@@ -151,13 +151,13 @@ INPUTS: dict[str, st.SearchStrategy[bytes]] = {
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@steady
+@several
 @given(st.data())
 def test_the_property_of_a_target(name: str, data: st.DataObject) -> None:
     assert holds(name, data.draw(INPUTS[name]))
 
 
-@steady
+@several
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31, 23, 59, 59)))
 def test_dates_are_what_the_stdlib_reads(moment: datetime) -> None:
     moment = moment.replace(microsecond=0, tzinfo=timezone.utc)
@@ -178,7 +178,7 @@ cookie_values = st.text("".join(map(chr, range(0x21, 0x7F))), max_size=12).filte
 )
 
 
-@steady
+@several
 @given(names, cookie_values, st.sampled_from(["", "/", "/a/b"]), st.booleans(), st.booleans())
 def test_a_cookie_comes_back_as_it_was_set(
     name: str, value: str, path: str, secure: bool, http_only: bool
@@ -202,7 +202,7 @@ parameter = st.tuples(
 )
 
 
-@steady
+@several
 @given(st.lists(parameter, min_size=1, max_size=4, unique_by=lambda pair: pair[0]), names)
 def test_a_challenge_that_is_written_is_read(pairs: list[tuple[str, str]], scheme: str) -> None:
     pairs = [(name, "".join(c for c in value if c.isprintable())) for name, value in pairs]
@@ -214,7 +214,7 @@ def test_a_challenge_that_is_written_is_read(pairs: list[tuple[str, str]], schem
     assert len(twice) == 2
 
 
-@steady
+@several
 @given(
     st.lists(
         st.tuples(st.text("abc/?=;,%", max_size=8), st.lists(parameter, max_size=3)), max_size=4
@@ -238,7 +238,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-@steady
+@several
 @given(st.text(st.characters(exclude_characters="\r\n\0\\"), max_size=20), st.text(max_size=10))
 @example("/%2e%2e/a", "")
 @example("/a//../b?", "#")
@@ -250,7 +250,7 @@ def test_a_prepared_url_stays_as_it_is(rest: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("text", [False, True], ids=["bytes", "text"])
-@steady
+@several
 @given(st.lists(st.text("ab\r\n", max_size=4), max_size=12), st.sampled_from(["", "\r\n", "aba"]))
 def test_lines_follow_from_the_whole_alone(text: bool, pieces: list[str], ends: str) -> None:
     cut = LineCutter(ends or None, text=text)
@@ -265,7 +265,7 @@ CODECS = sorted({codec for name in aliases.values() if (codec := text_codec(name
 
 
 @pytest.mark.parametrize("codec", CODECS)
-@settings(steady, max_examples=12)
+@settings(max_examples=12)
 @given(pieces=st.lists(st.binary(max_size=6), max_size=4))
 @example(pieces=[b"\xff\xfeh\0", b"\xe9\0"])
 @example(pieces=[b"\0\0\xfe\xff"])

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reqkit.message.links import links_by_rel, parse_links
-
-steady = settings(deadline=None, derandomize=True, database=None)
 
 CASES: list[tuple[str, list[dict[str, str]]]] = [
     ("", []),
@@ -53,7 +51,6 @@ def test_parse(value: str, expected: list[dict[str, str]]) -> None:
     assert parse_links(value) == expected
 
 
-@steady
 @given(st.text(alphabet="<>;,=\"\\ 'ab\té", max_size=40))
 def test_junk_never_raises(value: str) -> None:
     for link in parse_links(value):
@@ -61,7 +58,6 @@ def test_junk_never_raises(value: str) -> None:
     links_by_rel(value)
 
 
-@steady
 @given(st.text(alphabet='<>;,="\\ ab'), st.text(alphabet="abc/,;", max_size=8))
 def test_a_quoted_string_and_a_target_come_back_whatever_is_in_them(title: str, url: str) -> None:
     quoted = title.replace("\\", "\\\\").replace('"', '\\"')

@@ -16,7 +16,7 @@ from reqkit.exceptions import ChunkedEncodingError, InvalidHeader, InvalidURL, P
 from reqkit.wire.h1.framing import ChunkedReader, Framing, framing_of, keeps_alive
 from reqkit.wire.h1.head import AnswerHead, find_end, parse_head, write_head
 
-steady = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+several = settings(max_examples=300)
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcXYZ"
 VALUE = "".join(map(chr, [*range(0x20, 0x7F), *range(0x80, 0x100)]))
@@ -123,7 +123,7 @@ def stdlib_answer(raw: bytes) -> tuple[int, str, list[tuple[str, str]], bytes] |
     return answer.status, answer.reason, answer.getheaders(), body
 
 
-@steady
+@several
 @given(soups)
 @example(b"HTTP/1.1 200 OK\r\n\r\n")
 @example(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 300 + b"\r\n")
@@ -137,7 +137,7 @@ def test_any_bytes_are_an_answer_or_a_named_error(raw: bytes) -> None:
         assert all(re.fullmatch(r"[^\x00\r\n]*", value) for _, value in answer[0].fields)
 
 
-@steady
+@several
 @given(st.binary(max_size=120))
 def test_any_block_is_a_head_or_a_named_error(raw: bytes) -> None:
     for block in (raw, b"HTTP/1.1 200 OK\r\n" + raw + b"\r\n\r\n"):
@@ -149,7 +149,7 @@ def test_any_block_is_a_head_or_a_named_error(raw: bytes) -> None:
             assert head.get(name.lower()) == ", ".join(head.get_all(name.lower()))
 
 
-@steady
+@several
 @given(soups)
 def test_agrees_with_h11(raw: bytes) -> None:
     try:
@@ -175,7 +175,7 @@ def test_agrees_with_h11(raw: bytes) -> None:
     assert body == their_body
 
 
-@steady
+@several
 @given(soups)
 def test_agrees_with_the_stdlib(raw: bytes) -> None:
     try:
@@ -207,7 +207,7 @@ def test_agrees_with_the_stdlib(raw: bytes) -> None:
             assert body == their_body
 
 
-@steady
+@several
 @given(
     fields,
     st.integers(200, 599).filter(lambda status: status not in (204, 304)),
@@ -293,7 +293,7 @@ def decoded(raw: bytes, cuts: list[int]) -> tuple[bytes, bool, bytes, list[tuple
     return body, reader.ended, reader.rest, reader.trailers
 
 
-@steady
+@several
 @given(chunk_soups, st.lists(st.integers(0, 120), max_size=12))
 def test_chunks_read_the_same_however_they_are_cut(raw: bytes, cuts: list[int]) -> None:
     whole = decoded(raw, [])
@@ -301,7 +301,7 @@ def test_chunks_read_the_same_however_they_are_cut(raw: bytes, cuts: list[int]) 
     assert decoded(raw, list(range(len(raw)))) == whole
 
 
-@steady
+@several
 @given(st.lists(st.binary(min_size=1, max_size=300), max_size=10), st.integers(1, 64))
 def test_chunks_round_trip(pieces: list[bytes], cut: int) -> None:
     encoded = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
@@ -309,7 +309,7 @@ def test_chunks_round_trip(pieces: list[bytes], cut: int) -> None:
     assert body == (b"".join(pieces), True, b"", [])
 
 
-@steady
+@several
 @given(
     st.text(max_size=6) | st.just("GET"),
     st.text(max_size=8) | st.just("/"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reqkit.message.content import charsets
@@ -22,8 +22,6 @@ from reqkit.message.content.charsets import (
     parse_content_type,
     text_codec,
 )
-
-steady = settings(deadline=None, derandomize=True, database=None)
 
 RUSSIAN = "Съешь ещё этих мягких французских булок, да выпей чаю. " * 20
 
@@ -58,7 +56,6 @@ def test_parse_content_type(value: str, expected: tuple[str, dict[str, str]]) ->
     assert parse_content_type(value) == expected
 
 
-@steady
 @given(st.text(alphabet="ab/;=\"\\ 'é", max_size=30))
 def test_a_junk_content_type_never_raises(value: str) -> None:
     kind, parameters = parse_content_type(value)
@@ -268,7 +265,6 @@ def test_utf_8_is_seen_whatever_lies_on_the_edge_of_a_sample() -> None:
         assert decode_text(content, HTML) == content.decode()
 
 
-@steady
 @given(st.text(max_size=20), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be", "utf-16"]))
 def test_json_in_any_utf(text: str, encoding: str) -> None:
     value = [text]
@@ -294,7 +290,6 @@ def test_the_json_rule(content: bytes, encoding: str) -> None:
     assert json_encoding(content) == encoding
 
 
-@steady
 @given(st.binary(max_size=6) | st.lists(st.sampled_from(b"\0\xff\xfea\xef\xbb\xbf")).map(bytes))
 def test_the_json_rule_is_the_standard_librarys(content: bytes) -> None:
     assert json_encoding(content) == json.detect_encoding(content)

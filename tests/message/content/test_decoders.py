@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reqkit.exceptions import ContentDecodingError, ContentTooLarge
@@ -24,8 +24,6 @@ from reqkit.message.content.decoders import (
     decode_whole,
     make_decoder,
 )
-
-steady = settings(deadline=None, derandomize=True, database=None)
 
 TEXT = b"".join(b"line %d of a body\n" % number for number in range(4000))
 
@@ -124,7 +122,6 @@ def test_a_whole_body(names: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@steady
 @given(
     body=st.binary(max_size=400).map(lambda body: body * 3),
     size=st.integers(1, 200),
@@ -137,7 +134,6 @@ def test_any_body_however_cut_and_asked_for(name: str, body: bytes, size: int, m
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name in ("gzip", "zstd")])
-@steady
 @given(
     bodies=st.lists(st.binary(max_size=40).map(lambda body: body * 20), max_size=5),
     size=st.integers(1, 200),

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reqkit.message.content.lines import LineCutter, decode_pieces, exact_pieces
-
-steady = settings(deadline=None, derandomize=True, database=None)
 
 
 def _cut(whole: Any, edges: Iterable[int]) -> list[Any]:
@@ -102,7 +100,6 @@ def test_the_delimiter_may_be_of_the_other_kind() -> None:
 EDGES = st.lists(st.integers(0, 60), max_size=12)
 
 
-@steady
 @given(st.text(alphabet="ab\r\n\u2028\x85\x0b", max_size=50), EDGES)
 def test_lines_are_the_same_however_cut(whole: str, edges: list[int]) -> None:
     expected = re.split("\r\n|\r|\n", whole)
@@ -114,7 +111,6 @@ def test_lines_are_the_same_however_cut(whole: str, edges: list[int]) -> None:
     assert _lines(_cut(encoded, edges)) == encoded.splitlines()
 
 
-@steady
 @given(
     st.text(alphabet="ab;", max_size=50),
     st.text(alphabet="ab;", min_size=1, max_size=4),
@@ -129,7 +125,6 @@ def test_delimited_lines_are_the_same_however_cut(
     assert _lines(_cut(whole, edges), delimiter, text=True) == expected
 
 
-@steady
 @given(st.binary(max_size=60), EDGES, st.integers(1, 20))
 def test_exact_pieces(whole: bytes, edges: list[int], size: int) -> None:
     found = list(exact_pieces(_cut(whole, edges), size))
@@ -160,7 +155,6 @@ def test_a_bad_size_is_an_error_at_once(size: Any) -> None:
         exact_pieces([b""], size)
 
 
-@steady
 @given(
     st.text(max_size=30),
     st.sampled_from(["utf-8", "utf-16", "utf-16-be", "utf-32", "utf-7", "gb18030"]),
@@ -175,7 +169,6 @@ def test_characters_that_were_cut_are_put_together(
     assert all(found)
 
 
-@steady
 @given(st.binary(max_size=30), EDGES)
 def test_bad_bytes_are_replaced_however_cut(whole: bytes, edges: list[int]) -> None:
     expected = whole.decode("utf-8", "replace").removeprefix("\ufeff")
