@@ -5,11 +5,19 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["ExecutorError", "executor_of"]
+
+
+#: Seconds within which somebody has to listen where a Dask scheduler is said to be.
+_LISTENS_WITHIN: Final = 2.0
+#: Seconds within which that has to answer as a scheduler does.
+_ANSWERS_WITHIN: Final = 10
 
 
 class ExecutorError(ValueError):
@@ -49,8 +57,9 @@ def executor_of(text: str | None) -> Iterator[Any]:
         except ImportError as error:
             raise ExecutorError(f"{text} needs Dask: pip install distributed") from error
         try:
-            get_address_host_port(rest)  # a client that cannot be made complains for long
-            client = Client(rest, timeout=10, set_as_default=False)
+            # A client asks an address where nobody listens again and again, until its time is up.
+            _see_who_listens(*get_address_host_port(rest))
+            client = Client(rest, timeout=_ANSWERS_WITHIN, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ExecutorError(f"no Dask scheduler answers at {rest}: {error}") from error
         with client:
@@ -59,6 +68,23 @@ def executor_of(text: str | None) -> Iterator[Any]:
         raise ExecutorError(
             f"{text!r} is no executor: expected processes, processes:N, threads:N or dask:ADDRESS"
         )
+
+
+def _see_who_listens(host: str, port: int) -> None:
+    """See that somebody listens at an address; a scheduler may just be starting.
+
+    Raises:
+        OSError: nobody does.
+    """
+    ends = time.monotonic() + _LISTENS_WITHIN
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=_LISTENS_WITHIN).close()
+            return
+        except ConnectionRefusedError:
+            if time.monotonic() > ends:
+                raise
+        time.sleep(0.1)
 
 
 def _ignore_interrupts() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
+from reqkit_async.command import executors
 from reqkit_async.command.executors import ExecutorError, executor_of
 from servers.messages import answer
 
@@ -74,6 +76,32 @@ def test_no_cluster_there(reqkit_command: Command) -> None:
         executor = f"dask:{address}"
         ended = reqkit_command.run("fetch", "http://h.invalid/", "--executor", executor, status=2)
         assert f"no Dask scheduler answers at {address}" in ended.err
+
+
+def test_an_address_where_nobody_listens_is_refused_soon(
+    closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(executors, "_LISTENS_WITHIN", 0.2)
+    # A client of Dask's would ask for so long.
+    monkeypatch.setattr(executors, "_ANSWERS_WITHIN", 1000)
+    address = f"dask:tcp://127.0.0.1:{closed_port}"
+    with pytest.raises(ExecutorError, match="refused"), executor_of(address):
+        pass
+
+
+def test_a_scheduler_may_just_be_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        waits: list[float] = []
+
+        def start(seconds: float) -> None:
+            waits.append(seconds)
+            sock.listen()
+
+        monkeypatch.setattr(executors.time, "sleep", start)
+        executors._see_who_listens(*sock.getsockname())
+        assert len(waits) == 1
 
 
 def test_interrupted_with_its_workers(reqkit_command: Command, site: Site, tmp_path: Path) -> None:
