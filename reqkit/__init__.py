@@ -10,7 +10,6 @@ This package is the blocking client; `reqkit_async` sends many requests at once.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from . import adapters, auth, cookies, exceptions, hooks, models, network, struc
 from ._version import __version__
 from .api import delete, get, head, options, patch, post, put, request
 from .base.dependencies import check_urllib3
-from .base.locks import IMPORTING
+from .base.importing import import_late
 from .exceptions import *  # noqa: F403 every error is at the top too
 from .exceptions import __all__ as _errors
 from .message.prepare import PreparedRequest
@@ -68,8 +67,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of these
     def __getattr__(name: str) -> Any:
         """Say of what ``requests`` has for itself, and programs use, where it is."""
         if name in ("compat", "packages", "utils"):
-            with IMPORTING:
-                return importlib.import_module(f"{__name__}.{name}")
+            return import_late(f"{__name__}.{name}")
         text = f"module {__name__!r} has no attribute {name!r}"
         if name in ("certs", "help"):
             text += ": docs/from-requests.md says what there is in place of requests'"

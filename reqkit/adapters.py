@@ -11,7 +11,7 @@ import copy
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from .base.locks import IMPORTING
+from .base.importing import import_late
 from .message.policy import Policy
 from .network import current
 from .network import network as seam
@@ -251,7 +251,5 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         """Return ``Retry``, which programs take from here: not imported before."""
         if name == "Retry":
-            with IMPORTING:
-                from urllib3.util import Retry
-            return Retry
+            return import_late("urllib3.util").Retry
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

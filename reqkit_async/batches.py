@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from reqkit import Request, Response
-from reqkit.base.locks import IMPORTING
+from reqkit.base.importing import import_late
 from reqkit.base.signatures import explicit_signature
 from reqkit.message.keywords import unknown
 
@@ -81,10 +81,8 @@ class Pool(local.Pool):
         super().__init__(size, **settings)
         self._spread = None
         if executor is not None:
-            with IMPORTING:  # what most programs do without
-                from .cluster.spread import spread_pool
-
-            self._spread = spread_pool(
+            # What most programs do without.
+            self._spread = import_late("reqkit_async.cluster.spread").spread_pool(
                 self, executor, workers,
                 settings.get("per_host"), settings.get("rate"), settings.get("delay"),
             )  # fmt: skip

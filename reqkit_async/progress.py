@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from reqkit.base.locks import IMPORTING
+from reqkit.base.importing import import_late
 from reqkit.base.warn import warn
 
 __all__ = ["Reporter", "open_progress"]
@@ -136,11 +136,8 @@ def _in_notebook() -> bool:
 
 def _tqdm(notebook: bool) -> Any:
     try:
-        with IMPORTING:
-            if notebook:
-                from tqdm.auto import tqdm  # a widget, or text where there are none
-            else:
-                from tqdm import tqdm
+        # In a notebook a widget, or text where there are none.
+        tqdm = import_late("tqdm.auto" if notebook else "tqdm").tqdm
     except ImportError as error:
         raise ImportError(
             "progress=True needs tqdm: pip install 'reqkit[progress]',"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..base.locks import IMPORTING
+from ..base.importing import import_late
 from .base import AuthBase
 from .basic import HTTPBasicAuth, HTTPProxyAuth, basic_header
 
@@ -23,9 +23,10 @@ else:
         """Import what few programs need when it is asked for."""
         if name not in ("HTTPBearerAuth", "HTTPDigestAuth"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        with IMPORTING:
-            from .bearer import HTTPBearerAuth
-            from .digest import HTTPDigestAuth
+        import_late(f"{__name__}.bearer", f"{__name__}.digest")
+        from .bearer import HTTPBearerAuth
+        from .digest import HTTPDigestAuth
+
         globals().update(HTTPBearerAuth=HTTPBearerAuth, HTTPDigestAuth=HTTPDigestAuth)
         return globals()[name]
 

@@ -6,12 +6,11 @@ What few programs need (urllib3's retries and pools, its errors) would make up h
 
 from __future__ import annotations
 
-import importlib
 import sys
 from types import ModuleType
 from typing import Any
 
-from .locks import IMPORTING
+from .importing import import_late
 
 __all__ = ["DeferredModule", "is_imported"]
 
@@ -23,8 +22,7 @@ class DeferredModule(ModuleType):
         # Not kept here: who patches the module is to be heeded.
         module = sys.modules.get(self.__name__)
         if module is None or not hasattr(module, name):  # hardly begun, perhaps, by another thread
-            with IMPORTING:
-                module = importlib.import_module(self.__name__)
+            module = import_late(self.__name__)
         return getattr(module, name)
 
 

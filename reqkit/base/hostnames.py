@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from .locks import IMPORTING
+from .importing import import_late
 
 __all__ = ["ascii_name"]
 
@@ -34,8 +34,7 @@ def ascii_name(name: str) -> str:
     """
     if name.isascii():
         return name.lower()
-    with IMPORTING:
-        import idna
+    idna = import_late("idna")
     # '_' is no letter to IDNA, and stands in names: it is kept out of the mapping.
     mapped = "_".join(
         [

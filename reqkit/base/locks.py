@@ -51,6 +51,7 @@ def native_rlock() -> Any:
 
 
 def _free_all() -> None:
+    _waited.clear()
     for kept in list(_guards.values()):
         lock = kept()
         if lock is not None:
@@ -82,6 +83,21 @@ def native_local() -> Any:
 #: threads that wait for it end in a ``LoopExit``, or for ever.
 IMPORTING: Final[Any] = native_rlock()
 
+#: Seconds that a fork waits for an import of another thread's, whose module would stay half made in
+#: the forked process, and its lock held for ever.
+_LONGEST: Final = 10.0
+_waited: list[bool] = []
+
+
+def _before_fork() -> None:
+    _waited.append(IMPORTING.acquire(timeout=_LONGEST))
+
+
+def _after_fork() -> None:
+    if _waited.pop():
+        IMPORTING.release()
+
+
 if hasattr(os, "register_at_fork"):
-    # What another thread was about does not go on in a forked process: an import, say.
-    os.register_at_fork(after_in_child=_free_all)
+    # What another thread was about does not go on in a forked process.
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_free_all)

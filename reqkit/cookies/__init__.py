@@ -9,10 +9,9 @@ Begin with `jar.CookieJar`, then `policy` and `scope`.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
-from ..base.locks import IMPORTING
+from ..base.importing import import_late
 
 if TYPE_CHECKING:
     from .names import *  # noqa: F403
@@ -25,8 +24,7 @@ else:
         """Import all names when the first is asked for."""
         if name.startswith("_") and name != "__all__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        with IMPORTING:
-            names = importlib.import_module(".names", __name__)
+        names = import_late(f"{__name__}.names")
         globals().update({each: getattr(names, each) for each in (*names.__all__, "__all__")})
         try:
             return globals()[name]

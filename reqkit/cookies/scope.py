@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 from ..base.hostnames import ascii_name
-from ..base.locks import IMPORTING
+from ..base.importing import import_late
 from ..exceptions import InvalidURL
 from .cookie import Cookie
 from .parsing import parse_set_cookie
@@ -150,11 +150,9 @@ def is_public_suffix(domain: str) -> bool:
 @lru_cache(maxsize=1)
 def _suffixes() -> Any:
     try:
-        with IMPORTING:
-            from publicsuffixlist import PublicSuffixList
+        return import_late("publicsuffixlist").PublicSuffixList(accept_unknown=False)
     except ImportError:
         return None
-    return PublicSuffixList(accept_unknown=False)
 
 
 @lru_cache(maxsize=1024)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from .. import cookies as jars
 from .._pickling import can_be_pickled, portable_values
-from ..base.locks import IMPORTING
+from ..base.importing import import_late
 from ..exceptions import HTTPError, RequestException, rebuild_error
 from ..status_codes import reason_phrase
 from ..structures import CaseInsensitiveDict
@@ -346,8 +346,8 @@ class Response(ReadableBody):
             RequestException: the response's ``error``, where it stands for a failed request.
             OSError: the file cannot be written.
         """
-        with IMPORTING:
-            from .downloads import download
+        import_late("reqkit.message.downloads")
+        from .downloads import download
 
         return download(self, path, resume=resume, progress=progress, decode=decode)
 

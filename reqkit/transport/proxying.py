@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from ..base.locks import IMPORTING
+from ..base.importing import import_late
 from ..exceptions import InvalidSchema, InvalidURL, ProtocolError, ProxyError
 from ..network import Stream
 from ..wire.h1.head import AnswerHead, find_end, parse_head, write_head
@@ -139,9 +139,7 @@ def require_socks(proxy: Proxy) -> None:
         InvalidSchema: the package for it is not installed.
     """
     try:
-        with IMPORTING:
-            import socksio.socks4
-            import socksio.socks5  # noqa: F401
+        import_late("socksio.socks4", "socksio.socks5")
     except ImportError as error:
         raise InvalidSchema(
             f"the proxy {proxy.url} needs the package socksio:"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..base.deferred import DeferredModule
-from ..base.locks import IMPORTING
+from ..base.importing import import_late
 from ..base.logs import INFO, logger
 from ..base.redact import without_secret_parameters
 from ..exceptions import ConnectionError as ReqkitConnectionError
@@ -44,13 +44,13 @@ def policy_of(retries: Any) -> Retry:
     if hasattr(retries, "increment"):
         kept: Retry = retries
         return kept
-    with IMPORTING:
-        from urllib3.util import Retry
+    make = import_late("urllib3.util").Retry
     # A Retry-After would call for a retry, too, which ``status=0`` makes an error.
-    return Retry(
+    made: Retry = make(
         total=int(retries), connect=int(retries), read=0, status=0, other=0, redirect=0,
         respect_retry_after_header=False,
     )  # fmt: skip
+    return made
 
 
 def urllib3_error_for(error: RequestException, url: str) -> Exception:

@@ -22,7 +22,7 @@ from typing import Any, Final
 import gevent
 
 from reqkit import Response, __version__
-from reqkit.base.locks import IMPORTING
+from reqkit.base.importing import import_late
 from reqkit.exceptions import ContentTooLarge, RequestException
 from reqkit.message.urls import prepare_url
 from reqkit.sessions.outcome import failed_response
@@ -253,9 +253,9 @@ def _about(name: str, compressed: bool) -> bytes:
 def _warcio() -> tuple[Any, Any]:
     """Return warcio's writer, and what stands for a head that is bytes already."""
     try:
-        with IMPORTING:
-            from warcio import warcwriter
-            from warcio.statusandheaders import StatusAndHeaders
+        import_late("warcio.warcwriter", "warcio.statusandheaders")
+        from warcio import warcwriter
+        from warcio.statusandheaders import StatusAndHeaders
     except ImportError as error:
         raise ImportError("archive= needs warcio: pip install 'reqkit[crawl]'") from error
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from reqkit.base.locks import IMPORTING
+from reqkit.base.importing import import_late
 
 __all__ = ["export"]
 
@@ -160,9 +160,7 @@ def _several(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def _pyarrow() -> tuple[Any, Any]:
     try:
-        with IMPORTING:
-            import pyarrow
-            from pyarrow import parquet
+        pyarrow, parquet = import_late("pyarrow"), import_late("pyarrow.parquet")
     except ImportError as error:
         raise ImportError(
             "export to .parquet needs pyarrow: pip install 'reqkit[parquet]'"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import gevent
 
-from reqkit.base.locks import IMPORTING
+from reqkit.base.importing import import_late
 
 from .canonical import Base, Joiner
 from .pausing import with_pauses
@@ -167,8 +167,6 @@ def _text_of(response: Any) -> Any:
 
 def _parser() -> Any:
     try:
-        with IMPORTING:
-            from selectolax.lexbor import LexborHTMLParser
+        return import_late("selectolax.lexbor").LexborHTMLParser
     except ImportError as error:
         raise ImportError("reading links needs selectolax: pip install 'reqkit[crawl]'") from error
-    return LexborHTMLParser

@@ -11,7 +11,7 @@ import re
 from collections import OrderedDict
 from typing import Any, Final
 
-from reqkit.base.locks import IMPORTING
+from reqkit.base.importing import import_late
 
 __all__ = ["LARGEST", "Robots", "Rules", "product_token"]
 
@@ -151,10 +151,8 @@ class Robots:
 
 def _protego() -> Any:
     try:
-        with IMPORTING:
-            from protego import Protego
+        return import_late("protego").Protego
     except ImportError as error:
         raise ImportError(
             "reading robots.txt needs protego: pip install 'reqkit[crawl]', or say robots=False"
         ) from error
-    return Protego

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from reqkit.base.locks import IMPORTING
+from reqkit.base.importing import import_late
 
 from .canonical import host_of, origin_of
 
@@ -144,8 +144,7 @@ def patterns(name: str, given: Any) -> list[re.Pattern[str]]:
 
 def _site_of() -> Callable[[str], str]:
     try:
-        with IMPORTING:
-            from publicsuffixlist import PublicSuffixList
+        PublicSuffixList = import_late("publicsuffixlist").PublicSuffixList
     except ImportError as error:
         raise ImportError(
             "within=\"site\" needs publicsuffixlist: pip install 'reqkit[crawl]'"

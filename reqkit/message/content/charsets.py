@@ -13,7 +13,7 @@ import functools
 import re
 from typing import Any, Final
 
-from ...base.locks import IMPORTING
+from ...base.importing import import_late, load_late
 from .labels import CODECS, JAPANESE, errors_for
 
 __all__ = [
@@ -129,8 +129,7 @@ def _codec_of(name: str) -> str | None:
     name = name.strip().lower()
     name = CODECS.get(name, name)
     try:
-        with IMPORTING:  # Python's codecs are modules
-            info: Any = codecs.lookup(name)
+        info: Any = load_late(lambda: codecs.lookup(name))  # Python's codecs are modules
     except (LookupError, ValueError, UnicodeError, ImportError):
         return None
     # CPython marks the codecs that go from bytes to bytes, or from text to text.
@@ -292,11 +291,9 @@ def _is_another_script(sample: bytes) -> bool:
 @functools.cache
 def _normalizer() -> Any:
     try:
-        with IMPORTING:
-            from charset_normalizer import from_bytes
+        return import_late("charset_normalizer").from_bytes
     except ImportError:
         return None
-    return from_bytes
 
 
 def json_encoding(content: bytes) -> str:

@@ -10,13 +10,12 @@ Source: RFC 9110 section 8.4, RFC 1950-1952, RFC 7932, RFC 8878, RFC 9659
 from __future__ import annotations
 
 import functools
-import importlib
 import sys
 import zlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from ...base.locks import IMPORTING
+from ...base.importing import import_late
 
 __all__ = [
     "MAKERS",
@@ -274,12 +273,11 @@ class Zstd:
 @functools.cache
 def _first_of(*names: str) -> Any:
     """Import the first of some modules that is installed; None where there is none."""
-    with IMPORTING:
-        for name in names:
-            try:
-                return importlib.import_module(name)
-            except ImportError:
-                continue
+    for name in names:
+        try:
+            return import_late(name)
+        except ImportError:
+            continue
     return None
 
 
