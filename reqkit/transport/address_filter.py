@@ -30,6 +30,10 @@ _CARRIERS: Final = (
     (ipaddress.IPv6Network("::ffff:0:0:0/96"), 0),
     (ipaddress.IPv6Network("2001::/32"), 64),
 )
+_THIS_MACHINE: Final[dict[int, IPAddress]] = {
+    4: ipaddress.IPv4Address("127.0.0.1"),
+    6: ipaddress.IPv6Address("::1"),
+}
 #: NAT64 of one's own network (RFC 8215): its prefix is any in this one, of any length.
 _LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
 _TEREDO: Final = ipaddress.IPv6Network("2001::/32")
@@ -130,15 +134,17 @@ class AddressFilter:
 
 def _forms(text: str) -> list[IPAddress]:
     """Return what an address means: itself, or the one of IPv4 that it maps; or both."""
-    address = ipaddress.ip_address(text)
-    if isinstance(address, ipaddress.IPv4Address):
-        return [address]
-    if address.ipv4_mapped is not None:
-        return [address.ipv4_mapped]
+    address: IPAddress = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     forms: list[IPAddress] = [address]
+    if address.is_unspecified:
+        # No host's, but who connects to it gets to this machine.
+        forms.append(_THIS_MACHINE[address.version])
+        return forms
     number = int(address)
-    # Not ``::`` and ``::1``, which are addresses of their own.
-    if number <= 1:
+    # Not ``::1``, which is an address of its own.
+    if isinstance(address, ipaddress.IPv4Address) or number == 1:
         return forms
     carried = [number >> shift for network, shift in _CARRIERS if address in network]
     if address in _TEREDO:

@@ -122,6 +122,11 @@ def test_every_spelling_of_this_machine(echo: ScriptedServer, send: Send, host: 
         ("[64:ff9b:1:0:a:102:300:0]", ["64:ff9b:1:0:a:102:300:0", "3.0.0.0", "10.1.2.3"]),
         ("[2001:db8::7]", ["2001:db8::7"]),
         ("10.1.2.3", ["10.1.2.3"]),
+        # Nobody's address, by which this machine is reached.
+        ("0.0.0.0", ["0.0.0.0", "127.0.0.1"]),
+        ("0", ["0.0.0.0", "127.0.0.1"]),
+        ("[::ffff:0.0.0.0]", ["0.0.0.0", "127.0.0.1"]),
+        ("[::]", ["::", "::1"]),
     ],
 )
 def test_what_the_filter_is_shown(send: Send, literal: str, shown: list[str]) -> None:
