@@ -100,7 +100,10 @@ class _Loading(Generic[T]):
 
 
 def _is_whole(name: str) -> bool:
-    """Tell whether a module is imported, and not only begun."""
+    """Tell whether a module is imported, and not only begun; its package, too."""
+    package = name.rpartition(".")[0]
+    if package and sys.modules.get(package) is None:  # None says that there is none
+        return False
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     return module is not None and not getattr(spec, "_initializing", False)

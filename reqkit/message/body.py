@@ -14,7 +14,7 @@ from .content.decoders import decode_whole, make_decoder
 from .content.lines import LineCutter, decode_pieces
 from .content.pace import Pace
 from .content.pieces import check_size, cut_closing, decoded, lines_of, slices
-from .raw import AdoptedBody, AnswerFacts, BodySource, PeekedBody, RawBody, WholeBody
+from .raw import AdoptedBody, AnswerFacts, BodySource, PeekedBody, RawBody, WholeBody, too_large
 from .urls import without_secrets
 
 __all__ = ["ReadableBody"]
@@ -88,7 +88,7 @@ class ReadableBody:
             coding = self._field("content-encoding")
             self._raw = RawBody(
                 source, self._facts(), coding, self.url, self._received,
-                self._pace() if coding else None,
+                self._pace() if coding else None, self.max_content_size,
             )  # fmt: skip
             self._raw.used_up = self._content is not False
         elif self._raw is _CLOSED:
@@ -128,12 +128,7 @@ class ReadableBody:
         limit = self.max_content_size
         if limit is not None and size > limit:
             self.close()
-            raise ContentTooLarge(
-                f"the body of {without_secrets(self.url or '')} is larger than max_content_size"
-                f" ({limit} bytes); the connection was closed",
-                request=self.request,
-                response=self,
-            )
+            raise ContentTooLarge(too_large(self.url, limit), request=self.request, response=self)
 
     @property
     def was_decoded(self) -> bool:
@@ -327,7 +322,10 @@ class ReadableBody:
         self._streamed = True
         if chunk_size is None:
             return self._pieces(_DECODE_STEP)
-        return cut_closing(self._pieces(max(chunk_size, _DECODE_STEP)), chunk_size)
+        most = max(chunk_size, _DECODE_STEP)
+        if self.max_content_size is not None:
+            most = min(most, max(self.max_content_size + 1, _DECODE_STEP))
+        return cut_closing(self._pieces(most), chunk_size)
 
     @overload
     def iter_lines(

@@ -13,10 +13,12 @@ from ..exceptions import (
     ChunkedEncodingError,
     ConnectionError,
     ContentDecodingError,
+    ContentTooLarge,
     RequestException,
     SSLError,
 )
 from .content.decoders import make_decoder
+from .urls import without_secrets
 
 if TYPE_CHECKING:
     import urllib3
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
 else:
     urllib3 = DeferredModule("urllib3")
 
-__all__ = ["AdoptedBody", "AnswerFacts", "BodySource", "PeekedBody", "RawBody", "WholeBody"]
+__all__ = [
+    "AdoptedBody",
+    "AnswerFacts",
+    "BodySource",
+    "PeekedBody",
+    "RawBody",
+    "WholeBody",
+    "too_large",
+]
 
 _STEP = 64 * 1024
 
@@ -47,6 +57,14 @@ def _urllib3_faults() -> _Faults:
         (urllib3.exceptions.SSLError, SSLError, "broke off: TLS failed"),
         (urllib3.exceptions.TimeoutError, ConnectionError, "stopped coming"),
         (urllib3.exceptions.HTTPError, ChunkedEncodingError, "broke off before its end"),
+    )
+
+
+def too_large(url: str | None, limit: int) -> str:
+    """Say that a body is larger than ``max_content_size``."""
+    return (
+        f"the body of {without_secrets(url or '')} is larger than max_content_size ({limit} bytes);"
+        " the connection was closed"
     )
 
 
@@ -105,8 +123,12 @@ class RawBody(io.RawIOBase):
         url: str | None = None,
         read: int = 0,
         pace: Callable[[], Any] | None = None,
+        limit: int | None = None,
     ) -> None:
         super().__init__()
+        #: ``max_content_size``, and how many bytes were read here, as they were given.
+        self._limit = limit
+        self._read = 0
         self.used_up: bool = False
         self._url = url
         self._pulled = read
@@ -202,6 +224,7 @@ class RawBody(io.RawIOBase):
             decode_content: undo the Content-Encoding; None takes the attribute's value.
 
         Raises:
+            ContentTooLarge: it is larger than ``max_content_size``, as it is read here.
             RequestException: as `Response.content`.
         """
         data = self._up_to(amt, decode_content)
@@ -225,6 +248,10 @@ class RawBody(io.RawIOBase):
                 continue
             parts.append(piece)
             size += len(piece)
+            self._read += len(piece)
+            if self._limit is not None and self._read > self._limit:
+                self._source.close()
+                raise ContentTooLarge(too_large(self._url, self._limit))
         data = b"".join(parts)
         if everything or amt is None:
             self._rest = b""

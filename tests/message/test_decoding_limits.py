@@ -7,6 +7,7 @@ import gzip
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -203,3 +204,47 @@ def test_pace_asks_the_clock_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1.0
     with pytest.raises(reqkit.TotalTimeout):
         made()
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "content": lambda response: response.content,
+    "pieces": lambda response: list(response.iter_content(1000)),
+    "large pieces": lambda response: list(response.iter_content(10**9)),
+    "text pieces": lambda response: list(response.iter_content(10**9, decode_unicode=True)),
+    "lines": lambda response: list(response.iter_lines()),
+    "raw decoded": lambda response: response.raw.read(decode_content=True),
+    "raw pieces": lambda response: list(response.raw.stream(10**9, decode_content=True)),
+    "raw": lambda response: response.raw.read(),
+    "raw into": lambda response: response.raw.readinto(bytearray(10_000)),
+    "raw lines": lambda response: list(response.raw),
+}
+
+
+@pytest.mark.parametrize("way", READERS)
+@pytest.mark.parametrize("coding", ["", "gzip, gzip", "gzip"])
+def test_the_largest_size_holds_however_the_body_is_read(
+    scripted: Start, coding: str, way: str
+) -> None:
+    """Hardly more than that is unfolded, whatever is asked for at once."""
+    encoded = way in ("raw", "raw into", "raw lines")
+    content = bytes(3000 if encoded or not coding else 50_000_000)
+    fields = [("Content-Type", "text/plain; charset=utf-8")]
+    if coding:
+        fields.append(("Content-Encoding", coding))
+        if not encoded:  # as it comes it is larger than what is allowed
+            for _ in coding.split(", "):
+                content = gzip.compress(content, 1)
+
+    def handler(connection: Connection) -> None:
+        while connection.recv_request() is not None:
+            connection.send(answer(200, content, fields))
+
+    config = {"max_content_size": 2000}
+    with reqkit.get(scripted(handler)(), config=config) as response:
+        tracemalloc.start()
+        try:
+            with pytest.raises(reqkit.ContentTooLarge, match=r"max_content_size \(2000 bytes\)"):
+                READERS[way](response)
+            assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        finally:
+            tracemalloc.stop()
