@@ -10,7 +10,8 @@ from gevent.event import Event
 from gevent.hub import get_hub
 from greenlet import getcurrent
 
-from .hubs import EXPIRED, NEVER, current_hub
+from .expiries import EXPIRED, NEVER
+from .hubs import current_hub
 
 __all__ = ["GeventSignal", "GeventWaiter"]
 
@@ -22,7 +23,7 @@ class GeventWaiter:
 
     Attributes:
         called: whether it was called since the last wait.
-        waiter, expires, entry, entry_at: as `reqkit_async.network.hubs.Expiring` has them.
+        waiter, expires, entry, entry_at: as `reqkit_async.network.expiries.Expiring` has them.
     """
 
     __slots__ = (

@@ -3,7 +3,7 @@
 A stream keeps the bare socket under all Python wrappers and one persistent watcher of its hub's
 loop, so an exchange costs two system calls, one start and one stop of the watcher, and two
 switches. Time limits cost a clock reading each: a wait only writes down when it expires, and one
-timer for each hub looks at what is due (`reqkit_async.network.hubs.Expiries`).
+timer for each hub looks at what is due (`reqkit_async.network.expiries.Expiries`).
 
 Importing this changes nothing in the process.
 """
@@ -28,7 +28,8 @@ from greenlet import getcurrent
 
 from reqkit.network import Address, SocketOptions, forks, new_socket
 
-from .hubs import EXPIRED, LIBEV_LOOPS, NEVER, current_hub, next_turn
+from .expiries import EXPIRED, NEVER
+from .hubs import LIBEV_LOOPS, current_hub, next_turn
 
 __all__ = ["GeventStream", "plain_socket"]
 

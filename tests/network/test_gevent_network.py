@@ -23,7 +23,8 @@ from gevent.hub import get_hub
 
 from reqkit.network import Address
 from reqkit_async.network import GEVENT, GeventNetwork, hubs, streams
-from reqkit_async.network.hubs import Expiries, current_hub
+from reqkit_async.network.expiries import Expiries
+from reqkit_async.network.hubs import current_hub
 from reqkit_async.network.streams import GeventStream
 from servers.waiting import until
 
