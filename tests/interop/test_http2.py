@@ -1,4 +1,4 @@
-"""HTTP/2 with the servers that the distribution ships: nginx, nghttpd, apache, h2o, haproxy."""
+"""HTTP/2 with servers that the distribution ships: nginx, nghttpd, apache, h2o, haproxy, caddy."""
 
 from __future__ import annotations
 

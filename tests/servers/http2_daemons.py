@@ -195,6 +195,36 @@ frontend secure
     return Daemon(running, port, port)
 
 
+def _caddy(folder: Path, ca: trustme.CA) -> Daemon:
+    program = binary("caddy")
+
+    def build(port: int, own: Path) -> Sequence[str | Path]:
+        pem, root = _files(own, ca)
+        (own / "Caddyfile").write_text(
+            f"""
+{{
+    admin off
+    auto_https off
+    storage file_system {own}/storage
+    servers {{
+        protocols h1 h2
+    }}
+}}
+https://127.0.0.1:{port}, https://localhost:{port} {{
+    bind 127.0.0.1
+    tls {pem} {pem}
+    root * {root}
+    file_server
+    encode gzip
+}}
+"""
+        )
+        return [program, "run", "--adapter", "caddyfile", "--config", own / "Caddyfile"]
+
+    running, port = start_on_free_port(build, folder)
+    return Daemon(running, port, port)
+
+
 #: Each server by name, and what starts it.
 STARTERS: dict[str, Callable[[Path, trustme.CA], Daemon]] = {
     "nginx": _nginx,
@@ -202,6 +232,7 @@ STARTERS: dict[str, Callable[[Path, trustme.CA], Daemon]] = {
     "apache": _apache,
     "h2o": _h2o,
     "haproxy": _haproxy,
+    "caddy": _caddy,
 }
 #: Those that take a body, and the method they take it by.
 UPLOADS = {"nginx": "PUT", "nghttpd": "POST"}

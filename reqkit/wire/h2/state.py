@@ -176,7 +176,8 @@ class State:
         """End a stream that the peer, or the connection's end, has cut off."""
         self.streams.pop(stream.id, None)
         if stream.head is None:
-            stream.error = ProtocolError(f"{why}, before it answered")
+            stream.error = error = ProtocolError(f"{why}, before it answered")
+            error.no_answer = True
         elif not stream.ended:
             got = ""
             if stream.size >= 0:

@@ -613,6 +613,32 @@ def test_a_stream_that_is_refused_for_ever_is_an_error(
     assert len(server.requests) == 11
 
 
+@pytest.mark.parametrize("how", ["close", "leave", "reset", "cancel"])
+def test_what_ends_before_an_answer_counts_for_retries(
+    start: Start, session: reqkit.Session, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """As resets do on HTTP/1.1: idempotent requests go again, others are an entry at once."""
+    monkeypatch.setattr("reqkit_async.pool.retries._FIRST", 0.001)
+
+    def handler(request: Request) -> None:
+        if len(server.requests) > 2:
+            echo(request)
+        elif how in ("close", "leave"):
+            getattr(request.peer, how)()
+        else:
+            request.end(Codes.INTERNAL_ERROR if how == "reset" else Codes.CANCEL)
+
+    server = start(handler)
+    [response] = reqkit_async.map([reqkit_async.get(server("/x"), session=session)], retries=2)
+    assert (response.error, response.content) == (None, b"GET /x")
+    assert len(server.requests) == 3
+    server.requests.clear()
+    post = reqkit_async.post(server("/x"), data=b"x", session=session)
+    [response] = reqkit_async.map([post], retries=2)
+    assert isinstance(response.error, reqkit.exceptions.ConnectionError)
+    assert len(server.requests) == 1
+
+
 def test_a_get_goes_again_and_a_post_does_not(start: Start, session: reqkit.Session) -> None:
     """The server closes while it has requests that it may have acted on."""
     closed = threading.Event()
