@@ -8,10 +8,15 @@ Source: https://www.sitemaps.org/protocol.html
 
 from __future__ import annotations
 
+import codecs
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from xml.parsers import expat
+
+from reqkit.message.content.charsets import text_codec
+from reqkit.message.content.labels import errors_for
 
 __all__ = ["SitemapError", "read_sitemap"]
 
@@ -24,6 +29,9 @@ _LONGEST: Final = 4096
 _STEP: Final = 64 * 1024
 #: Bytes that show what a sitemap is.
 _FIRST: Final = 512
+_encoding = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)""").match
+#: Encodings that expat reads by itself.
+_EXPATS: Final = frozenset(("utf-8", "utf-16", "iso-8859-1", "us-ascii"))
 #: What the links of a feed's entry are that lead to its page.
 _PAGES: Final = (None, "alternate")
 
@@ -55,7 +63,7 @@ def read_sitemap(pieces: Iterable[bytes]) -> Iterator[tuple[bool, str]]:
             head = piece.lstrip(b"\xff\xfe\0 \t\r\n")
             if not head:
                 continue
-            reader = _XML() if head[:1] == b"<" else _Text()
+            reader = _XML(_declared(piece)) if head[:1] == b"<" else _Text()
         yield from reader.feed(piece)
     if reader is not None:
         yield from reader.end()
@@ -105,6 +113,24 @@ def _decompressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
                 break
 
 
+def _declared(head: bytes) -> str | None:
+    """Return Python's name of the encoding that XML declares; None for one that expat reads.
+
+    Raises:
+        SitemapError: it is none that is known.
+    """
+    found = _encoding(head[:_FIRST])
+    if found is None:
+        return None
+    label = found.group(1).decode("ascii", "replace")
+    if label.lower() in _EXPATS:
+        return None
+    codec = text_codec(label)
+    if codec is None:
+        raise SitemapError(f"its encoding {label[:40]!r} is not known")
+    return codec
+
+
 class _Text:
     """URLs, one a line."""
 
@@ -129,9 +155,16 @@ def _line(line: bytes) -> Iterator[tuple[bool, str]]:
 
 
 class _XML:
-    """``urlset``, ``sitemapindex``, RSS and Atom."""
+    """``urlset``, ``sitemapindex``, RSS and Atom.
 
-    def __init__(self) -> None:
+    Args:
+        codec: what decodes it; None where expat does.
+    """
+
+    def __init__(self, codec: str | None) -> None:
+        self._decoder: codecs.IncrementalDecoder | None = None
+        if codec is not None:
+            self._decoder = codecs.getincrementaldecoder(codec)(errors_for(codec))
         self._parser = parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -187,12 +220,15 @@ class _XML:
     def feed(self, piece: bytes) -> Iterator[tuple[bool, str]]:
         fault: Exception | None = None
         for start in range(0, len(piece), _STEP):
+            some: bytes | str = piece[start : start + _STEP]
             try:
-                self._parser.Parse(piece[start : start + _STEP], False)
-            except expat.ExpatError as error:
-                fault = SitemapError(f"its XML is broken: {error}")
+                if self._decoder is not None:
+                    some = self._decoder.decode(piece[start : start + _STEP])
+                self._parser.Parse(some, False)
             except SitemapError as error:
                 fault = error
+            except (expat.ExpatError, LookupError, ValueError) as error:
+                fault = SitemapError(f"its XML is broken: {error}")
             yield from self._given()
             if fault is not None:
                 raise fault
@@ -200,6 +236,6 @@ class _XML:
     def end(self) -> Iterator[tuple[bool, str]]:
         try:
             self._parser.Parse(b"", True)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError, ValueError) as error:
             raise SitemapError(f"its XML is broken: {error}") from error
         yield from self._given()

@@ -156,6 +156,50 @@ def visited(crawl: reqkit_async.Crawl) -> list[str]:
     return sorted("/" + response.url.split("/", 3)[3] for response in crawl)
 
 
+@pytest.mark.parametrize(
+    "encoding",
+    ["gb2312", "Shift_JIS", "big5", "euc-kr", "koi8-r", "windows-1251", "utf-7", "ISO-8859-1"],
+)
+def test_encodings(encoding: str) -> None:
+    title = "\u4e2d" if encoding in ("gb2312", "Shift_JIS", "big5") else "a"
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?><urlset><url><title>{title}</title>'
+        "<loc>http://a.example/1</loc></url></urlset>"
+    )
+    body = text.encode(encoding)
+    for step in (1, 7, len(body)):
+        pieces = [body[start : start + step] for start in range(0, len(body), step)]
+        assert list(read_sitemap(pieces)) == [(False, "http://a.example/1")]
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "nope",
+        "hex",
+        "rot13",
+        "idna",
+        "undefined",
+        "unicode_escape",
+        "x" * 300,
+        "",
+        "utf-32",
+        "\xff",
+    ],
+)
+def test_an_encoding_that_is_none(
+    crawling: Crawling, site: Callable[..., Site], encoding: str
+) -> None:
+    body = f'<?xml version="1.0" encoding="{encoding}"?><urlset>\xe9</urlset>'.encode("latin-1")
+    pages = site(lambda path, _: Answer(body) if path == "/bad.xml" else linked(path, []))
+    with crawling(robots=False) as crawl:
+        crawl.add_sitemap(pages("/bad.xml"))
+        crawl.add(pages("/page"))
+        assert visited(crawl) == ["/page"]
+        [failed] = crawl.failed()
+        assert "SitemapError" in (failed.error or "")
+
+
 def test_an_index(crawling: Crawling, site: Callable[..., Site]) -> None:
     pages = site(mapped(""))
     with crawling() as crawl:
