@@ -11,7 +11,7 @@ import gevent
 from reqkit.base.importing import import_late
 
 from .canonical import Base, Joiner
-from .pausing import with_pauses
+from .pausing import let_others_run, with_pauses
 
 __all__ = ["Document", "is_html", "robots_tags"]
 
@@ -132,11 +132,17 @@ class Document:
         seen: set[str] = set()
         found: set[str] = set()
         join = joiner.join
-        careful = nofollow and b"nofollow" in self._response.content.lower()
+        content = self._response.content
+        careful = nofollow and b"nofollow" in content.lower()
+        tree = self.tree
+        if len(content) >= _LARGE:
+            let_others_run()
         try:
-            nodes = self.tree.css(css)
+            nodes = tree.css(css)
         except Exception as error:
             raise ValueError(f"css is {css!r}, which is no selector: {error}") from error
+        if len(nodes) >= _AT_ONCE:
+            let_others_run()
         for node in with_pauses(nodes, _AT_ONCE):
             attributes = node.attributes
             link = attributes.get("href")

@@ -26,6 +26,8 @@ LARGEST: Final = 256 << 20
 MOST: Final = 1_000_000
 #: Characters of a URL.
 _LONGEST: Final = 4096
+#: Bytes of a tag or a comment.
+_LONGEST_TAG: Final = 1 << 20
 _STEP: Final = 64 * 1024
 #: Bytes that show what a sitemap is.
 _FIRST: Final = 512
@@ -165,7 +167,9 @@ class _XML:
         self._decoder: codecs.IncrementalDecoder | None = None
         if codec is not None:
             self._decoder = codecs.getincrementaldecoder(codec)(errors_for(codec))
-        self._parser = parser = expat.ParserCreate(namespace_separator=" ")
+        self._parser = parser = expat.ParserCreate(
+            None if codec is None else "utf-8", namespace_separator=" "
+        )
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._stop
@@ -178,6 +182,7 @@ class _XML:
         self._text: list[str] | None = None
         self._length = 0
         self._count = 0
+        self._fed = 0
 
     def _refuse(self, *_: Any) -> Any:
         raise SitemapError("it declares entities, which are not read")
@@ -220,11 +225,15 @@ class _XML:
     def feed(self, piece: bytes) -> Iterator[tuple[bool, str]]:
         fault: Exception | None = None
         for start in range(0, len(piece), _STEP):
-            some: bytes | str = piece[start : start + _STEP]
+            some = piece[start : start + _STEP]
             try:
                 if self._decoder is not None:
-                    some = self._decoder.decode(piece[start : start + _STEP])
+                    some = self._decoder.decode(some).encode("utf-8", "replace")
                 self._parser.Parse(some, False)
+                self._fed += len(some)
+                # expat looks at an unfinished tag from its beginning each time that more comes.
+                if self._fed - self._parser.CurrentByteIndex > _LONGEST_TAG:
+                    fault = SitemapError(f"a tag of it has more than {_LONGEST_TAG >> 20} MB")
             except SitemapError as error:
                 fault = error
             except (expat.ExpatError, LookupError, ValueError) as error:

@@ -172,6 +172,23 @@ def test_encodings(encoding: str) -> None:
         assert list(read_sitemap(pieces)) == [(False, "http://a.example/1")]
 
 
+@pytest.mark.parametrize("before", ["<urlset a='", "<urlset><!-- ", "<", "<!DOCTYPE a [ <!-- "])
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
+def test_a_tag_without_end_is_not_read_to_its_end(before: str, encoding: str) -> None:
+    pieces = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal pieces
+        yield f"<?xml version='1.0' encoding='{encoding}'?>{before}".encode()
+        while True:
+            pieces += 1
+            yield b"x" * 65536
+
+    with pytest.raises(SitemapError, match="1 MB"):
+        list(read_sitemap(endless()))
+    assert pieces < 20
+
+
 @pytest.mark.parametrize(
     "encoding",
     [
