@@ -90,7 +90,7 @@ class Admission:
         )  # fmt: skip
         return True
 
-    def admit_plain(self, turn: Turn, url: str) -> bool | None:
+    def admit_plain(self, turn: Turn, url: Any) -> bool | None:
         """Add the URL of a page that a program gives, by the shortest way.
 
         A million of them are added at a time. Nearly all are canonical as they are given, and of an
@@ -102,6 +102,8 @@ class Admission:
 
         Returns: whether it was added; None where this way does not lead, and nothing was done.
         """
+        if not isinstance(url, str):
+            return None
         origin = self.scope.begun.get(url[: url.find("/", 8)])
         if (
             origin is None

@@ -33,10 +33,22 @@ from .errors import NotAStore, StoreError, StoreInUse
 from .schema import Page
 from .store import Store
 
-__all__ = ["Archive", "Recorder"]
+__all__ = ["Archive", "Recorder", "archive_path"]
 
 #: Bytes of a body from which its records are made in another thread.
 _LARGE: Final = 64 * 1024
+
+
+def archive_path(path: str | os.PathLike[str]) -> Path:
+    """Return an archive's file.
+
+    Raises:
+        ValueError: its name ends otherwise than an archive's.
+    """
+    found = Path(os.path.abspath(os.fspath(path)))
+    if not found.name.endswith((".warc", ".warc.gz")):
+        raise ValueError(f"archive is {str(path)!r}: expected a name with .warc or .warc.gz")
+    return found
 
 
 class Archive:
@@ -56,10 +68,8 @@ class Archive:
     """
 
     def __init__(self, path: str | os.PathLike[str], store: Store) -> None:
-        self.path: Path = Path(os.path.abspath(os.fspath(path)))
+        self.path: Path = archive_path(path)
         self.compressed: bool = self.path.name.endswith(".warc.gz")
-        if not self.compressed and not self.path.name.endswith(".warc"):
-            raise ValueError(f"archive is {str(path)!r}: expected a name with .warc or .warc.gz")
         _warcio()
         known = store.setting("archive")
         self.length: int = store.totals.archive_length

@@ -56,7 +56,10 @@ def canonical(url: str) -> str:
     Raises:
         InvalidURL: it cannot be sent to; it is not http(s); or it has a user or a password.
         MissingSchema, URLRequired: see `reqkit.message.urls.prepare_url`.
+        TypeError: it is no text.
     """
+    if not isinstance(url, str):
+        raise TypeError(f"url is {url!r}: expected the text of a URL")
     if _normal(url) is not None and "/." not in url and url[-1] != "?" and ".." not in url:
         return url
     target = prepare_url(url.partition("#")[0] if "#" in url else url)

@@ -72,6 +72,8 @@ class OpenTurn:
             return self._document
         page = self.page_of(response)
         joiner = self._runtime.admission.joiner
+        if page is None and not isinstance(getattr(response, "url", None), str):
+            raise TypeError(f"response is {response!r}: expected what the loop has handed over")
         url = joiner.canonical(response.url) if page is None else page.url
         made = Document(response, url, self._runtime.agent)
         if response is self.response:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from reqkit import Session
 
 from .admission import Admission
-from .archive import Archive, Recorder
+from .archive import Archive, Recorder, archive_path
 from .canonical import Joiner
 from .committing import Committer
 from .driver import Driver
@@ -36,6 +36,7 @@ class Runtime:
         canonical: makes one URL of those that mean the same; None for no more than usual.
 
     Raises:
+        ValueError: the archive's name is none.
         StoreError: the store or the archive cannot be opened, and was not changed.
     """
 
@@ -52,6 +53,8 @@ class Runtime:
         self.settings = settings
         self.closed: bool = False
         self.agent: str = product_token(settings.agent)
+        if archive is not None:
+            archive = archive_path(archive)  # it may be wrong: before a store is made
         self.store: Store = Store(store)
         try:
             kept = None if archive is None else Archive(archive, self.store)

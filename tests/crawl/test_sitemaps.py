@@ -253,7 +253,7 @@ def test_those_that_robots_names(
     assert pages.counts()["/robots.txt"] == 1
 
 
-def test_a_broken_one_is_told(crawling: Crawling, site: Callable[..., Site]) -> None:
+def test_a_broken_one_has_failed(crawling: Crawling, site: Callable[..., Site]) -> None:
     pages = site(mapped(""))
     with crawling() as crawl:
         crawl.add_sitemap(pages("/broken.xml"))

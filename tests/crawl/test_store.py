@@ -170,7 +170,7 @@ def fill(store: Store, statements: int) -> None:
 
 
 @pytest.mark.parametrize("statements", range(12))
-def test_a_full_disk_undoes_the_turn_and_is_told(
+def test_a_full_disk_undoes_the_turn_and_is_an_error(
     crawling: Crawling, site: Callable[..., Site], statements: int
 ) -> None:
     pages = site(tree(7))
@@ -271,6 +271,7 @@ def test_a_turn_is_written_whole_or_not_at_all(store: Path) -> None:
         ({"page_timeout": "long"}, "page_timeout"),
         ({"session": 3}, "session"),
         ({"canonical": "lower"}, "canonical"),
+        ({"archive": "pages.zip"}, "archive"),
     ],
 )
 def test_a_wrong_argument_makes_no_file(store: Path, options: dict[str, Any], says: str) -> None:
@@ -303,7 +304,21 @@ def test_what_cannot_be_crawled_is_refused(store: Path, url: str) -> None:
         assert crawl.stats.known == 0
 
 
-def test_another_thread_is_told_off(store: Path) -> None:
+@pytest.mark.parametrize("url", [3, None, b"http://a.example/"])
+def test_what_is_no_text_is_refused(store: Path, url: Any) -> None:
+    with reqkit_async.Crawl(store) as crawl:
+        crawl.add("http://a.example/")
+        for give in (crawl.add, crawl.add_sitemap):
+            if url is not None or give == crawl.add:
+                with pytest.raises(TypeError, match="expected the text of a URL"):
+                    give(url)
+        for read in (crawl.follow, crawl.links, crawl.tree):
+            with pytest.raises(TypeError, match="what the loop has handed over"):
+                read(url)
+        assert [known.url for known in crawl.urls()] == ["http://a.example/"]
+
+
+def test_another_thread_is_refused(store: Path) -> None:
     import threading
 
     with reqkit_async.Crawl(store, **FAST) as crawl:
