@@ -19,7 +19,8 @@ from .timeouts import Deadline, Timeouts
 from .transport.delivery import deliver
 from .transport.opening import offers_http2
 from .transport.overrides import OverridableAdapter
-from .transport.pools import ONLY_11, PoolManager
+from .transport.pool_manager import PoolManager
+from .transport.pools import ONLY_11
 from .transport.retrying import send_again
 from .transport.routes import Route
 from .transport.routing import without_http2

@@ -23,7 +23,7 @@ from ..message.urls import without_secrets
 from ..timeouts import Deadline, Timeouts
 from ..wire.h1.head import block_of
 from .exchange import failure
-from .pools import PoolManager
+from .pool_manager import PoolManager
 from .routes import Proxy, parse_proxy
 from .routing import Routing
 

@@ -29,7 +29,7 @@ import reqkit
 import reqkit_async
 from reqkit.adapters import HTTPAdapter
 from reqkit.auth import HTTPBasicAuth, HTTPBearerAuth, HTTPDigestAuth, HTTPProxyAuth
-from reqkit.transport.pools import PoolManager
+from reqkit.transport.pool_manager import PoolManager
 from reqkit.transport.routes import Route, parse_proxy
 from reqkit.transport.tls.settings import TlsSettings
 from servers.handlers import reset, silent, then_close
