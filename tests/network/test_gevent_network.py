@@ -606,7 +606,7 @@ def test_the_next_address_is_tried_after_a_quarter_of_a_second(listener: socket.
     with silent() as target:
         began = time.monotonic()
         stream = GEVENT.connect([target, address(listener)], LIMIT, [], None)
-        assert 0.25 <= time.monotonic() - began < 0.75
+        assert 0.25 <= time.monotonic() - began < LIMIT / 2
         stream.send_all(b"x", LIMIT)
         peer, _ = listener.accept()
         assert peer.recv(1) == b"x"
@@ -615,10 +615,11 @@ def test_the_next_address_is_tried_after_a_quarter_of_a_second(listener: socket.
     until(lambda: descriptors() <= before)
 
 
-def test_a_refused_address_makes_way_at_once(listener: socket.socket) -> None:
-    began = time.monotonic()
+def test_a_refused_address_makes_way_at_once(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reqkit_async.network.network.ATTEMPT_DELAY", 10 * LIMIT)
     GEVENT.connect([refusing(), refusing(), address(listener)], LIMIT, [], None).close()
-    assert time.monotonic() - began < 0.2
 
 
 def test_a_late_answer_wins_when_the_others_fail() -> None:
@@ -775,14 +776,14 @@ def test_a_peer_that_takes_bytes_in_time_counts_however_late_it_is_seen(
 ) -> None:
     stream, peer = pair
     data = b"x" * 10_000_000
-    sender = gevent.spawn(stream.send_all, data, 0.2)
+    sender = gevent.spawn(stream.send_all, data, 0.5)
     until(lambda: stream.waiter is not None)
     peer.setblocking(False)
     got = 0
     with contextlib.suppress(BlockingIOError):
         while True:
             got += len(peer.recv(65536))
-    time.sleep(0.5)
+    time.sleep(0.7)
     while not sender.ready():
         with contextlib.suppress(BlockingIOError):
             got += len(peer.recv(65536))
@@ -814,17 +815,19 @@ def test_who_connects_in_time_counts_however_late_it_is_seen(
 
 
 def test_lag_is_the_time_in_which_the_loop_cannot_look() -> None:
-    gevent.sleep(0.01)
-    before = GEVENT.lag()
-    gevent.sleep(0.1)
-    assert GEVENT.lag() - before < 0.05
-    time.sleep(0.1)
-    assert GEVENT.lag() - before > 0.09
-    gevent.sleep(0)
-    held = GEVENT.lag() - before
-    assert held > 0.09
-    gevent.sleep(0.1)
-    assert GEVENT.lag() - before - held < 0.05
+    def of(step: Callable[[], object]) -> float:
+        """Return the lag of a step: the least of some, since others may take the processor."""
+        found = []
+        for _ in range(5):
+            gevent.sleep(0.001)
+            before = GEVENT.lag()
+            step()
+            found.append(GEVENT.lag() - before)
+        return min(found)
+
+    assert of(lambda: gevent.sleep(0.1)) < 0.05
+    assert of(lambda: time.sleep(0.1)) > 0.09
+    assert of(lambda: (time.sleep(0.1), gevent.sleep(0))) > 0.09
 
 
 # -- in processes of their own: patched or not, forks, threads, loops

@@ -232,7 +232,7 @@ def dropped_unread(server: Any, **settings: Any) -> None:
 
 def stopped_by_a_limit(server: Any, **settings: Any) -> None:
     answered(server, **settings)
-    settings["timeout"] = 0.01
+    settings["timeout"] = (60, 0.01)
     found = reqkit_async.map([reqkit_async.get(server("/never"), **settings) for _ in range(3)])
     assert endings(found) == {"ReadTimeout": 3}
 
