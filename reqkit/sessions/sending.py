@@ -30,8 +30,13 @@ class Sending(ChainedSession):
         """Return the exact thing that would be sent for a request. Sends nothing.
 
         Raises:
+            TypeError: it is no request.
             RequestException: the URL, a header or another argument is wrong.
         """
+        if not isinstance(request, UnsentRequest):
+            raise TypeError(
+                f"there is no request to prepare in {redacted(request)}: expected a Request"
+            )
         return self._prepare(request, self._settings(request.config), to_send=False)
 
     # -- from the message to the answer -----------------------------------------------------

@@ -84,6 +84,17 @@ class Answer:
             raise TypeError(
                 f"body is of type {type(body).__name__}: expected bytes or a str; for data, json="
             )
+        if html is not None and not isinstance(html, str):
+            raise TypeError(f"html is of type {type(html).__name__}: expected a str")
+        if chunks is not None and (
+            isinstance(chunks, (str, bytes)) or not isinstance(chunks, Iterable)
+        ):
+            raise TypeError(
+                f"chunks is of type {type(chunks).__name__}: expected a list of bytes, and of"
+                " seconds to wait between them"
+            )
+        if reason is not None and not isinstance(reason, str):
+            raise TypeError(f"reason is of type {type(reason).__name__}: expected a str")
         if raw is not None and not isinstance(raw, bytes):
             raise TypeError(f"raw is of type {type(raw).__name__}: expected bytes")
         if isinstance(delay, bool) or not isinstance(delay, (int, float)) or not delay >= 0:

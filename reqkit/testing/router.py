@@ -47,10 +47,23 @@ class Router:
         hosts: Mapping[str, str] | None = None,
         pass_through: Iterable[str] = (),
     ) -> None:
-        if isinstance(pass_through, str):
-            raise TypeError("pass_through is a str: expected a list of hosts")
+        if isinstance(pass_through, (str, bytes)) or not isinstance(pass_through, Iterable):
+            raise TypeError(
+                f"pass_through is a {type(pass_through).__name__}: expected a list of hosts"
+            )
+        pass_through = list(pass_through)
+        for host in pass_through:
+            if not isinstance(host, str):
+                raise TypeError(f"pass_through has a {type(host).__name__}: expected hosts, as str")
+        if hosts is not None and not isinstance(hosts, Mapping):
+            raise TypeError(
+                f"hosts is of type {type(hosts).__name__}: expected a dictionary of names and"
+                " addresses"
+            )
         for name, address in (hosts or {}).items():
-            if numeric_address(address, 0) is None:
+            if not isinstance(name, str):
+                raise TypeError(f"hosts has a {type(name).__name__} for a name: expected a str")
+            if not isinstance(address, str) or numeric_address(address, 0) is None:
                 raise ValueError(f"hosts: {name!r} is at {address!r}: expected an IP address")
         self.strict = strict
         self.all_called = all_called

@@ -50,6 +50,17 @@ class Route:
             raise TypeError(f"match is of type {type(match).__name__}: expected a function")
         if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
             raise TypeError(f"times is {times!r}: expected a number, or None for no limit")
+        for name, given in (("params", params), ("headers", headers), ("data", data)):
+            if given is not None and not isinstance(given, Mapping):
+                raise TypeError(
+                    f"{name} is of type {type(given).__name__}: expected a dictionary of names"
+                    " and values"
+                )
+        for name in headers or ():
+            if not isinstance(name, str):
+                raise TypeError(f"headers has a {type(name).__name__} for a name: expected a str")
+        if body is not None and not isinstance(body, (str, bytes)):
+            raise TypeError(f"body is of type {type(body).__name__}: expected bytes or a str")
         self.method: str | None = None if method is None else method.upper()
         self.url = url
         self._params = {str(k): str(v) for k, v in (params or {}).items()}

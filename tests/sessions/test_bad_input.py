@@ -481,3 +481,9 @@ def test_json_of_a_failed_request_raises_what_went_wrong() -> None:
 def test_a_download_into_no_folder(tmp_path: Path, echo: Any) -> None:
     with pytest.raises(FileNotFoundError, match="no such folder to download into"):
         reqkit.get(echo()).download(tmp_path / "nope" / "x")
+
+
+@pytest.mark.parametrize("given", [None, 3, "http://h.example/", {}, reqkit.Request])
+def test_what_is_no_request_to_prepare(given: Any) -> None:
+    with pytest.raises(TypeError, match="expected a Request"):
+        reqkit.Session().prepare_request(given)

@@ -403,6 +403,21 @@ def test_routers_are_nested() -> None:
         (lambda: testing.Router().get(3), TypeError, "url"),  # type: ignore[arg-type]
         (lambda: testing.Router().get("no-url"), reqkit.MissingSchema, "no-url"),
         (lambda: testing.Router().get(URL, match=3), TypeError, "match"),
+        *[
+            (
+                lambda name=name: testing.Router().get(URL, **{name: 3}),
+                TypeError,
+                f"{name} is of type int",
+            )
+            for name in ("params", "headers", "data", "body")
+        ],
+        (lambda: testing.Router().get(URL, headers={3: "a"}), TypeError, "headers has a int"),
+        (lambda: testing.Answer(html=b"a"), TypeError, "html is of type bytes"),  # type: ignore[arg-type]
+        (lambda: testing.Answer(chunks=b"ab"), TypeError, "chunks is of type bytes"),
+        (lambda: testing.Answer(reason=3), TypeError, "reason is of type int"),  # type: ignore[arg-type]
+        (lambda: testing.Router(hosts=[3]), TypeError, "hosts is of type list"),  # type: ignore[arg-type]
+        (lambda: testing.Router(hosts={"a": 3}), ValueError, "IP address"),  # type: ignore[dict-item]
+        (lambda: testing.Router(pass_through=[3]), TypeError, "pass_through has a int"),  # type: ignore[list-item]
     ],
 )
 def test_bad_arguments(make: Callable[[], Any], error: type[Exception], text: str) -> None:
