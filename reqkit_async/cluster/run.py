@@ -74,6 +74,7 @@ class Run:
         self._failure: BaseException | None = None
         self._timer: Any = None
         self._over = Event()
+        self._within = LAST_WORDS
         #: What each worker gets first, pickled: the pool's session, and its retries.
         self._first: dict[int, bytes] = {}
         self._policy = self._session = -1
@@ -388,10 +389,15 @@ class Run:
 
     # -- the end ----------------------------------------------------------------------------
 
-    def end(self) -> None:
-        """End: nobody is listened to, and workers are told. Never blocks."""
+    def end(self, within: float = LAST_WORDS) -> None:
+        """End: nobody is listened to, and workers are told. Never blocks.
+
+        Args:
+            within: seconds that workers may take to end.
+        """
         if self.closed:
             return
+        self._within = within
         self._dispatcher.close()
         self._stop_timer()
         self._listener.close()
@@ -400,7 +406,7 @@ class Run:
             remote.tell("end")
             remote.channel.send_now()
         if self._dispatcher.remotes:
-            self._set_timer(LAST_WORDS, self._cut_off)
+            self._set_timer(within, self._cut_off)
         self._see_to_end()
 
     def _cut_off(self) -> None:
@@ -417,4 +423,4 @@ class Run:
 
     def wait(self) -> None:
         """Wait until no worker does anything for it any more, for half a second at most."""
-        self._over.wait(LAST_WORDS + 0.05)
+        self._over.wait(self._within + 0.05)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from greenlet import getcurrent
+
+from reqkit.timeouts import clock
 
 from ..pool.batch import Batch, Job, ListBatch, Reason
 from ..pool.cancellation import expired
@@ -22,10 +24,15 @@ from ..pool.size import slots_for
 from ..pool.spawned import SpawnedBatch
 from .executors import open_executor
 from .remote import WINDOW
-from .run import Run
+from .run import LAST_WORDS, Run
 from .settings import Settings
 
-__all__ = ["Spread", "spread_pool"]
+__all__ = ["Spread", "spread_pool", "time_to_end"]
+
+#: Seconds that workers may take to end, after those that what they had may take to be stopped; and
+#: at least.
+_AFTER_STOP: Final = 0.1
+_LEAST: Final = 0.02
 
 
 class Spread:
@@ -100,7 +107,7 @@ class Spread:
         run.remove(batch)
         if self.batches or self._kept_open:
             return
-        self._end()
+        self._end(time_to_end(batch))
         # Not where somebody else clears a generator away.
         if isinstance(batch, ListBatch) or (
             isinstance(batch, IteratedBatch) and batch.consumer is getcurrent()
@@ -147,10 +154,10 @@ class Spread:
         self._run = run
         return run
 
-    def _end(self) -> None:
+    def _end(self, within: float = LAST_WORDS) -> None:
         run, self._run = self._run, None
         if run is not None:
-            run.end()
+            run.end(within)
 
     def stop(self, batch: Batch, reason: str, everything: bool) -> None:
         """Have workers stop what they have of a batch. Never blocks."""
@@ -161,6 +168,16 @@ class Spread:
         """Have workers stop single requests. Never blocks."""
         if self._run is not None:
             self._run.cancel(wanted)
+
+
+def time_to_end(batch: Batch) -> float:
+    """Return the seconds that workers may take to end after a batch.
+
+    Half a second is all that stopping may take, and workers that do not answer have had most of it.
+    """
+    if not batch.stopped:
+        return LAST_WORDS
+    return min(max(batch.stop_by + _AFTER_STOP - clock(), _LEAST), LAST_WORDS)
 
 
 class _SpreadShutdown(Shutdown):

@@ -10,6 +10,7 @@ from collections import Counter
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
+import gevent
 import pytest
 
 import reqkit
@@ -186,7 +187,7 @@ def test_hooks_run_once_for_each_whatever_becomes_of_it(
     assert {line: count for line, count in notes.items() if "no scheme" not in line} == prepared
 
 
-def test_a_hook_that_raises_is_told(apart: Any, site: Site) -> None:
+def test_a_hook_that_raises_is_kept_as_its_error(apart: Any, site: Site) -> None:
     [entry] = reqkit_async.map([get(site("/x"), callback=fail)], executor=apart)
     assert entry.ok
     assert [repr(error) for error in entry.hook_errors] == ['ValueError("the hook\'s own")']
@@ -371,17 +372,11 @@ def test_a_slow_iterable_is_followed(executor: Any, site: Site) -> None:
         for number in range(5):
             yield get(site(f"/{number}"))
             while len(answered) <= number:
-                reqkit_async_sleep()
+                gevent.sleep(0.001)
 
     for entry in reqkit_async.imap(one_after_another(), executor=executor):
         answered.append(entry)
     assert [entry.status_code for entry in answered] == [200] * 5
-
-
-def reqkit_async_sleep() -> None:
-    import gevent
-
-    gevent.sleep(0.001)
 
 
 # -- executors

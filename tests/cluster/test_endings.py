@@ -21,7 +21,12 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit.exceptions import WorkerLost
+from reqkit.timeouts import clock
 from reqkit_async.cluster import run
+from reqkit_async.cluster.spread import time_to_end
+from reqkit_async.pool.batch import ListBatch
+from reqkit_async.pool.options import BatchOptions
+from reqkit_async.progress import SILENT
 from servers.in_workers import (
     die,
     die_of,
@@ -178,7 +183,7 @@ def test_an_exit_is_for_who_waits_for_what_was_spawned(
 ) -> None:
     url = "http://127.0.0.1:1/" if what == "exception_handler" else site("/x")
     requests = [get(url, callback=leave if what == "callback" else None) for _ in range(5)]
-    arguments = {} if what == "callback" else {what: lambda *told: leave(None)}
+    arguments = {} if what == "callback" else {what: lambda *arguments: leave(None)}
     with reqkit_async.Pool(3, executor=executor, **arguments) as pool:
         handles = [pool.spawn(request) for request in requests]
         with pytest.raises(SystemExit) as caught:
@@ -288,12 +293,11 @@ def test_threads_leave_no_descriptors(site: Site) -> None:
     reqkit_async.map([get(site("/x"))])
     with ThreadPoolExecutor(2) as executor:
         reqkit_async.map([get(site("/x"))] * 10, executor=executor)
-    gevent.sleep(0.01)
+    gevent.idle()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         with ThreadPoolExecutor(2) as executor:
             reqkit_async.map([get(site("/x"))] * 10, executor=executor)
-        gevent.sleep(0.01)
     wait(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
@@ -393,23 +397,49 @@ def test_hooks_of_what_was_lost_run_in_another_worker(
         handles = [pool.spawn(request) for request in requests]
         wait(lambda: len(site.requests) == 204)
         os.kill(victim, signal.SIGKILL)
-        lost = [handle for handle in handles if _is_lost(handle)]
+        # They have their entries before the others are answered.
+        wait(lambda: sum(handle.ready() for handle in handles) == 2)
         site.gate.set()
         entries = [handle.get(timeout=20) for handle in handles]
-    assert len(lost) == 2
     assert Counter(type(entry.error) for entry in entries) == {WorkerLost: 2, type(None): 2}
     assert sorted(line.split()[1] for line in path.read_text().splitlines()) == [
         "NoneType", "NoneType", "WorkerLost", "WorkerLost",
     ]  # fmt: skip
 
 
-def _is_lost(handle: Any) -> bool:
-    """Tell whether an entry comes before the gate is opened."""
+@needs_linux
+def test_a_worker_that_stands_still_keeps_nobody_from_ending(
+    shared_processes: Any, site: Site
+) -> None:
+    """It is no dead one: what it has waits for it, but not longer than the call may take."""
+    victim = pids_of(shared_processes, site)[0]
+    urls = iter([site(f"/{number}") for number in range(100)])
+
+    def requests() -> Any:
+        for number, url in enumerate(urls):
+            if number == 50:
+                os.kill(victim, signal.SIGSTOP)
+            yield get(url)
+
     try:
-        handle.get(timeout=1.5)
-    except gevent.Timeout:
-        return False
-    return True
+        entries = list(
+            reqkit_async.imap_unordered(requests(), size=3, timeout=1, executor=shared_processes)
+        )
+    finally:
+        os.kill(victim, signal.SIGCONT)
+    assert len(entries) == 100
+    assert {type(entry.error) for entry in entries} == {type(None), reqkit.TotalTimeout}
+    free(shared_processes)
+
+
+def test_workers_have_what_is_left_of_half_a_second_to_end() -> None:
+    batch = ListBatch(BatchOptions(), [], SILENT)
+    assert time_to_end(batch) == run.LAST_WORDS
+    batch.stopped = True
+    batch.stop_by = clock() + 0.2  # what was stopped has ended by itself
+    assert 0.2 < time_to_end(batch) <= run.LAST_WORDS
+    batch.stop_by = clock() - 0.1  # nothing was heard of it
+    assert time_to_end(batch) < 0.1
 
 
 @pytest.mark.slow
