@@ -70,7 +70,7 @@ class Entries:
         job.greenlet = gevent.getcurrent()
         try:
             with use(GEVENT):
-                entry = self._sender._handled(job, entry, error)
+                entry = self._sender._ask_handler(job, entry, error)
         except SYSTEM_ERRORS as raised:
             interrupt(job.batch, raised, job)
         finally:

@@ -111,7 +111,7 @@ class Sender:
                 raise job.stop  # which the user's code has swallowed
             response: Any = job.response
             if response is not None and response.status_code in _HOLDING:
-                self._heed(job, response)
+                self._hold_host(job, response)
             if job.policy is not None:
                 if self._put_off(job):
                     return
@@ -215,7 +215,7 @@ class Sender:
         made: Session = session
         return made
 
-    def _heed(self, job: Job, response: Response) -> None:
+    def _hold_host(self, job: Job, response: Response) -> None:
         """Hold a host back where its answer asks for that (RFC 9110 section 10.2.3)."""
         wait = retry_after(response._field("retry-after"), time.time())
         scheduler = self._scheduler
@@ -288,7 +288,7 @@ class Sender:
         chain = job.chain
         if chain is not None:
             chain.errors = [*(chain.errors or ()), own]
-        warn_of("response", _the_hook, own)
+        warn_of("response", _a_hook, own)
         try:
             return session.conclude(job)
         except gevent.Timeout as another:
@@ -299,9 +299,9 @@ class Sender:
         if job.retries and isinstance(entry, Response):
             entry.retries = job.retries  # type: ignore[attr-defined]
         error = getattr(entry, "error", None)
-        return entry if error is None else self._handled(job, entry, error)
+        return entry if error is None else self._ask_handler(job, entry, error)
 
-    def _handled(self, job: Job, entry: Any, error: Any) -> Any:
+    def _ask_handler(self, job: Job, entry: Any, error: Any) -> Any:
         """Ask the exception handler for the entry of a failed request: once, as its hooks run.
 
         Where its greenlet was held up by them past the time that stopping may take, another has
@@ -402,7 +402,7 @@ class Sender:
         if handler_of(job) is not None:
             error = getattr(entry, "error", None)
             if error is not None:
-                return time_limit.run(entry, self._handled, job, entry, error)
+                return time_limit.run(entry, self._ask_handler, job, entry, error)
         return entry
 
     def _settle_failure(self, job: Job, entry: Any) -> None:
@@ -477,7 +477,7 @@ def _unsent(request: UnsentRequest, error: RequestException) -> Response:
     return response
 
 
-def _the_hook() -> None:
+def _a_hook() -> None:
     """Stand for the hook that a `gevent.Timeout` came out of."""
 
 

@@ -24,7 +24,7 @@ from reqkit.message.urls import prepare_url, with_base
 from reqkit.network import use
 from reqkit.timeouts import Deadline, clock
 
-from ..network import GEVENT, watching
+from ..network import GEVENT, blocked_loops
 from .batch import Batch, Job
 from .exits import SYSTEM_ERRORS
 from .interruption import interrupt
@@ -111,7 +111,7 @@ class Workers:
     def add(self, batch: Batch) -> None:
         """Take requests from a batch, too."""
         if self._watched is None:
-            self._watched = watching.begin()
+            self._watched = blocked_loops.watch()
         self.batches.append(batch)
         self.arrange()
 
@@ -123,7 +123,7 @@ class Workers:
             self._stop_timer()
             watched, self._watched = self._watched, None
             if watched is not None:
-                watching.end(watched)
+                blocked_loops.unwatch(watched)
 
     def arrange(self) -> None:
         """See to it that what may start starts: at once, or when its time has come."""

@@ -22,7 +22,7 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit.sessions.session import SingleUseSession
-from reqkit_async.network import watching
+from reqkit_async.network import blocked_loops
 from servers.handlers import at_once
 from servers.http2 import Http2Server, Request
 from servers.messages import answer
@@ -143,8 +143,8 @@ def test_busy_code_in_a_slow_look_up(scripted: Start, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "LONG", 0.3)
-    monkeypatch.setattr(watching, "_PAUSE", 0.02)
+    monkeypatch.setattr(blocked_loops, "LONG", 0.3)
+    monkeypatch.setattr(blocked_loops, "_PAUSE", 0.02)
 
 
 def hold(seconds: float = 0.8) -> None:

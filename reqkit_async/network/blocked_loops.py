@@ -25,7 +25,7 @@ from reqkit.network import forks
 
 from .hubs import Hub, current_hub
 
-__all__ = ["begin", "end"]
+__all__ = ["unwatch", "watch"]
 
 #: Seconds without a turn after which the code that runs is named.
 LONG: Final = 10.0
@@ -118,8 +118,8 @@ class _Watch:
 _watch = _Watch()
 
 
-def begin() -> Hub:
-    """Have this thread's loop watched, until `end` is called with what this returns."""
+def watch() -> Hub:
+    """Have this thread's loop watched, until `unwatch` is called with what this returns."""
     global _watch
     if _watch.generation != forks.count:
         _watch = _Watch()  # a forked process has none of its parent's threads
@@ -128,8 +128,8 @@ def begin() -> Hub:
     return kept
 
 
-def end(kept: Hub) -> None:
-    """Take a `begin` back. May be called in any thread."""
+def unwatch(kept: Hub) -> None:
+    """Take a `watch` back. May be called in any thread."""
     _watch.end(kept)
 
 
