@@ -44,13 +44,13 @@ class Handle(_Result):  # type: ignore[misc]
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Wait for the entry, and return it."""
-        return self._waited(block, super().get, block, timeout)
+        return self._wait_checked(block, super().get, block, timeout)
 
     def wait(self, timeout: float | None = None) -> Any:
         """Wait for the entry; return it, or None where it took longer."""
-        return self._waited(True, super().wait, timeout)
+        return self._wait_checked(True, super().wait, timeout)
 
-    def _waited(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
+    def _wait_checked(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
         if blocks and not self.ready() and get_hub() is not self._pools_hub:
             raise wrong_thread()
         try:
@@ -134,15 +134,15 @@ class SendingGreenlet(_Greenlet):  # type: ignore[misc]
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Wait for the response, and return it."""
-        return self._waited(block, super().get, block, timeout)
+        return self._wait_checked(block, super().get, block, timeout)
 
     def join(self, timeout: float | None = None) -> Any:
         """Wait for the end."""
-        self._waited(True, super().join, timeout)
+        self._wait_checked(True, super().join, timeout)
         if self.exit is not None and not self.exit.taken:
             raise self.exit.take()
 
-    def _waited(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
+    def _wait_checked(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
         if blocks and not self.ready() and get_hub() is not self.parent:
             raise RuntimeError(
                 "this request was sent in another thread, whose greenlets alone can wait for it:"

@@ -319,7 +319,7 @@ def a_token() -> str:
     return "t"
 
 
-def test_it_travels() -> None:
+def test_a_bearer_auth_travels() -> None:
     auth = HTTPBearerAuth("first", a_token)
     twin = pickle.loads(pickle.dumps(auth))
     assert (twin.token, twin.refresh) == ("first", a_token)

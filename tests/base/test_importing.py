@@ -33,7 +33,7 @@ def test_what_is_seldom_needed_is_not_imported_with_reqkit() -> None:
     assert printed(loaded) == "[]"
 
 
-def test_it_is_there_when_it_is_asked_for() -> None:
+def test_a_deferred_module_is_there_when_it_is_asked_for() -> None:
     assert (
         printed(
             "import reqkit, sys\n"

@@ -116,7 +116,7 @@ def test_equality(other: object, equal: bool) -> None:
     assert (headers != other) is not equal
 
 
-def test_it_is_not_hashable() -> None:
+def test_a_dictionary_is_not_hashable() -> None:
     with pytest.raises(TypeError):
         hash(CaseInsensitiveDict())
 
@@ -141,7 +141,7 @@ def test_merging_by_bar() -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_it_pickles(protocol: int) -> None:
+def test_a_dictionary_pickles(protocol: int) -> None:
     headers = CaseInsensitiveDict({"A": "1", "Cookie": "c"})
     found = pickle.loads(pickle.dumps(headers, protocol))
     assert type(found) is CaseInsensitiveDict
@@ -167,7 +167,7 @@ def test_the_repr_hides_what_is_secret() -> None:
     assert headers["authorization"] == "Basic s3cret"
 
 
-def test_it_is_a_mapping_without_a_dict_of_its_own() -> None:
+def test_a_dictionary_is_a_mapping_without_a_dict_of_its_own() -> None:
     headers = CaseInsensitiveDict()
     assert isinstance(headers, Mapping)
     assert not hasattr(headers, "__dict__")

@@ -61,7 +61,7 @@ def test_somebody_elses_file_is_refused(tmp_path: Path, other: bytes) -> None:
     assert path.read_bytes() == line(record("a")) + other
 
 
-def test_one_at_a_time(tmp_path: Path) -> None:
+def test_a_journal_is_one_processs_at_a_time(tmp_path: Path) -> None:
     path = str(tmp_path / "o.jsonl")
     first = Journal(path)
     with pytest.raises(JournalError, match="another process"):

@@ -46,7 +46,7 @@ def conflict(jar: CookieJar) -> CookieJar:
     return jar
 
 
-def test_it_is_a_dict_of_names_to_values(jar: CookieJar) -> None:
+def test_a_jar_is_a_dict_of_names_to_values(jar: CookieJar) -> None:
     assert jar["a"] == "1"
     assert jar.get("b") == "2"
     assert jar.get("nothing") is None

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("module", ["benchmarks", "benchmarks.floors", "benchmarks.heads"])
-def test_it_says_what_it_is(module: str) -> None:
+def test_a_benchmark_says_what_it_is(module: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True
     )

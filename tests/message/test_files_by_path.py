@@ -39,7 +39,7 @@ def is_open(path: Path) -> bool:
 
 
 @SIZES
-def test_it_is_sent_with_its_name_and_length(
+def test_a_file_is_sent_with_its_name_and_length(
     echo: ScriptedServer, tmp_path: Path, size: int
 ) -> None:
     path = made(tmp_path, size)
@@ -124,7 +124,7 @@ def never_read(connection: Connection) -> None:
 
 @pytest.mark.parametrize("handler", [refuse, answer_at_once, never_read])
 @pytest.mark.parametrize("many", [False, True])
-def test_it_is_closed_whatever_ends_the_sending(
+def test_a_file_is_closed_whatever_ends_the_sending(
     scripted: Scripted, tmp_path: Path, handler: Any, many: bool
 ) -> None:
     path = made(tmp_path, 64 << 20)
@@ -138,7 +138,7 @@ def test_it_is_closed_whatever_ends_the_sending(
     assert not is_open(path)  # though the error is kept
 
 
-def test_it_is_closed_where_it_is_stopped(scripted: Scripted, tmp_path: Path) -> None:
+def test_a_file_is_closed_where_its_request_is_stopped(scripted: Scripted, tmp_path: Path) -> None:
     path = made(tmp_path, 64 << 20)
     greenlet = reqkit_async.send(reqkit_async.post(scripted(never_read)(), files={"f": path}))
     with gevent.Timeout(20):

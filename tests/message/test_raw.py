@@ -73,7 +73,7 @@ def close(raw: Any) -> None:
 
 
 @pytest.mark.parametrize("use", [read_all, read_piecewise, stream, drain, close])
-def test_it_is_closed_after_use(scripted: Scripted, use: Callable[[Any], None]) -> None:
+def test_raw_is_closed_after_use(scripted: Scripted, use: Callable[[Any], None]) -> None:
     raw = fetch(scripted).raw
     assert not raw.closed
     use(raw)
@@ -86,7 +86,7 @@ def test_it_is_closed_after_use(scripted: Scripted, use: Callable[[Any], None]) 
 
 
 @pytest.mark.parametrize("look_first", [False, True])
-def test_it_is_closed_after_the_content_was_read(scripted: Scripted, look_first: bool) -> None:
+def test_raw_is_closed_after_the_content_was_read(scripted: Scripted, look_first: bool) -> None:
     response = fetch(scripted)
     if look_first:
         assert not response.raw.closed

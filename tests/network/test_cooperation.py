@@ -799,7 +799,7 @@ def test_urllib3_itself_is_not(version: str, monkeypatch: pytest.MonkeyPatch) ->
         check_urllib3()
 
 
-def test_it_is_said_when_reqkit_is_imported() -> None:
+def test_urllib3_future_is_named_when_reqkit_is_imported() -> None:
     script = "import urllib3; urllib3.__version__ = '2.12.905'\nimport reqkit\nimport reqkit"
     ended = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False

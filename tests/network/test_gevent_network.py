@@ -487,7 +487,7 @@ def test_close_after_the_thread_has_ended(listener: socket.socket, destroy: bool
         assert stream.sock.fileno() == -1
 
 
-def test_one_that_was_left_open_is_closed(listener: socket.socket) -> None:
+def test_a_stream_that_was_left_open_is_closed(listener: socket.socket) -> None:
     before = descriptors()
     stream = connect(listener)
     listener.accept()[0].close()

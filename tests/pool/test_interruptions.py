@@ -67,7 +67,7 @@ def test_the_first_of_several_ends_one_call_alone(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_one_in_the_body_of_its_loop_is_reached(scripted: Start) -> None:
+def test_a_caller_in_the_body_of_its_loop_is_reached(scripted: Start) -> None:
     server = scripted(at_once)
     count = 0
 

@@ -124,7 +124,7 @@ def test_rate_is_each_hosts_own(scripted: Start) -> None:
     assert all(reqkit_async.map(requests, rate="1/min", timeout=PATIENCE))
 
 
-def test_one_that_waits_for_its_rate_holds_no_place(scripted: Start) -> None:
+def test_a_request_that_waits_for_its_rate_holds_no_slot(scripted: Start) -> None:
     """With one place and one request a minute, the other host is served meanwhile."""
     server = scripted(Times())
     slow = [reqkit_async.get(server()) for _ in range(3)]

@@ -137,7 +137,7 @@ def test_kill_from_a_hook(scripted: Start) -> None:
     until(lambda: settled(pool))
 
 
-def test_one_that_was_spawned_is_stopped_by_its_handle(scripted: Start) -> None:
+def test_a_spawned_request_is_stopped_by_its_handle(scripted: Start) -> None:
     server = scripted(stuck)
     pool = reqkit_async.Pool(1)
     first, second = (pool.spawn(reqkit_async.get(server("/wait"))) for _ in range(2))

@@ -55,7 +55,7 @@ class Seen:
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", ["stats", "crawl"])
-def test_it_is_quiet_and_whole(
+def test_a_report_is_quiet_and_whole(
     browser: Any, pages: dict[str, Path], kind: str, width: int, scheme: str
 ) -> None:
     seen = Seen(browser, pages[kind], width, scheme, scripts=True)

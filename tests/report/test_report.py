@@ -74,7 +74,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_it_needs_nothing_else(tmp_path: Path) -> None:
+def test_a_report_needs_nothing_else(tmp_path: Path) -> None:
     page = Page(several().report(tmp_path / "r.html"))
     assert "script" not in page.tags
     assert {each for each in page.addresses if not each.startswith("#")} == {"data:,"}
@@ -186,7 +186,7 @@ def test_odd_figures(tmp_path: Path, made: list[tuple[Any, Any, Any]]) -> None:
     stats._repr_html_()
 
 
-def test_it_is_replaced_when_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_is_replaced_when_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "r.html"
     path.write_text("before")
     monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "")))

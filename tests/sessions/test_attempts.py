@@ -99,7 +99,7 @@ def test_failures() -> None:
     assert (type(failed.error), failed.attempts) == (reqkit.ConnectionError, 3)
 
 
-def test_it_is_pickled() -> None:
+def test_attempts_are_pickled() -> None:
     with testing.Router() as router:
         router.get(URL).answer(503).answer(200)
         policy = Retry(5, status_forcelist=[503])

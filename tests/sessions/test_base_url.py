@@ -37,7 +37,7 @@ def test_another_host_without_a_scheme_is_no_url() -> None:
         session.prepare_request(reqkit.Request("GET", "//b.example/"))
 
 
-def test_it_can_be_read_and_set() -> None:
+def test_a_base_url_can_be_read_and_set() -> None:
     session = reqkit.Session()
     assert session.base_url is None
     with pytest.raises(reqkit.MissingSchema):

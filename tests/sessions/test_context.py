@@ -24,14 +24,14 @@ def router() -> Any:
         yield router
 
 
-def test_it_is_none_where_none_is_given(router: Any) -> None:
+def test_a_context_is_none_where_none_is_given(router: Any) -> None:
     request = reqkit_async.get(URL)
     assert request.context is None
     assert reqkit_async.map([request])[0].context is None
     assert reqkit.get(URL).context is None
 
 
-def test_it_is_the_very_object(router: Any) -> None:
+def test_a_context_is_the_very_object(router: Any) -> None:
     row: dict[str, Any] = {"id": 7}
     request = reqkit_async.get(URL, context=row)
     assert request.context is row
@@ -47,13 +47,13 @@ def test_it_is_the_very_object(router: Any) -> None:
     assert reqkit.Request("GET", URL, context=row).send().context is row
 
 
-def test_it_goes_nowhere(router: Any) -> None:
+def test_a_context_goes_nowhere(router: Any) -> None:
     reqkit.get(URL, context="secret-context")
     [call] = router.calls
     assert "secret-context" not in f"{call.url} {call.pairs} {call.body!r}"
 
 
-def test_it_comes_through_redirects_and_retries(router: Any) -> None:
+def test_a_context_comes_through_redirects_and_retries(router: Any) -> None:
     row = object()
     response = reqkit.get(f"{URL}old", context=row)
     assert response.context is row
@@ -93,7 +93,7 @@ def test_hooks_see_it(router: Any) -> None:
     assert seen == [row] * 6
 
 
-def test_it_is_pickled_with_its_response(router: Any) -> None:
+def test_a_context_is_pickled_with_its_response(router: Any) -> None:
     row = {"id": [7]}
     for response in (
         reqkit.get(URL, context=row),
@@ -113,7 +113,7 @@ def test_what_cannot_be_pickled_stays_behind(router: Any) -> None:
     assert pickle.loads(pickle.dumps(failed)).context is None
 
 
-def test_it_can_be_set() -> None:
+def test_a_context_can_be_set() -> None:
     request = reqkit.Request("GET", URL)
     request.context = 5
     assert request.context == 5

@@ -178,7 +178,7 @@ def test_a_dictionary_with_two_spellings_means_the_last(echo: ScriptedServer, se
     assert got(echo) == ["2"]
 
 
-def test_they_take_the_place_of_the_sessions(echo: ScriptedServer) -> None:
+def test_given_headers_take_the_place_of_the_sessions(echo: ScriptedServer) -> None:
     with reqkit.Session(headers=[("A", "0"), ("C", "1"), ("C", "2")]) as session:
         session.get(echo(), headers=[("A", "1"), ("A", "2")])
         assert (got(echo), got(echo, "C")) == (["1", "2"], ["1", "2"])

@@ -249,7 +249,7 @@ def test_a_hook_that_raises_is_a_warning(echo: ScriptedServer, name: str) -> Non
     assert issubclass(reqkit.HookWarning, RuntimeWarning)
 
 
-def test_one_that_raises_does_not_stop_the_next(echo: ScriptedServer) -> None:
+def test_a_hook_that_raises_does_not_stop_the_next(echo: ScriptedServer) -> None:
     seen = Seen()
     with pytest.warns(reqkit.HookWarning):
         response = reqkit.get(echo(), hooks={"response": [bad_hook, seen.hook("next")]})

@@ -337,7 +337,7 @@ def test_a_session_refuses_bad_settings_when_it_is_made(setting: dict[str, Any])
         reqkit.Session(**setting)
 
 
-def test_it_tells_whether_it_was_sent(echo: ScriptedServer) -> None:
+def test_a_request_tells_whether_it_was_sent(echo: ScriptedServer) -> None:
     request = reqkit.Request("GET", echo())
     assert request.sent is False
     request.send()
@@ -347,7 +347,7 @@ def test_it_tells_whether_it_was_sent(echo: ScriptedServer) -> None:
     assert [one.sent for one in requests] == [True, True, False]
 
 
-def test_it_tells_the_path_that_it_asks_for(echo: ScriptedServer) -> None:
+def test_a_request_tells_the_path_that_it_asks_for(echo: ScriptedServer) -> None:
     request = reqkit.Request("GET", f"{echo()}a b?q=ä#f", params={"x": "1"})
     assert request.path_url == "/a%20b?q=%C3%A4&x=1"
     assert request.send().json()["target"] == request.path_url

@@ -45,7 +45,7 @@ def in_pieces(data: bytes, size: int) -> Callable[[Connection], None]:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-def test_it_is_read_however_it_is_cut(
+def test_an_answer_is_read_however_it_is_cut(
     secure: bool, size: int, scripted: Start, authority: Authority, ca_bundle: str, send: Send
 ) -> None:
     server = scripted(in_pieces(ODD, size), tls=authority.server() if secure else None)

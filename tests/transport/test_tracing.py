@@ -73,7 +73,7 @@ def test_redirects_are_told_of(send: Send, caplog: pytest.LogCaptureFixture) -> 
     assert record.getMessage() == f"GET http://old.example/ redirects (302) to {URL}"
 
 
-def test_it_is_silent_unless_configured() -> None:
+def test_the_log_is_silent_unless_configured() -> None:
     code = (
         "import reqkit; from reqkit import testing\n"
         "with testing.Router() as router:\n"

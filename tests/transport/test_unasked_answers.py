@@ -40,7 +40,7 @@ WAYS = ("plain", "tls", "forwarded", "tunnel")
 @pytest.mark.parametrize("pushed", PUSHED)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("way", WAYS)
-def test_it_costs_the_connection(
+def test_unasked_bytes_cost_the_connection(
     way: str,
     method: str,
     pushed: str,
@@ -56,7 +56,7 @@ def test_it_costs_the_connection(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("way", WAYS)
-def test_with_greenlets_too(
+def test_unasked_bytes_cost_the_connection_with_greenlets_too(
     way: str,
     method: str,
     scripted: Start,
@@ -123,7 +123,7 @@ def run(
     return found
 
 
-def test_one_that_was_read_with_the_body_too(scripted: Start, send: Send) -> None:
+def test_unasked_bytes_that_were_read_with_the_body(scripted: Start, send: Send) -> None:
     """Whichever way the bytes were cut: the connection ends where its answer ends."""
     chunked = (
         answer(200, fields=[("Transfer-Encoding", "chunked")], length=False)

@@ -144,7 +144,7 @@ def _client_with(
                 " verify and cert cannot name files beside it. Load them into the context"
             )
         return TlsClient(given, verifies, checks_name, asked=True)
-    context = _like(given)
+    context = _copy_of(given)
     set_modes(context, ssl.CERT_REQUIRED if verifies else ssl.CERT_NONE, checks_name)
     known = _trust_of(given)
     if not cert and (not verifies or (settings.verify is True and known is not None and known[0])):
@@ -162,11 +162,11 @@ def _client_with(
     return TlsClient(context, verifies, checks_name)
 
 
-def _like(given: ssl.SSLContext) -> ssl.SSLContext:
+def _copy_of(given: ssl.SSLContext) -> ssl.SSLContext:
     """Return a context that has of another's all that can be read of it, but for CAs."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    with warnings.catch_warnings() if _has_old_ways(given) else contextlib.nullcontext():
-        if _has_old_ways(given):  # of which its maker was told
+    with warnings.catch_warnings() if _has_deprecated_settings(given) else contextlib.nullcontext():
+        if _has_deprecated_settings(given):  # of which its maker was told
             warnings.simplefilter("ignore", DeprecationWarning)
         context.options = given.options
         if given.protocol is ssl.PROTOCOL_TLSv1_2:
@@ -180,7 +180,7 @@ def _like(given: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-def _has_old_ways(context: ssl.SSLContext) -> bool:
+def _has_deprecated_settings(context: ssl.SSLContext) -> bool:
     """Tell whether a context has settings that Python warns of when they are made."""
     old = ("TLSv1", "TLSv1_1", "SSLv3")
     return (

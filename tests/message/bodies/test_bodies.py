@@ -339,7 +339,7 @@ class TestLength:
         assert content_length(both) == 7
 
     @pytest.mark.parametrize("received", ["5", -1, None, len])
-    def test_that_is_no_number_is_not_believed(self, received: Any) -> None:
+    def test_a_length_that_is_no_number_is_not_believed(self, received: Any) -> None:
         reader = Reader(b"abc")
         reader.len = received  # type: ignore[attr-defined]
         assert content_length(reader) is None

@@ -327,7 +327,9 @@ def test_without_a_part_nothing_more_is_asked(scripted: Scripted, shop: Shop, pa
     assert shop.asked == [(None, None)]
 
 
-def test_it_may_break_off_more_than_once(scripted: Scripted, shop: Shop, path: Path) -> None:
+def test_a_download_may_break_off_more_than_once(
+    scripted: Scripted, shop: Shop, path: Path
+) -> None:
     server = scripted(shop)
     broken_off(server(), shop, path, 1000)
     for have in (1000, 6000):

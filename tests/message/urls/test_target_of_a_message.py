@@ -8,7 +8,7 @@ import reqkit
 
 
 @pytest.mark.parametrize("url", ["http://a.example/x", "http://z.example/", "http://m.example/"])
-def test_they_follow_a_changed_url(url: str) -> None:
+def test_targets_follow_a_changed_url(url: str) -> None:
     prepared = reqkit.Request("GET", "http://m.example/path?q=1").prepare()
     assert prepared.target.host == "m.example"
     prepared.url = url

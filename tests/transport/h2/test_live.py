@@ -88,7 +88,7 @@ def test_a_cold_origin_has_one_handshake(start: Start, session: reqkit.Session) 
     assert len(opened) == 1
 
 
-def test_they_are_served_at_once(start: Start, session: reqkit.Session) -> None:
+def test_streams_are_served_at_once(start: Start, session: reqkit.Session) -> None:
     barrier = threading.Barrier(50)
 
     def handler(request: Request) -> None:

@@ -54,7 +54,7 @@ def answer(*lines: bytes) -> bytes:
     return b"\r\n".join((b"HTTP/1.1 200 OK", *lines, b"", b""))
 
 
-def test_it_is_there_where_it_should_be() -> None:
+def test_the_extension_is_there_where_it_should_be() -> None:
     """What CI runs is what it says that it runs."""
     wanted = os.environ.get("REQKIT_NO_EXTENSIONS", "0") in ("", "0")
     if "CI" in os.environ and sysconfig.get_config_var("Py_GIL_DISABLED") != 1:
@@ -65,7 +65,7 @@ def test_it_is_there_where_it_should_be() -> None:
 @pytest.mark.parametrize(
     ("value", "wanted"), [(None, True), ("0", True), ("", True), ("1", False), ("yes", False)]
 )
-def test_it_can_be_switched_off(value: str | None, wanted: bool, tmp_path: Path) -> None:
+def test_the_extension_can_be_switched_off(value: str | None, wanted: bool, tmp_path: Path) -> None:
     code = (
         "import reqkit\n"
         "from reqkit.wire.h1 import connection, head, sound\n"
@@ -220,7 +220,7 @@ def test_an_extension_of_another_version_is_left_out(tmp_path: Path) -> None:
 
 
 @needs_it
-def test_it_keeps_nothing(in_c: ModuleType) -> None:
+def test_the_extension_keeps_nothing(in_c: ModuleType) -> None:
     good = answer(b"Set-Cookie: a=b", b"Set-Cookie: c=d", b"Location: /x", b"Date: x")
     bad = [good[:-1], good.replace(b"Date", b"D te"), answer(b"Date: a", b"Date: b"), b""]
 
@@ -248,7 +248,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror"]
 
 
 @needs_compiler
-def test_it_compiles_without_a_warning(tmp_path: Path) -> None:
+def test_the_extension_compiles_without_a_warning(tmp_path: Path) -> None:
     assert COMPILER
     include = sysconfig.get_paths()["include"]
     limited = ["-DPy_LIMITED_API=0x030A0000", f"-I{include}"]
@@ -265,7 +265,7 @@ def test_it_compiles_without_a_warning(tmp_path: Path) -> None:
 
 
 @needs_compiler
-def test_it_stays_within_its_bytes(tmp_path: Path) -> None:
+def test_the_extension_stays_within_its_bytes(tmp_path: Path) -> None:
     """Under sanitizers, in memory of just the size of each head, and of each of its beginnings."""
     assert COMPILER
     program = tmp_path / "scan_alone"
