@@ -33,7 +33,7 @@ GATHER: Final = 0.002
 _STEP: Final = 1 << 18
 #: Seconds that a greeting, and reaching an address, may take.
 _PATIENCE: Final = 10.0
-#: How many may be about to greet at a time.
+#: How many may be about to greet at a time; those who have taken longest have to go.
 _MOST_GREETING: Final = 64
 #: TCP's own question whether the other machine is still there: the first after so many seconds of
 #: silence, the next ones as many apart, and so many of them.
@@ -183,8 +183,7 @@ class Channel:
     def hang_up(self) -> None:
         """Have both sides' receiving end."""
         if not self.closed:
-            with contextlib.suppress(OSError):
-                self._sock._sock.shutdown(_socket.SHUT_RDWR)
+            _shut_down(self._sock)
 
     def close(self) -> None:
         """Let go of the socket. Never blocks, and may be called again."""
@@ -219,7 +218,8 @@ class Listener:
         self._met = met
         self._sockets: list[Any] = []
         self._greenlets: list[Any] = []
-        self._greeting = 0
+        #: Those that have not greeted yet, in the order in which they came.
+        self._greeting: dict[Any, None] = {}
         try:
             if sys.platform == "linux":
                 # A name that is no file: it is gone with the process.
@@ -257,10 +257,11 @@ class Listener:
                     return
                 gevent.sleep(0.05)  # no descriptor is left, say
                 continue
-            if self._greeting >= _MOST_GREETING:
-                sock.close()
-                continue
-            self._greeting += 1
+            if len(self._greeting) >= _MOST_GREETING:
+                slowest = next(iter(self._greeting))
+                del self._greeting[slowest]
+                _shut_down(slowest)
+            self._greeting[sock] = None
             gevent.spawn(self._greet, sock, local)
 
     def _greet(self, sock: Any, local: bool) -> None:
@@ -278,7 +279,7 @@ class Listener:
             sock.close()
             raise
         finally:
-            self._greeting -= 1
+            self._greeting.pop(sock, None)
         if not self._sockets:  # closed meanwhile
             sock.close()
             return
@@ -290,9 +291,16 @@ class Listener:
         for greenlet in self._greenlets:
             greenlet.kill(block=False)
         for sock in sockets:
-            with contextlib.suppress(OSError):
-                sock._sock.shutdown(_socket.SHUT_RDWR)  # now: the hub closes it a turn later
+            _shut_down(sock)  # now: the hub closes it a turn later
             sock.close()
+        for sock in self._greeting:
+            _shut_down(sock)
+
+
+def _shut_down(sock: Any) -> None:
+    """Have both sides' receiving end at once."""
+    with contextlib.suppress(OSError):
+        sock._sock.shutdown(_socket.SHUT_RDWR)
 
 
 def connect(addresses: list[Address], key: bytes) -> Channel | None:

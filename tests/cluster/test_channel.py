@@ -136,6 +136,27 @@ def test_strangers_get_nothing_and_nothing_of_theirs_is_unpickled(toward: str | 
 
 
 @pytest.mark.parametrize("toward", [None, "127.0.0.1"], ids=["local", "network"])
+def test_silent_strangers_keep_no_worker_out_and_go_with_the_run(toward: str | None) -> None:
+    with listening(toward) as (listener, met), contextlib.ExitStack() as stack:
+        address = listener.addresses[-1]
+        strangers = [stack.enter_context(contextlib.closing(reach(address))) for _ in range(100)]
+        # The last ones get the challenge, and nothing more; the first ones had to go.
+        assert len(strangers[-1].recv(1000)) == Greeting.CHALLENGE
+        channel = connect([address], KEY)
+        assert channel is not None
+        while not met:
+            gevent.sleep(0.001)
+        channel.close()
+        listener.close()
+        for stranger in strangers:
+            received = 0
+            with contextlib.suppress(ConnectionError):
+                while piece := stranger.recv(1000):
+                    received += len(piece)
+            assert received <= Greeting.CHALLENGE
+
+
+@pytest.mark.parametrize("toward", [None, "127.0.0.1"], ids=["local", "network"])
 def test_messages_go_both_ways(toward: str | None) -> None:
     with listening(toward) as (listener, met):
         for address in listener.addresses:
