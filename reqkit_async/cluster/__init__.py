@@ -1,7 +1,8 @@
 """One batch over the workers of an executor: processes, threads, other machines.
 
-The caller pulls requests, gives each to a worker (`run`), and hands over what comes back; a worker
-(`worker`) is one long task that sends them on a pool of its own. Between them is a `channel`;
+The caller pulls requests and gives each to a worker (`dispatch`), hands over what comes back
+(`entries`), and sees to what was with lost ones (`recovery`); `run` holds that together. A worker
+is one long `task`, which sends them on a pool of its own (`worker`). Between them is a `channel`;
 `pickling` says what goes over it, `hosts` which worker a host belongs to, where hosts have limits.
 
 Stands on: pool, network, stats.

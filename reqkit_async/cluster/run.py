@@ -32,7 +32,7 @@ from .pickling import Packer, cannot_travel
 from .recovery import Recovery
 from .remote import Remote
 from .settings import Settings
-from .worker import Ticket, serve
+from .task import Ticket, serve
 
 __all__ = ["Run"]
 

@@ -1,4 +1,4 @@
-"""What runs in a worker: one long task that takes requests from its caller until that says stop.
+"""A worker's part in a run: it takes requests from its caller until that says stop.
 
 The requests are sent by a `Pool` of the worker's own, so that all that is promised of one holds
 here: limits, retries, hooks, stopping. What becomes of them goes back as it comes.
@@ -6,146 +6,46 @@ here: limits, retries, hooks, stopping. What becomes of them goes back as it com
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import pickle
 import platform
-import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from time import monotonic as clock
 from typing import Any, Final
 
 import gevent
-from gevent._hub_local import get_hub_if_exists
-from gevent.monkey import is_module_patched
 
 from reqkit import Request, Response
 from reqkit._version import __version__
 from reqkit.exceptions import RequestException, UnpicklableError
-from reqkit.network import forks, use
+from reqkit.network import use
 from reqkit.sessions.outcome import failed_response
 
 from ..network import GEVENT
-from ..network.hubs import current_hub
 from ..pool.batch import Job, QueuedBatch
 from ..pool.cancellation import GRACE, TimeLimit, cancelled, expired
 from ..pool.exits import SYSTEM_ERRORS
 from ..pool.interruption import interrupt
 from ..pool.options import BatchOptions
 from ..pool.pool import Pool, let_go
-from .channel import Address, Channel, connect
+from .channel import Channel
 from .figures import Recorder, take_figures
 from .lending import Lending
 from .pickling import Unpacker, cannot_travel, pack_entry
 
-__all__ = ["Ticket", "serve"]
+__all__ = ["Worker", "whatever_exits"]
 
-#: Whether this thread had a hub before anything of a run was: then it may be a parent's.
-_HAD_HUB: Final = get_hub_if_exists() is not None
 #: Seconds after which what waits for a host that is held back has been sorted out.
 _SOON: Final = 0.01
 _REASONS: Final = {"expired": expired, "cancelled": cancelled}
 
 
-class Ticket:
-    """What a worker gets: where its caller is, and how to prove that it is meant.
-
-    Args:
-        addresses: as `Listener.addresses`.
-        key: the run's; a secret.
-    """
-
-    def __init__(self, addresses: list[Address], key: bytes) -> None:
-        self.addresses = addresses
-        self.key = key
-
-    def __repr__(self) -> str:
-        return "<Ticket of a reqkit batch>"  # executors show arguments in logs
-
-
-def serve(ticket: Ticket) -> None:
-    """Do a worker's part in a run, until it is over. Blocks.
-
-    Returns at once where the run is over already.
-    """
-    with _undisturbed():
-        if (
-            get_hub_if_exists() is not None
-            and (forks.count or _HAD_HUB)
-            and not (is_module_patched("threading"))
-        ):
-            # The hub is that of the process that this one was forked from, with all that waits in
-            # it; a thread has its own.
-            _in_a_thread(_serve, ticket)
-        else:
-            _serve(ticket)
-
-
-def _in_a_thread(function: Any, *arguments: Any) -> None:
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            function(*arguments)
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="reqkit-worker")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let signals pass that are meant for all processes of a pool, while a run goes on.
-
-    The interrupt of a terminal reaches them all, and it is the caller who ends the run. When one
-    process dies, a ProcessPoolExecutor terminates the others; they go on until the run is over.
-    That they end with the caller, their channel tells them.
-    """
-    came: list[int] = []
-    before: dict[int, Any] = {}
-    if multiprocessing.parent_process() is not None:
-        try:
-            before[signal.SIGTERM] = signal.signal(
-                signal.SIGTERM, lambda number, frame: came.append(number)
-            )
-            before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        except ValueError:
-            pass  # not the main thread: signals are nothing of ours
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if came:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _serve(ticket: Ticket) -> None:
-    current_hub()  # which goes with its thread, from now on
-    try:
-        channel = connect(ticket.addresses, ticket.key)
-        if channel is not None:
-            try:
-                _Worker(channel).run()
-            finally:
-                channel.close()
-    finally:
-        # It is the hub that closes sockets, and this thread may end with this.
-        _whatever_exits(partial(gevent.sleep, 0))
-
-
 class _Incoming(QueuedBatch):
     """The requests of one call of the caller's, as they come."""
 
-    def __init__(self, worker: _Worker, number: int, options: BatchOptions) -> None:
+    def __init__(self, worker: Worker, number: int, options: BatchOptions) -> None:
         super().__init__(options)
         self.number = number
         self._worker = worker
@@ -167,7 +67,7 @@ class _Incoming(QueuedBatch):
                 self.changed.set()
 
 
-class _Worker:
+class Worker:
     """A worker's part in a run.
 
     Args:
@@ -201,8 +101,8 @@ class _Worker:
         except SYSTEM_ERRORS as error:
             self.tell_exit(None, error)
         finally:
-            _whatever_exits(self._channel.wait_sent)
-            _whatever_exits(self._stop_all)
+            whatever_exits(self._channel.wait_sent)
+            whatever_exits(self._stop_all)
 
     def _take_all(self) -> None:
         for messages in self._channel.receive():
@@ -455,7 +355,7 @@ def _failure_of(job: Job, raised: BaseException) -> RequestException:
     return error
 
 
-def _whatever_exits(step: Callable[[], None]) -> None:
+def whatever_exits(step: Callable[[], None]) -> None:
     """Do something that further hooks, which want to exit, may interrupt."""
     while True:
         try:

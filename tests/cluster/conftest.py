@@ -89,7 +89,7 @@ def site() -> Iterator[Site]:
 def forkserver() -> Any:
     """Return a way to start processes that is quick, and inherits nothing."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["reqkit_async.cluster.worker", "servers.in_workers"])
+    context.set_forkserver_preload(["reqkit_async.cluster.task", "servers.in_workers"])
     return context
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from reqkit_async.cluster.channel import Channel, Listener, connect
 from reqkit_async.cluster.frames import Framer, Greeting, NotOurs
-from reqkit_async.cluster.worker import Ticket, serve
+from reqkit_async.cluster.task import Ticket, serve
 
 KEY = b"k" * 32
 

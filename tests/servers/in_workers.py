@@ -15,7 +15,7 @@ import reqkit
 
 def get_ready() -> None:
     """Import what a batch needs; take long enough for another worker to do so, too."""
-    import reqkit_async.cluster.worker  # noqa: F401
+    import reqkit_async.cluster.task  # noqa: F401
 
     time.sleep(0.2)
 
