@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from servers.tls import Authority
 from servers.town import Town, built, used
 from servers.wsgi import WSGIServer
 
+#: Tests that HTTP/2 has no part in, or that count what a gateway opens.
+ONLY_HTTP_1 = Path(__file__).parent / "wires" / "only-http1.txt"
 #: What a client may take from its environment, and these tests must not (proxies aside).
 ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC")
 
@@ -35,6 +38,36 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("steady")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--over-http2`: see `servers.gateway`."""
+    parser.addoption("--over-http2", action="store_true", help="ask all servers over HTTP/2")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put gateways before the servers, where that was asked for."""
+    if config.getoption("--over-http2"):
+        from servers.gateway import install
+
+        install()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is of HTTP/1.1 alone, where all is asked over HTTP/2."""
+    if not config.getoption("--over-http2"):
+        return
+    alone = ONLY_HTTP_1.read_text().splitlines()
+    names = {line for line in alone if line and not line.startswith("#")}
+
+    def is_alone(item: pytest.Item) -> bool:
+        path, *parts = item.nodeid.removeprefix("tests/").split("::")
+        function = parts[-1].partition("[")[0]
+        return path in names or f"{path}::{function}" in names
+
+    left_out = [item for item in items if is_alone(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not is_alone(item)]
 
 
 def pytest_collection_finish() -> None:
