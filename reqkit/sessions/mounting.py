@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from ..adapters import BaseAdapter, HTTPAdapter
 from ..exceptions import InvalidSchema
@@ -14,6 +15,9 @@ __all__ = ["Mounting"]
 
 class Mounting(Merging):
     """A session's adapters."""
+
+    #: Whether a subclass has a `get_adapter` of its own.
+    _asks_for_adapter: ClassVar[bool] = False
 
     _adapters: dict[str, BaseAdapter] | None
     #: The adapter that nobody mounted: its pools follow `config`.
@@ -84,12 +88,12 @@ class Mounting(Merging):
             adapters = self.adapters
         adapter: BaseAdapter | None = None
         # Nothing mounted: no prefix to look for.
-        if len(adapters) == 2 and "http://" in adapters:
+        if len(adapters) == 2 and "http://" in adapters and not self._asks_for_adapter:
             adapter = adapters.get("https://")
             if adapter is not None and target.scheme != "https":
                 adapter = adapters["http://"] if target.scheme == "http" else None
         if adapter is None:
-            adapter = self.get_adapter(target.url)
+            adapter = self.get_adapter(url=target.url)
         own = self._own_adapter
         if own is not None:
             if own.allow_address is not self._allow_address:

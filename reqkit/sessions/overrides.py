@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-from ..adapters import BaseAdapter
 from ..auth import basic_header
 from ..message import environment
 from ..message.keywords import UNSET
@@ -98,7 +97,7 @@ class OverridableSession(Sending):
             cls._chain_class = OverriddenChain
             cls._exchange = cls._exchange_overridden  # type: ignore[assignment,method-assign]
         if "get_adapter" in overridden:
-            cls._adapter_for = cls._adapter_overridden  # type: ignore[assignment,method-assign]
+            cls._asks_for_adapter = True
 
     def get_redirect_target(self, response: Response) -> str | None:
         """Return where a redirect points to, or None."""
@@ -226,6 +225,3 @@ class OverridableSession(Sending):
         response = self.send(prepared, allow_redirects=chain.allow_redirects, **settings)
         outcome.pending = []  # it has run the response hooks
         return response
-
-    def _adapter_overridden(self, target: Target) -> BaseAdapter:
-        return self.get_adapter(url=target.url)
