@@ -301,17 +301,17 @@ def test_an_interrupt_prints_no_traceback_of_greenlets(scripted: Start, way: str
             connection.send(OK)
 
     server = scripted(handler)
-    program = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PROGRAM.format(way=way)), server()],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-    )
-    assert program.stdout is not None
-    assert program.stdout.readline() == "begun\n"
-    os.kill(program.pid, signal.SIGINT)
-    out, err = program.communicate(timeout=60)
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "begun\n"
+        os.kill(program.pid, signal.SIGINT)
+        out, err = program.communicate(timeout=60)
     assert (out, err) == ("interrupted\n", "")
 
 
