@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..base.hostnames import ascii_name
+
 __all__ = ["Netrc", "parse_netrc"]
 
 
@@ -66,7 +68,7 @@ def parse_netrc(text: str) -> Netrc:
             host = words.value()
             values = {}
             if host is not None:
-                entries.append(_Entry(host.lower(), values))
+                entries.append(_Entry(_spelled_in_ascii(host), values))
                 continue
         elif word == "default":
             values = {}
@@ -84,6 +86,14 @@ def parse_netrc(text: str) -> Netrc:
         if odd is None:
             odd = words.line
     return Netrc(tuple(entries), odd)
+
+
+def _spelled_in_ascii(host: str) -> str:
+    """Return a host's name as those of URLs are compared."""
+    try:
+        return ascii_name(host)
+    except UnicodeError:  # no URL has it
+        return host.lower()
 
 
 class _Words:

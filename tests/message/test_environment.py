@@ -46,6 +46,18 @@ def test_ca_bundle(
 NETRC = "machine h.example login u password p\nmachine other.example login o password q\n"
 
 
+@pytest.mark.parametrize(
+    "name", ["bücher.example", "BÜCHER.example", "xn--bcher-kva.example", "XN--BCHER-KVA.Example"]
+)
+def test_netrc_of_a_host_beyond_ascii(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".netrc").write_text(
+        f"machine \u2603.example login no password no\nmachine {name} login u password p",
+        encoding="utf-8",
+    )
+    assert netrc_credentials("xn--bcher-kva.example") == ("u", "p")
+    assert netrc_credentials("xn--n3h.example") is None
+
+
 @pytest.mark.parametrize("name", [".netrc", "_netrc"])
 def test_netrc_at_home(tmp_path: Path, name: str) -> None:
     assert netrc_credentials("h.example") is None
