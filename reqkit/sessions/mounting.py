@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import ClassVar
 
 from ..adapters import BaseAdapter, HTTPAdapter
+from ..base.hostnames import ascii_name
 from ..exceptions import InvalidSchema
 from ..message.urls import Target, suggestion, without_secrets
 from .merging import Merging
 
 __all__ = ["Mounting"]
+
+
+@lru_cache(maxsize=256)
+def _as_sent(prefix: str) -> str:
+    """Return a prefix as URLs have it that are sent: a host beyond ASCII is spelled in ASCII."""
+    lowered = prefix.lower()
+    if lowered.isascii():
+        return lowered
+    scheme, separator, rest = lowered.partition("://")
+    authority, slash, path = rest.partition("/")
+    user, at, place = authority.rpartition("@")
+    host, colon, port = place.partition(":")
+    with contextlib.suppress(UnicodeError):  # no URL has it
+        host = ascii_name(host)
+    path = "".join(
+        one if one.isascii() else "".join(f"%{octet:02x}" for octet in one.encode()) for one in path
+    )
+    return f"{scheme}{separator}{user}{at}{host}{colon}{port}{slash}{path}"
 
 
 class Mounting(Merging):
@@ -74,7 +95,7 @@ class Mounting(Merging):
         """
         lowered = url.lower()
         for prefix, adapter in self.adapters.items():
-            if lowered.startswith(prefix.lower()):
+            if lowered.startswith((prefix.lower(), _as_sent(prefix))):
                 return adapter
         likely = suggestion(url)
         raise InvalidSchema(

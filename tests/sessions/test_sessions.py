@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import reqkit
+from reqkit import testing
 from reqkit.adapters import BaseAdapter, HTTPAdapter
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
@@ -591,3 +592,30 @@ def test_headers_of_calls_are_merged_each_for_itself() -> None:
                 session.prepare_request(
                     reqkit.Request("GET", "http://h/", headers=wrong)  # type: ignore[arg-type]
                 )
+
+
+@pytest.mark.parametrize(
+    ("prefix", "url"),
+    [
+        ("https://bücher.example/", "https://xn--bcher-kva.example/x"),
+        ("https://BÜCHER.example", "https://bücher.example/x"),
+        ("https://xn--bcher-kva.example/", "https://bücher.example/x"),
+        ("https://bücher.example:8443/", "https://bücher.example:8443/x"),
+        ("https://h.example/ä/", "https://h.example/%C3%A4/x"),
+    ],
+)
+def test_what_is_mounted_for_names_beyond_ascii_is_found(prefix: str, url: str) -> None:
+    mounted: list[Any] = []
+
+    class Mine(HTTPAdapter):
+        def send(self, request: Any, *arguments: Any, **keywords: Any) -> Any:
+            mounted.append(request.url)
+            return super().send(request, *arguments, **keywords)
+
+    with testing.Router() as router, reqkit.Session() as session:
+        session.mount(prefix, Mine())
+        router.get(url)
+        router.get("https://other.example/")
+        assert session.get(url).ok
+        assert session.get("https://other.example/").ok
+    assert mounted == [reqkit.Request("GET", url).prepare().url]
