@@ -95,6 +95,8 @@ class Driver:
         self._answers: deque[tuple[str, Line, Rules]] = deque()
         #: Origins whose robots.txt is asked for, with the lines that wait for it.
         self._asking: dict[str, list[Line]] = {}
+        #: Requests whose hooks have ended the loop: their pages are asked for once more.
+        self._exited: set[int] = set()
         self._wake = Event()
         self._greenlet: Any = None
         self._others: set[Any] = set()
@@ -157,7 +159,10 @@ class Driver:
         """Have the loop end by what a hook has raised to end the program."""
         if is_signals(error):
             get_hub().handle_system_error(type(error), error)
-        elif self.fault is None:
+            return
+        if job is not None:
+            self._exited.add(id(job.request))  # which is kept until its page has come
+        if self.fault is None:
             self.fault = error
             self.news.set()
 
@@ -254,7 +259,9 @@ class Driver:
             response = failed_response(request, RequestException(f"no answer: {entry!r}"))
         line = self._frontier.line(page.host)
         self._frontier.ended(line)
-        again = self._throttle.answered(line, page, response)
+        exited = id(request) in self._exited
+        self._exited.discard(id(request))
+        again = 0.0 if exited else self._throttle.answered(line, page, response)
         if again is not None:
             response.close()
             self.out -= 1

@@ -19,6 +19,7 @@ import pytest
 from crawl.conftest import FAST
 from crawl.site import Answer, Site, linked, tree
 
+import reqkit
 import reqkit_async
 from servers.processes import environment
 
@@ -343,3 +344,29 @@ def test_a_crawl_in_memory(pages: Site) -> None:
             crawl.keep(response.url)
             crawl.follow(response)
         assert len(list(crawl.items())) == 15
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_hook_that_exits_ends_the_loop_and_nothing_else(
+    crawling: Crawling, pages: Site, kind: type[BaseException]
+) -> None:
+    left: list[str] = []
+
+    def leave(response: Any) -> None:
+        if response.url.endswith("/page/3") and not left:
+            left.append(response.url)
+            raise kind(3)
+
+    with (
+        reqkit.Session(hooks={"response": leave}) as session,
+        crawling(session=session) as crawl,
+    ):
+        crawl.add(pages("/page/0"))
+        with pytest.raises(kind) as raised:
+            for response in crawl:
+                crawl.follow(response)
+        assert raised.value.args == (3,)
+        gevent.sleep(0.02)  # nothing comes of it here
+        for response in crawl:
+            crawl.follow(response)
+        assert crawl.stats.done >= 14
