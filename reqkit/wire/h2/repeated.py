@@ -36,7 +36,11 @@ class _Unusual(Exception):
 
 
 class _Field(NamedTuple):
-    """A field of the answer before: its bytes, how many, what they say; before the value; name."""
+    """A field of the answer before.
+
+    Its bytes, how many, what they say, those before its value (none where that is not among them),
+    and its name.
+    """
 
     key: bytes
     size: int
@@ -142,12 +146,16 @@ class HeadReader:
             What it says, its name, and where it ends.
         """
         before = self._before
-        value_at, stop = _bounds(block, at)
         expected = before[count] if count < len(before) else None
-        key = block[at:stop]
-        if expected is not None and value_at < stop and key.startswith(expected.begins):
+        if expected is not None and expected.begins and block.startswith(expected.begins, at):
             # The same field with another value: an identifier, which never comes again. Where it
             # does, it is a date or the like, and expected from then on.
+            value_at = at + len(expected.begins)
+            size = block[value_at] & 0x7F
+            stop = value_at + 1 + size
+            if size == 0x7F or stop > len(block):
+                raise _Unusual
+            key = block[at:stop]
             name = expected.name
             if self._once.get(count) != key and name not in LOOKED_FOR:
                 self._once[count] = key
@@ -155,11 +163,15 @@ class HeadReader:
                 value = decode(data) if block[value_at] & 0x80 else str(data, "latin-1")
                 if value.isprintable():
                     return (f"{name}: {value}\r\n", None), name, stop
+        else:
+            value_at, stop = _bounds(block, at)
+            key = block[at:stop]
         line = self._known.get(key)
         if line is None:
             line = self._learn(key)
         name = line[0].partition(":")[0]
-        found = _Field(key, stop - at, line, block[at:value_at], name)
+        begins = block[at:value_at] if value_at < stop else b""
+        found = _Field(key, stop - at, line, begins, name)
         if expected is not None:
             before[count] = found
         elif count < _MOST_EXPECTED:
