@@ -22,7 +22,7 @@ def figures_of(store: Store, stats: CrawlStats) -> dict[str, Any]:
 
     ``pages`` are all that have ended, in all runs, as `Stats.as_dict` tells them.
     """
-    read = store.rows
+    read = store.summary
     states = dict(read("SELECT state, count(*) FROM urls WHERE kind='page' GROUP BY state"))
     depths = dict(
         read(
@@ -84,7 +84,7 @@ def _pages(store: Store, stats: CrawlStats) -> dict[str, Any]:
     figures = ended.as_dict()
     figures["seconds"] = seconds = stats.busy_seconds
     figures["rate"] = ended.requests / seconds if seconds else 0.0
-    ((figures["retries"],),) = store.rows(
+    ((figures["retries"],),) = store.summary(
         "SELECT coalesce(sum(max(attempts - visits, 0)), 0) FROM page WHERE state IN (?, ?)",
         (DONE, FAILED),
     )

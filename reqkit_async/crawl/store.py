@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import gevent
+
 from reqkit.timeouts import clock
 
 from .bloom import MOST, BloomFilter
@@ -412,6 +414,25 @@ class Store:
             yield from self._db.execute(statement, tuple(arguments))
         except sqlite3.Error as error:
             raise self._failed("read", error) from error
+
+    def summary(self, statement: str, arguments: Iterable[Any] = ()) -> list[Any]:
+        """Return what one statement finds that looks at very many rows: others run meanwhile.
+
+        It sees what was committed before.
+        """
+        path = self.path
+        if path is None:
+            return list(self.rows(statement, arguments))
+
+        def read() -> list[Any]:
+            with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+                return db.execute(statement, tuple(arguments)).fetchall()
+
+        try:
+            found: list[Any] = gevent.get_hub().threadpool.apply(read)
+        except sqlite3.Error as error:
+            raise self._failed("read", error) from error
+        return found
 
     def items(self, every: bool) -> Iterator[str]:
         """Yield what was kept, as JSON, some at a time, so that others may run and write meanwhile.

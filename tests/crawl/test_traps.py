@@ -14,6 +14,7 @@ from crawl.site import Answer, Site, linked
 
 import reqkit_async
 from servers.scripted import Connection, PeerLeft, ScriptedServer, Stopped
+from servers.waiting import until
 
 Crawling = Callable[..., reqkit_async.Crawl]
 
@@ -77,7 +78,7 @@ def test_a_host_gets_no_page_more_while_a_turn_lasts(
             handed += 1
             crawl.follow(response)
             # Others come meanwhile, and wait for their own turns.
-            gevent.sleep(0.05)
+            until(lambda: sum(days.pages().values()) == min(6, crawl.stats.known))
         assert handed == 6
     assert sum(path != "/robots.txt" for _, path, _ in days.asked) == 6
 
