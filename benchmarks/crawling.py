@@ -3,7 +3,7 @@
 nginx serves a folder of real pages (by default those of Debian's ``openjdk-17-doc``: 10,140 of
 HTML). Each crawler goes through it from the first page, follows all links that stay on the host,
 and keeps an item for each page: URL, title, how many links. In turn, each in a process of its own,
-on one core; nginx has the other one.
+on one core; nginx has the other one. ``--add 1000000`` instead adds so many URLs to a store.
 
 - ``crawl``: `reqkit_async.Crawl` with its store on disk, and the same with an archive.
 - ``pool``: the bare `reqkit_async.Pool`, with the same parser, and `urljoin` and `urldefrag` by
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -207,6 +208,28 @@ def _run(name: str, url: str, pages: int) -> dict[str, Any]:
         return found
 
 
+def added(count: int) -> dict[str, Any]:
+    """Add URLs to a store on disk; return the processor's time, and the most memory there was."""
+    import reqkit_async
+
+    def url(number: int) -> str:
+        return f"https://docs.example/section/{number % 1000}/page-{number}.html"
+
+    began = time.process_time()
+    for number in range(count):
+        url(number)
+    making = time.process_time() - began
+    with tempfile.TemporaryDirectory(prefix="crawling-") as folder:
+        began = time.process_time()
+        with reqkit_async.Crawl(Path(folder) / "pages.crawl") as crawling:
+            for number in range(count):
+                crawling.add(url(number))
+        seconds = time.process_time() - began - making
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"a second": round(count / seconds), "microseconds": round(seconds / count * 1e6, 2),
+            "MB": round(most)}  # fmt: skip
+
+
 def main() -> None:
     """Run what the command line asks for, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crawling", description=__doc__)
@@ -216,7 +239,11 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=10_140)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--crawlers", default=",".join(CRAWLERS), help="which ones (commas)")
+    parser.add_argument("--add", type=int, help="add so many URLs to a new store, and no more")
     given = parser.parse_args()
+    if given.add:
+        print(json.dumps(added(given.add)))
+        return
     if given.client:
         print(json.dumps(CRAWLERS[given.client](given.url, given.pages, given.folder)))
         return
