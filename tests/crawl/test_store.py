@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,12 +117,32 @@ def test_others_read_it_while_a_crawl_runs(
     assert found["type"] == "text/html; charset=utf-8"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to all files")
-def test_a_file_that_cannot_be_written(store: Path) -> None:
-    reqkit_async.Crawl(store).close()
-    store.chmod(0o400)
-    with pytest.raises(reqkit_async.StoreError, match="read-only"):
-        reqkit_async.Crawl(store)
+READ_ONLY = """
+import os, sys, reqkit_async
+if os.geteuid() == 0:  # who may write to all files
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    reqkit_async.Crawl(sys.argv[1])
+except reqkit_async.StoreError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_cannot_be_written() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        store = folder / "site.crawl"
+        reqkit_async.Crawl(store).close()
+        store.chmod(0o444)
+        before = contents(folder)
+        ended = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, str(store)],
+            capture_output=True, env=environment(), text=True,
+        )  # fmt: skip
+        assert "read-only" in ended.stdout, ended.stderr
+        assert contents(folder) == before
 
 
 def test_a_file_that_may_not_be_written(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
