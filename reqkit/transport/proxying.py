@@ -139,7 +139,7 @@ def require_socks(proxy: Proxy) -> None:
         InvalidSchema: the package for it is not installed.
     """
     try:
-        import_late("socksio.socks4", "socksio.socks5")
+        import_late("socksio", "socksio.socks4", "socksio.socks5")
     except ImportError as error:
         raise InvalidSchema(
             f"the proxy {proxy.url} needs the package socksio:"
