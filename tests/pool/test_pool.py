@@ -293,6 +293,7 @@ def test_idle_connections_are_closed_after_a_while(
     server = scripted(paths)
     now = time.monotonic()
     monkeypatch.setattr(pools, "clock", lambda: now)
+    hubs.current_hub()._stop_tending()  # which tests before may have begun, by the usual pause
     monkeypatch.setattr(hubs, "_TENDING", 0.01)
     looked: list[int] = []
 
