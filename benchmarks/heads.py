@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from reqkit.wire.h1 import sound
+from reqkit.wire.h1 import well_formed
 
 from .servers import REAL_FIELDS
 
@@ -62,7 +62,7 @@ def main(given: Sequence[str] | None = None) -> int:
         print("the reader in C was not built: pip install .", file=sys.stderr)
         return 1
     readers: dict[str, Callable[[bytes], Any]] = {
-        "Python": sound.read_sound,
+        "Python": well_formed.read_sound,
         "C": _head.read_sound,
     }
     print(f"{'microseconds':<34}" + "".join(f"{name:>9}" for name in readers) + "    ratio")

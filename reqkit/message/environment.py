@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from ..base.warn import warn
 from ..exceptions import RequestsWarning
-from .netrc_file import Netrc, parse_netrc
+from .netrc_parsing import Netrc, parse_netrc
 
 __all__ = [ "ca_bundle", "has_netrc", "netrc_credentials",
 ]  # fmt: skip

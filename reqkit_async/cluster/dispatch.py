@@ -26,7 +26,7 @@ from ..pool.interruption import interrupt
 from ..pool.iterated import IteratedBatch
 from ..pool.workers import host_of
 from .entries import Entries
-from .holds import Holds
+from .held_hosts import Holds
 from .hosts import HostTable
 from .lending import Loans
 from .pickling import Packer

@@ -14,10 +14,10 @@ from reqkit.timeouts import clock
 
 from ..network import GEVENT
 from ..pool.batch import Job
-from ..pool.cancellation import GRACE, TimeLimit
 from ..pool.exits import SYSTEM_ERRORS
 from ..pool.interruption import interrupt
 from ..pool.sending import Sender, handler_of
+from ..pool.stop_reasons import GRACE, TimeLimit
 from .pickling import unpack_entry
 from .remote import Remote
 

@@ -13,8 +13,8 @@ from reqkit.timeouts import clock
 
 from ..network.hubs import next_turn
 from ..pool.batch import Batch, Job
-from ..pool.cancellation import cancelled
 from ..pool.iterated import IteratedBatch
+from ..pool.stop_reasons import cancelled
 from .dispatch import Dispatcher, is_idempotent
 from .entries import Entries, lost_error
 from .remote import Remote

@@ -18,10 +18,10 @@ from reqkit.exceptions import WorkerLost
 from reqkit.timeouts import clock
 
 from ..pool.batch import Batch, Job
-from ..pool.cancellation import cancelled
 from ..pool.exits import SYSTEM_ERRORS
 from ..pool.interruption import interrupt
 from ..pool.sending import Sender
+from ..pool.stop_reasons import cancelled
 from ..stats import Stats
 from .channel import Channel, Listener
 from .dispatch import Dispatcher

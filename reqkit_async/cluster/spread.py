@@ -15,13 +15,13 @@ from greenlet import getcurrent
 from reqkit.timeouts import clock
 
 from ..pool.batch import Batch, Job, ListBatch, Reason
-from ..pool.cancellation import expired
 from ..pool.iterated import IteratedBatch
 from ..pool.pool import Pool
 from ..pool.sending import Sender
-from ..pool.shutdown import Shutdown
 from ..pool.size import slots_for
 from ..pool.spawned import SpawnedBatch
+from ..pool.stop_reasons import expired
+from ..pool.stopping import Shutdown
 from .executors import open_executor
 from .remote import WINDOW
 from .run import LAST_WORDS, Run

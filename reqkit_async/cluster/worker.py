@@ -25,11 +25,11 @@ from reqkit.sessions.outcome import failed_response
 
 from ..network import GEVENT
 from ..pool.batch import Job, QueuedBatch
-from ..pool.cancellation import GRACE, TimeLimit, cancelled, expired
 from ..pool.exits import SYSTEM_ERRORS
 from ..pool.interruption import interrupt
 from ..pool.options import BatchOptions
 from ..pool.pool import Pool, let_go
+from ..pool.stop_reasons import GRACE, TimeLimit, cancelled, expired
 from .channel import Channel
 from .figures import Recorder, take_figures
 from .lending import Lending

@@ -8,11 +8,11 @@ from typing import Any
 
 from gevent.event import Event
 
-from .checkpoints import Checkpointer
 from .frontier import Frontier
 from .inserting import AT_ONCE
 from .pausing import let_others_run
 from .store import Store
+from .syncing import Checkpointer
 from .turns import End, Turn
 
 __all__ = ["Committer"]

@@ -3,7 +3,7 @@
 What counts is written in one transaction for each turn of the loop (`Store.commit`); what is only
 useful (which pages are in flight, robots files) waits for the next one. Writing goes to SQLite's
 write-ahead log, which takes some tens of microseconds; what may take longer, moving the log into
-the file and having the disk keep it, is done by `checkpoints.Checkpointer` in another thread.
+the file and having the disk keep it, is done by `syncing.Checkpointer` in another thread.
 
 Another process may read the file meanwhile. A second crawl may not: `locking` sees to that.
 """

@@ -29,9 +29,9 @@ from reqkit.timeouts import clock
 from reqkit.transport.retrying import add_tries, ending_of
 
 from .._types import Handler
-from ..pool.cancellation import GRACE, TimeLimit
 from ..pool.options import check_switch, seconds
 from ..pool.pool import Pool
+from ..pool.stop_reasons import GRACE, TimeLimit
 from ..progress import open_progress
 from .files import DownloadItem, File, files_of, header_pairs, lower
 

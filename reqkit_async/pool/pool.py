@@ -1,7 +1,7 @@
 """A pool of greenlets that send requests, many at a time, and lose none.
 
 `batch` says where requests come from and where entries go, `workers` what starts when, `sending`
-what becomes of one request, and `shutdown` how all of it is stopped. This is what users see of it.
+what becomes of one request, and `stopping` how all of it is stopped. This is what users see of it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from ..network import GEVENT
 from ..progress import SILENT, open_progress
 from ..stats import Stats
 from .batch import Batch, Failed, ListBatch
-from .cancellation import cancelled, expired, interpreter_is_ending
 from .interruption import interrupted, raise_interruption, waiting
 from .iterated import IteratedBatch, OrderedBatch, UnorderedBatch
 from .limits import HostLimits
@@ -35,9 +34,10 @@ from .options import BatchOptions
 from .requests import as_request, as_requests
 from .retries import policy_of
 from .sending import Sender
-from .shutdown import Shutdown
 from .size import slots_for
 from .spawned import SpawnedBatch, would_wait_forever, wrong_thread
+from .stop_reasons import cancelled, expired, interpreter_is_ending
+from .stopping import Shutdown
 from .workers import Workers
 
 if TYPE_CHECKING:

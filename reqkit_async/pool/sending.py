@@ -32,10 +32,10 @@ from ..network import GEVENT
 from ..progress import SILENT
 from ..stats import Stats
 from .batch import Job, ListBatch
-from .cancellation import GRACE, Stop, TimeLimit, cancelled
 from .exits import SYSTEM_ERRORS, note_origin
 from .options import BatchOptions
 from .retries import RetryPolicy, policy_of_config
+from .stop_reasons import GRACE, Stop, TimeLimit, cancelled
 
 __all__ = ["Sender", "handler_of", "send_here"]
 

@@ -16,9 +16,9 @@ from reqkit.sessions.outcome import failed_response
 
 from ..progress import SILENT, Reporter
 from .batch import Job, QueuedBatch, failure_of
-from .cancellation import cancelled
 from .exits import SYSTEM_ERRORS, Exit, is_signals
 from .options import BatchOptions
+from .stop_reasons import cancelled
 
 __all__ = ["Handle", "SendingGreenlet", "SpawnedBatch", "would_wait_forever", "wrong_thread"]
 

@@ -7,7 +7,7 @@ import io
 import re
 
 from reqkit.exceptions import ChunkedEncodingError, ProtocolError
-from reqkit.wire.h1 import sound
+from reqkit.wire.h1 import well_formed
 from reqkit.wire.h1.connection import Connection
 from reqkit.wire.h1.framing import ChunkedReader, Framing, framing_of, keeps_alive
 from reqkit.wire.h1.head import AnswerHead, find_end, parse_head
@@ -97,12 +97,12 @@ def readers(data: bytes) -> None:
     """The readers of usual heads say the same: Python's in both of its ways, and C's."""
     for block in (data, data + b"\r\n\r\n"):
         read = []
-        for sound._strange in (0, 9):  # lines are looked up, or names alone
-            read.append(_facts(sound.read_sound(block)))
+        for well_formed._strange in (0, 9):  # lines are looked up, or names alone
+            read.append(_facts(well_formed.read_sound(block)))
         if in_c is not None:
             read.append(_facts(in_c.read_sound(block)))
         assert all(one == read[0] for one in read), read
-        following = [sound.read_next(block), sound.read_next(block + b"\r\n\r\nX")]
+        following = [well_formed.read_next(block), well_formed.read_next(block + b"\r\n\r\nX")]
         if in_c is not None:
             following += [in_c.read_next(block), in_c.read_next(block + b"\r\n\r\nX")]
             _check_length(following[2])

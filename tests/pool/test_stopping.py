@@ -24,7 +24,7 @@ import reqkit
 import reqkit_async
 from reqkit.exceptions import RequestCancelled, TotalTimeout
 from reqkit.timeouts import clock
-from reqkit_async.pool.cancellation import TimeLimit
+from reqkit_async.pool.stop_reasons import TimeLimit
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 from servers.waiting import SOON, until

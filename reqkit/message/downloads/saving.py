@@ -14,8 +14,8 @@ from ...exceptions import ChunkedEncodingError, HTTPError, RequestException
 from ..urls import without_secrets
 from .answer import Answer, announced, check_is_file, headers_sent, is_encoded, method_of
 from .archives import stays_compressed
+from .naming import file_for
 from .partial import Partial, part_of
-from .path import file_for
 from .ranges import Asked, asked_for
 from .resuming import AskAgain, Rest, ask_again, begin_anew, goes_on, resumed, what_is_there
 

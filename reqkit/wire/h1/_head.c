@@ -1,4 +1,4 @@
-/* The reader of usual heads in C: what `sound.read_sound` does, several times faster.
+/* The reader of usual heads in C: what `well_formed.read_sound` does, several times faster.
 
    Bytes in; what they say, or "not mine" (None) for whatever is not sound in every line, is large, or
    has a field twice that may stand once: that is for Python, which words the error, too. `read_next`

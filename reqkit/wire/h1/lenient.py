@@ -25,7 +25,7 @@ from .answer import (
     AnswerHead,
 )
 from .errors import TOKEN, control_fault, excerpt, line_fault, name_fault
-from .sound import STATUS_LINE
+from .well_formed import STATUS_LINE
 
 __all__ = [
     "MOST_EMPTY",

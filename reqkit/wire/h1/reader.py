@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from . import sound
+from . import well_formed
 from .answer import AnswerHead
 
 __all__ = ["EXTENSIONS", "read_next", "read_sound"]
@@ -27,14 +27,14 @@ def _choose() -> tuple[_Reader, _Reader, tuple[str, ...]]:
             pass
         else:
             return read_sound, read_next, ("head",)
-    return sound.read_sound, sound.read_next, ()
+    return well_formed.read_sound, well_formed.read_next, ()
 
 
 _chosen: Final = _choose()
 
-#: Read a sound head; None for any other: see `sound.read_sound`.
+#: Read a sound head; None for any other: see `well_formed.read_sound`.
 read_sound: Final = _chosen[0]
-#: Read the sound head that bytes begin with: see `sound.read_next`.
+#: Read the sound head that bytes begin with: see `well_formed.read_next`.
 read_next: Final = _chosen[1]
 #: What is in use that was compiled: ``("head",)``, or nothing.
 EXTENSIONS: Final = _chosen[2]

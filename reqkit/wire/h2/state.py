@@ -14,7 +14,7 @@ from .faults import Fault
 from .floods import Balance
 from .frames import PREFACE, ErrorCode, Setting, kind_name
 from .hpack import MAX_TABLE, Decoder
-from .repeated import HeadReader
+from .repeated_fields import HeadReader
 from .streams import NARROW, Stream
 
 __all__ = ["CONNECTION_WINDOW", "LAST_ID", "MAX_BLOCK", "MAX_FIELDS", "MAX_FRAME", "State"]

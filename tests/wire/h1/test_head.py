@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reqkit.exceptions import InvalidHeader, InvalidURL, ProtocolError
-from reqkit.wire.h1 import sound
+from reqkit.wire.h1 import well_formed
 from reqkit.wire.h1.head import (
     MAX_FIELDS,
     MAX_HEAD,
@@ -252,16 +252,16 @@ def test_the_limit_of_a_line() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    names, lines, firsts = sound._Names(), sound._Lines(), sound._StatusLines()
-    monkeypatch.setattr(sound, "_NAMES", names)
-    monkeypatch.setattr(sound, "_LINES", lines)
-    monkeypatch.setattr(sound, "_field_of", lines.__getitem__)
-    monkeypatch.setattr(sound, "_STATUS_LINES", firsts)
-    monkeypatch.setattr(sound, "_strange", 0)
+    names, lines, firsts = well_formed._Names(), well_formed._Lines(), well_formed._StatusLines()
+    monkeypatch.setattr(well_formed, "_NAMES", names)
+    monkeypatch.setattr(well_formed, "_LINES", lines)
+    monkeypatch.setattr(well_formed, "_field_of", lines.__getitem__)
+    monkeypatch.setattr(well_formed, "_STATUS_LINES", firsts)
+    monkeypatch.setattr(well_formed, "_strange", 0)
     for number in range(3000):
         # Every other line is the same, so that the memory is asked.
         block = b"HTTP/1.1 200 r%d\r\nX-%d: y\r\nA: b\r\n\r\n" % (number, number)
-        read = sound.read_sound(block)
+        read = well_formed.read_sound(block)
         assert read is not None
         assert read.reason == f"r{number}"
         assert read.get(f"x-{number}") == "y"
@@ -271,29 +271,31 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     names.clear()
     lines.clear()
     firsts.clear()
-    sound.read_sound(b"HTTP/1.1 200 " + b"r" * 100 + b"\r\n" + b"X" * 200 + b": y\r\n\r\n")
-    sound.read_sound(b"HTTP/1.1 302 Found\r\nLocation: /?secret\r\nSet-Cookie: secret\r\n\r\n")
+    well_formed.read_sound(b"HTTP/1.1 200 " + b"r" * 100 + b"\r\n" + b"X" * 200 + b": y\r\n\r\n")
+    well_formed.read_sound(
+        b"HTTP/1.1 302 Found\r\nLocation: /?secret\r\nSet-Cookie: secret\r\n\r\n"
+    )
     assert not lines
     assert list(firsts) == ["HTTP/1.1 302 Found"]
     assert list(names) == ["Location", "Set-Cookie"]
 
 
 def test_heads_that_are_new_in_every_line_read_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sound, "_strange", 0)
+    monkeypatch.setattr(well_formed, "_strange", 0)
     for number in range(300):
         block = answer(
             b"Date: %d" % number, b"Set-Cookie: a=%d" % number, b"X: %d" % number,
             b"Content-Length: \t%d \t" % number,
         )  # fmt: skip
-        read = sound.read_sound(block)
+        read = well_formed.read_sound(block)
         assert read is not None
         assert read.known == {"set-cookie": f"a={number}", "content-length": str(number)}
-    assert sound._strange > 8
+    assert well_formed._strange > 8
     for faulty in (b"X", b"X : y", b"X: \0", b"X: \n", b"X: \r", b"Date: 1", b": y"):
-        monkeypatch.setattr(sound, "_strange", 9)
-        assert sound.read_sound(block[:-2] + faulty + b"\r\n\r\n") is None
-    monkeypatch.setattr(sound, "_strange", 9)
-    read = sound.read_sound(block[:-2] + b"Set-Cookie:b \r\n\r\n")
+        monkeypatch.setattr(well_formed, "_strange", 9)
+        assert well_formed.read_sound(block[:-2] + faulty + b"\r\n\r\n") is None
+    monkeypatch.setattr(well_formed, "_strange", 9)
+    read = well_formed.read_sound(block[:-2] + b"Set-Cookie:b \r\n\r\n")
     assert read is not None
     assert read.get("set-cookie") == f"a={number}, b"
 

@@ -20,7 +20,7 @@ import reqkit
 from fuzz.mutating import mutated
 from fuzz.targets import seeds
 from fuzz.wire_targets import readers
-from reqkit.wire.h1 import sound
+from reqkit.wire.h1 import well_formed
 from reqkit.wire.h1.answer import LOOKED_FOR, ONCE, STRICT_FIELDS, STRICT_HEAD, AnswerHead
 
 ROOT = Path(__file__).parents[3]
@@ -68,9 +68,9 @@ def test_the_extension_is_there_where_it_should_be() -> None:
 def test_the_extension_can_be_switched_off(value: str | None, wanted: bool, tmp_path: Path) -> None:
     code = (
         "import reqkit\n"
-        "from reqkit.wire.h1 import connection, head, sound\n"
+        "from reqkit.wire.h1 import connection, head, well_formed\n"
         "assert connection.read_next.__module__ == head.read_sound.__module__\n"
-        "print(reqkit.__extensions__, head.read_sound is sound.read_sound)\n"
+        "print(reqkit.__extensions__, head.read_sound is well_formed.read_sound)\n"
     )
     environment = {key: text for key, text in os.environ.items() if key != "REQKIT_NO_EXTENSIONS"}
     if value is not None:
@@ -96,7 +96,7 @@ def test_each_watched_field(name: str) -> None:
         once, twice = answer(line + b": \t a  b \t"), answer(line + b":1", line.lower() + b": 2")
         readers(once)
         readers(twice)
-        assert (sound.read_sound(twice) is None) == (name in ONCE)
+        assert (well_formed.read_sound(twice) is None) == (name in ONCE)
     for near in (name[:-1], name + "x", "x" + name, name.replace("-", "_") + "_"):
         readers(answer(near.encode() + b": 1", near.encode() + b": 2"))
 
@@ -121,7 +121,7 @@ def test_the_limits(more: int) -> None:
     filling = STRICT_HEAD - len(answer(b"A: ")) + more
     for block in (answer(b"A: " + b"x" * filling), answer(b"Set-Cookie: " + b"x" * (filling - 9))):
         readers(block)
-        assert (sound.read_sound(block) is None) == (more > 0)
+        assert (well_formed.read_sound(block) is None) == (more > 0)
 
 
 def test_values_of_every_length_and_place() -> None:
@@ -210,8 +210,8 @@ def test_an_extension_of_another_version_is_left_out(tmp_path: Path) -> None:
     code = (
         "import sys, types\n"
         "sys.modules['reqkit.wire.h1._head'] = types.ModuleType('_head')\n"
-        "from reqkit.wire.h1 import reader, sound\n"
-        "print(reader.EXTENSIONS, reader.read_next is sound.read_next)\n"
+        "from reqkit.wire.h1 import reader, well_formed\n"
+        "print(reader.EXTENSIONS, reader.read_next is well_formed.read_next)\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
@@ -289,7 +289,7 @@ def test_the_extension_stays_within_its_bytes(tmp_path: Path) -> None:
         # A beginning has a head only from the end of its empty line on.
         first = head.find(b"\r\n\r\n") + 4
         ends = range(first, len(head) + 1) if len(head) <= 4096 else [len(head)]
-        if first > 3 and sound.read_next(head) is not None:
+        if first > 3 and well_formed.read_next(head) is not None:
             usual_ones += len(ends)
     assert int(ended.stdout) == usual_ones > 500
 

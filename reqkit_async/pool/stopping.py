@@ -18,11 +18,11 @@ from reqkit.timeouts import clock
 from ..network import GEVENT
 from ..network.hubs import next_turn
 from .batch import Batch, Job, ListBatch, Reason
-from .cancellation import GRACE, Stop, TimeLimit, cancelled
 from .exits import SYSTEM_ERRORS
 from .interruption import interrupt
 from .sending import Sender
 from .spawned import SpawnedBatch
+from .stop_reasons import GRACE, Stop, TimeLimit, cancelled
 from .workers import Workers
 
 __all__ = ["Shutdown"]
