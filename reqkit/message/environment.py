@@ -16,16 +16,21 @@ from ..base.warn import warn
 from ..exceptions import RequestsWarning
 from .netrc_parsing import Netrc, parse_netrc
 
-__all__ = [ "ca_bundle", "has_netrc", "netrc_credentials",
-]  # fmt: skip
+__all__ = ["ca_bundle", "has_netrc", "netrc_credentials"]
 
 POSIX: Final = os.name == "posix"
-#: The process's variables, and the dictionary behind them: to look up there what is not set takes
-#: a small part of the time that ``os.environ`` takes. None where it has no such one.
+#: The process's variables.
 ENVIRON: Final = os.environ
-ENCODED: Final[dict[bytes, bytes] | None] = (
-    data if POSIX and type(data := getattr(os.environ, "_data", None)) is dict else None
-)
+
+
+def _encoded() -> dict[bytes, bytes] | None:
+    data = getattr(os.environ, "_data", None)
+    return data if POSIX and type(data) is dict else None
+
+
+#: The dictionary behind them: to look up there what is not set takes a small part of the time that
+#: ``os.environ`` takes. None where it has no such one.
+ENCODED: Final[dict[bytes, bytes] | None] = _encoded()
 
 
 def _variables() -> dict[bytes, bytes] | None:

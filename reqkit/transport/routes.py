@@ -146,6 +146,17 @@ class Route:
         "proxy_headers", "proxy_tls", "scheme", "socket_options", "source_address", "tls",
     )  # fmt: skip
 
+    scheme: str
+    host: str
+    port: int
+    tls: TlsSettings | None
+    proxy: Proxy | None
+    proxy_tls: TlsSettings | None
+    source_address: tuple[str, int] | None
+    socket_options: tuple[tuple[int, int, Any], ...] | None
+    proxy_headers: tuple[tuple[str, str], ...]
+    allow_address: Any
+
     def __init__(self, parts: _Parts) -> None:
         self._parts = parts
         (

@@ -70,8 +70,8 @@ class Dispatcher:
     ) -> None:
         self.remotes: list[Remote] = []
         self.batches: dict[Batch, int] = {}
-        self.suspects = Suspects()
-        self.holds = Holds(self._release)
+        self.suspects: Suspects = Suspects()
+        self.holds: Holds = Holds(self._release)
         self.loans: Loans | None = None if table is None else Loans(table)
         self.open: bool = False
         self.dead: bool = False

@@ -31,7 +31,9 @@ _normal = re.compile(
     rf"/{_PLAIN}*(?:{_ESCAPE}{_PLAIN}*)*"
 ).fullmatch
 #: Matches the path and query of a canonical URL, from a place on; but ``/.`` is not looked for.
-normal_path = re.compile(rf"/{_PLAIN}*(?:{_ESCAPE}{_PLAIN}*)*(?<!\?)").fullmatch
+normal_path: Callable[..., re.Match[str] | None] = re.compile(
+    rf"/{_PLAIN}*(?:{_ESCAPE}{_PLAIN}*)*(?<!\?)"
+).fullmatch
 _number = Struct("<q").unpack
 _scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:").match
 _SPACES: Final = "\t\n\f\r "
