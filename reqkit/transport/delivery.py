@@ -15,10 +15,10 @@ from ..message.times import Times
 from ..timeouts import Deadline, Timeouts, clock
 from ..wire.h1.connection import Connection, ConnectionGone
 from .exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of
-from .multiplex import Exchange, OlderWanted
 from .opening import Opener
 from .pools import ONLY_11, ConnectionPool
 from .routing import direct_route, without_http2
+from .stream_exchange import Exchange, OlderWanted
 from .tracing import log_exchange, log_failure, trace_received, trace_sent
 
 if TYPE_CHECKING:

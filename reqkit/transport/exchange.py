@@ -14,8 +14,8 @@ from ..timeouts import Deadline, Timeouts, clock
 from ..wire.h1.connection import Connection, ConnectionGone
 from ..wire.h1.head import AnswerHead, FieldBlock, write_head, write_request
 from . import failures
-from .multiplex import Exchange
 from .pools import ConnectionPool
+from .stream_exchange import Exchange
 
 if TYPE_CHECKING:
     from ..message.prepare import PreparedRequest

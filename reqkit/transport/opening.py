@@ -21,9 +21,10 @@ from ..wire.h1.connection import Connection
 from ..wire.h1.head import block_of
 from . import failures
 from .connecting import open_stream
-from .multiplex import Exchange, Multiplexed
+from .multiplex import Multiplexed
 from .pools import ConnectionPool, Opening
 from .routes import Marks, Route
+from .stream_exchange import Exchange
 
 if TYPE_CHECKING:
     from ..message.prepare import PreparedRequest

@@ -15,7 +15,8 @@ from ..base.locks import native_rlock
 from ..network import Network, Semaphore, Waiter
 from ..timeouts import clock
 from ..wire.h1.connection import Connection
-from .multiplex import BUFFER, Exchange, Multiplexed
+from .multiplex import BUFFER, Multiplexed
+from .stream_exchange import Exchange
 
 __all__ = ["IDLE_SECONDS", "ONLY_11", "ConnectionPool", "Opening", "give_way"]
 
