@@ -209,17 +209,14 @@ class ConnectionPool:
         except ValueError:
             return  # whoever let go of it has closed it, or somebody has taken it
         self._count -= 1
-        if self.closed:
-            connection.close()
-        else:
-            self._keep(connection)
+        self._keep(connection)
 
     def _keep(self, connection: Connection | Multiplexed) -> None:
         """Keep a connection, and close those that are too many with it."""
         surplus: list[Connection | Multiplexed] | None = None
         key = connection.key
         with self._lock:
-            if self._busy:
+            if self._busy or self.closed:  # closed meanwhile, by another thread
                 connection.close()
                 return
             try:

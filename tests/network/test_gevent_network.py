@@ -619,7 +619,10 @@ def test_a_refused_address_makes_way_at_once(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reqkit_async.network.network.ATTEMPT_DELAY", 10 * LIMIT)
-    GEVENT.connect([refusing(), refusing(), address(listener)], LIMIT, [], None).close()
+    stream = GEVENT.connect([refusing(), refusing(), address(listener)], LIMIT, [], None)
+    assert isinstance(stream, GeventStream)
+    assert stream.sock.getpeername() == listener.getsockname()
+    stream.close()
 
 
 def test_a_late_answer_wins_when_the_others_fail() -> None:

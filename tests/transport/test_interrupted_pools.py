@@ -152,6 +152,43 @@ def test_an_interrupt_in_the_middle_leaves_the_pool_fit(scripted: Start, hosts: 
     server.wait_for_no_connections()
 
 
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_closed_while_a_connection_comes_back(scripted: Start, hosts: int) -> None:
+    """As another thread may do it: at the first line of that, at the second, and so on."""
+    server = scripted(at_once)
+    urls = [server(), server().replace("127.0.0.1", "localhost")][:hosts]
+    left = closed = 0
+    held: list[pools.ConnectionPool] = []
+
+    def close(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal left
+        if frame.f_code is not pools.ConnectionPool.release.__code__:
+            return None
+        if event == "line":
+            left -= 1
+            if not left:
+                held.append(frame.f_locals["self"])  # nor is it dropped
+                held[-1].close()
+        return close
+
+    before = sys.gettrace()
+    while left <= 0:
+        left = nth = closed + 1
+        session = reqkit.Session()
+        for url in urls[1:]:
+            session.get(url)
+        sys.settrace(close)
+        try:
+            session.get(urls[0])
+        finally:
+            sys.settrace(before)
+        if left <= 0:
+            closed = nth
+            server.wait_for_no_connections()
+        session.close()
+    assert closed > 5
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_while_another_thread_holds_a_lock(scripted: Start) -> None:
