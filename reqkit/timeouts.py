@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import monotonic as clock
 from typing import Any, Final
 
+from .base.numbers import as_float
 from .base.redact import redacted
 from .exceptions import TotalTimeout
 
@@ -16,17 +17,18 @@ __all__ = ["DEFAULT_TIMEOUTS", "Deadline", "Timeouts", "clock"]
 def _seconds(value: Any, name: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    number = as_float(value)
+    if number is None:
         raise ValueError(
             f"timeout: {name} is {redacted(value)}: expected seconds as a number, or None for no"
             " limit"
         )
-    if not value > 0 or math.isnan(value):
+    if not number > 0:  # nor is NaN
         raise ValueError(
             f"timeout: {name} is {redacted(value)}: expected more than 0 seconds, or None for no"
             " limit"
         )
-    return None if math.isinf(value) else float(value)
+    return None if math.isinf(number) else number
 
 
 class Timeouts:

@@ -17,6 +17,7 @@ from ..wire.h1.connection import Connection, ConnectionGone
 from .exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of
 from .opening import Opener
 from .pools import ONLY_11, ConnectionPool
+from .retrying import IDEMPOTENT
 from .routing import direct_route, without_http2
 from .stream_exchange import Exchange, OlderWanted
 from .tracing import log_exchange, log_failure, trace_received, trace_sent
@@ -33,7 +34,6 @@ __all__ = ["deliver"]
 #: How often a message is sent again that servers of HTTP/2 have surely not acted on.
 _MOST_UNSENT: Final = 10
 #: RFC 9110 section 9.2.2: sending one of these twice does what sending it once does.
-_IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 
 
 def deliver(
@@ -203,7 +203,7 @@ def _may_repeat(
             return False
     elif repeats > 1 or (times is not None and type(connection) is Connection):
         return False
-    if not gone.unsent and request.method not in _IDEMPOTENT:
+    if not gone.unsent and request.method not in IDEMPOTENT:
         return False
     request.rewind()
     return True

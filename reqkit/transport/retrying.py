@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..base.deferred import DeferredModule
 from ..base.importing import import_late
@@ -34,9 +34,12 @@ else:
     urllib3_errors = DeferredModule("urllib3.exceptions")
 
 __all__ = [
-    "add_tries", "ending_of", "is_permanent", "policy_of", "retries_used_up", "send_again",
-    "urllib3_error_for", "waits_too_long",
+    "IDEMPOTENT", "add_tries", "ending_of", "is_permanent", "policy_of", "retries_used_up",
+    "send_again", "urllib3_error_for", "waits_too_long",
 ]  # fmt: skip
+
+#: What may be sent twice (RFC 9110 section 9.2.2).
+IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 
 
 def policy_of(retries: Any) -> Retry:

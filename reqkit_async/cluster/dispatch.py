@@ -18,6 +18,7 @@ from reqkit import Session
 from reqkit.exceptions import UnpicklableError
 from reqkit.network import use
 from reqkit.timeouts import clock
+from reqkit.transport.retrying import IDEMPOTENT
 
 from ..network import GEVENT
 from ..pool.batch import Batch, Job
@@ -35,8 +36,6 @@ from .suspects import Suspects
 
 __all__ = ["Dispatcher", "is_idempotent"]
 
-#: RFC 9110 section 9.2.2.
-_IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 #: Pulled for one worker at most before the others are looked at, once all are busy.
 _MOST_IN_A_ROW: Final = 8
 
@@ -51,6 +50,7 @@ class Dispatcher:
         session: of requests that have none.
 
     Attributes:
+        session: as above.
         remotes: the workers that are there.
         batches: the batches that are pulled from, with their numbers.
         suspects: what was lost with a worker, and waits to be sent again.
@@ -79,7 +79,7 @@ class Dispatcher:
         self._packer = packer
         self._table = table
         self._entries = entries
-        self._session = session
+        self.session: Session | None = session
         self._numbers: Iterator[int] = itertools.count()
         #: What wakes the greenlet that pulls from a batch.
         self._wakes: dict[Batch, Event] = {}
@@ -249,7 +249,7 @@ class Dispatcher:
     def _host_of(self, job: Job) -> str:
         host: str | None = job.host
         if host is None:
-            host = job.host = host_of(job.request, self._session)
+            host = job.host = host_of(job.request, self.session)
         return host
 
     def _give(self, job: Job, remote: Remote) -> bool:
@@ -279,9 +279,8 @@ class Dispatcher:
     def _introduce(self, remote: Remote, batch: Batch, used: set[int] | None) -> None:
         """Have a worker know a batch, and what is shared."""
         if used:
-            for shared in used - remote.known:
-                remote.known.add(shared)
-                remote.tell("share", shared, self._packer.shared[shared])
+            for shared in used:
+                remote.share(shared, self._packer.shared[shared])
         number = self.batches[batch]
         if number not in remote.batches:
             remote.batches.add(number)
@@ -290,7 +289,11 @@ class Dispatcher:
 
     def give_failed(self, job: Job, remote: Remote, pickled_error: bytes) -> None:
         """Have a worker run the hooks of a request that is not to be sent any more."""
-        packed, used = self._packer.pack(job.request)
+        try:
+            packed, used = self._packer.pack(job.request)
+        except UnpicklableError as error:  # the caller has changed it since it was sent
+            self._entries.fail(job, error)
+            return
         self._introduce(remote, job.batch, used)
         number = next(self._numbers)
         remote.out[number] = job
@@ -337,4 +340,7 @@ class Dispatcher:
 
 def is_idempotent(request: Any) -> bool:
     """Tell whether a request may be sent twice (RFC 9110 section 9.2.2)."""
-    return request.method in _IDEMPOTENT or str(request.method).upper() in _IDEMPOTENT
+    method = request.method
+    if not isinstance(method, str):
+        return False  # whatever was given for one: sending it will say so
+    return method in IDEMPOTENT or method.upper() in IDEMPOTENT

@@ -7,6 +7,7 @@ from typing import Any
 import gevent
 
 from reqkit import Response
+from reqkit.base.tracebacks import forget_frames
 from reqkit.exceptions import UnpicklableError, WorkerLost
 from reqkit.network import use
 from reqkit.sessions.outcome import failed_response
@@ -62,6 +63,10 @@ class Entries:
             batch.finish(job, entry)
         except SYSTEM_ERRORS as raised:
             interrupt(batch, raised, job)
+        except BaseException as raised:
+            # Somebody's timer that has hit the progress: the job has its entry, and what else its
+            # worker says is to be heard.
+            forget_frames(raised)
         if batch.stopped:
             batch.changed.set()
 

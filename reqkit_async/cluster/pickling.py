@@ -102,14 +102,18 @@ class Packer:
             arguments.pop("exception_handler", None)
             return (self._pickled((type(request), state, arguments), used),), used
         except Exception as error:
-            raise self._explained(request, error) from error
+            try:
+                explained = self._explained(request, error)
+            except Exception:  # objects of the user's may not even let themselves be looked at
+                explained = cannot_travel("a request", error)
+            raise explained from error
 
-    def pack_error(self, error: Exception) -> bytes:
-        """Return an error of this package's, pickled."""
-        return pickle.dumps(error, 5)
-
-    def number_of(self, thing: Any) -> int | None:
+    def number_of(self, thing: Any, always: bool = False) -> int | None:
         """Return the number that workers know something by; None for what has none.
+
+        Args:
+            thing: what is known.
+            always: have it known, however much is known already.
 
         Raises:
             Exception: it cannot be pickled.
@@ -122,7 +126,7 @@ class Packer:
             return self._numbers[key]
         except KeyError:
             pass
-        if len(self._kept) >= _MOST_SHARED:
+        if len(self._kept) >= _MOST_SHARED and not always:
             return None
         blob = pickled(thing, self._by_value)
         number = self._numbers[key] = len(self.shared)
@@ -206,12 +210,17 @@ def cannot_travel(what: str, reason: Exception) -> UnpicklableError:
 def _name_of(thing: Any, depth: int = 3) -> str:
     """Return what something is called, or else its type: a value may hold a secret."""
     if depth and isinstance(thing, dict):
-        thing = [value for value in thing.values() if value]
+        thing = [value for value in thing.values() if not _is_nothing(value)]
     if depth and isinstance(thing, (list, tuple)):
         names = ", ".join(_name_of(one, depth - 1) for one in thing[:3])
         return names or type(thing).__name__
     name = getattr(thing, "__qualname__", None)
     return str(name) if name is not None else f"a {type(thing).__name__}"
+
+
+def _is_nothing(value: Any) -> bool:
+    # Not by its truth: an array, say, has none.
+    return value is None or (isinstance(value, (list, tuple, dict)) and not value)
 
 
 class _Unknown:

@@ -32,12 +32,15 @@ class Recovery:
         dispatcher: gives out what is sent again.
         entries: makes those of the others.
         has_session: whether the pool has a session, whose hooks are to run.
+
+    Attributes:
+        has_session: as above.
     """
 
     def __init__(self, dispatcher: Dispatcher, entries: Entries, has_session: bool) -> None:
         self._dispatcher = dispatcher
         self._entries = entries
-        self._has_session = has_session
+        self.has_session: bool = has_session
 
     def recover(self, remote: Remote) -> None:
         """See to all that a worker had that is gone."""
@@ -83,7 +86,7 @@ class Recovery:
         request = job.request
         others = [other for other in self._dispatcher.remotes if other.size]
         has_hooks = (
-            self._has_session
+            self.has_session
             or request.session is not None
             or request._arguments is not NO_ARGUMENTS
         )

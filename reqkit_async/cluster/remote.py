@@ -88,6 +88,12 @@ class Remote:
         self._add_items()
         self.channel.post(message)
 
+    def share(self, number: int, pickled: bytes) -> None:
+        """Have it know something by a number, unless it does already. Never blocks."""
+        if number not in self.known:
+            self.known.add(number)
+            self.tell("share", number, pickled)
+
     def _add_items(self) -> None:
         if self._items:
             items, self._items = self._items, []

@@ -13,6 +13,7 @@ from typing import Any, Final
 import gevent
 from gevent.event import Event
 
+from reqkit import Session
 from reqkit._version import __version__
 from reqkit.exceptions import WorkerLost
 from reqkit.timeouts import clock
@@ -128,12 +129,27 @@ class Run:
 
     def _number(self, name: str, thing: Any) -> int:
         try:
-            number = self._packer.number_of(thing)
+            number = self._packer.number_of(thing, always=True)
         except Exception as error:
             raise cannot_travel(f"{name}= ({type(thing).__name__})", error) from error
         assert number is not None
         self._first[number] = self._packer.shared[number]
         return number
+
+    def use_session(self, session: Session | None) -> None:
+        """Have workers send by another session what they have not begun. Never blocks.
+
+        Raises:
+            UnpicklableError: it cannot travel; the one before counts.
+        """
+        if self.closed or session is self._dispatcher.session:
+            return
+        self._session = number = self._number("session", session)
+        self._dispatcher.session = session
+        self._recovery.has_session = session is not None
+        for remote in self._dispatcher.remotes:
+            remote.share(number, self._packer.shared[number])
+            remote.tell("use_session", number)
 
     def _met(self, channel: Channel) -> None:
         """Have a worker that came do its part. Runs in a greenlet of its own."""

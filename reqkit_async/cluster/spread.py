@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from greenlet import getcurrent
 
+from reqkit import Session
 from reqkit.timeouts import clock
 
 from ..pool.batch import Batch, Job, ListBatch, Reason
@@ -64,6 +65,17 @@ class Spread:
         size = slots_for(None) if settings.size is None else settings.size
         #: Requests in flight at most, as far as one knows: half of what may be pulled ahead.
         self.most: int = WINDOW * size * tasks.count // 2
+
+    @property
+    def session(self) -> Session | None:
+        """The session of requests that have none of their own."""
+        return self._sender.session
+
+    @session.setter
+    def session(self, value: Session | None) -> None:
+        if self._run is not None:
+            self._run.use_session(value)
+        self._sender.session = value
 
     # -- what a pool asks of its greenlets --------------------------------------------------
 

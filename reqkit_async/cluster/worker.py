@@ -147,6 +147,9 @@ class Worker:
     def _share(self, number: int, blob: bytes) -> None:
         self._unpacker.add(number, blob)
 
+    def _use_session(self, number: int) -> None:
+        self._pool.session = self._unpacker.known(number)
+
     def _give(
         self, number: int, items: list[tuple[int, tuple[Any, ...], bool | None, bool]]
     ) -> None:

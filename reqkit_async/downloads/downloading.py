@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
@@ -31,6 +30,7 @@ from reqkit.transport.retrying import add_tries, ending_of
 from .._types import Handler
 from ..pool.options import check_switch, seconds
 from ..pool.pool import Pool
+from ..pool.retries import back_off
 from ..pool.stop_reasons import GRACE, TimeLimit
 from ..progress import open_progress
 from .files import DownloadItem, File, files_of, header_pairs, lower
@@ -42,11 +42,6 @@ if TYPE_CHECKING:
     from .._types import Progress
 
 __all__ = ["download"]
-
-#: Seconds before a file is gone on with, doubling, and at most.
-_FIRST: Final = 0.5
-_LONGEST: Final = 60.0
-
 
 _KEYWORDS: Final = (
     "sha256", "size", "per_host", "rate", "delay", "retries", "timeout", "raise_errors", "progress",
@@ -282,8 +277,7 @@ class _Downloads:
             add_tries(error, file.tries, file.last)
             return False
         file.last = ending_of(None, error)
-        wait = min(_FIRST * 2 ** (file.tries - 1), _LONGEST) * (0.5 + random.random() / 2)
-        timer = gevent.spawn_later(wait, self._start_later, file)
+        timer = gevent.spawn_later(back_off(file.tries - 1), self._start_later, file)
         self.later.add(timer)
         return True
 

@@ -16,6 +16,7 @@ from collections.abc import Hashable, Iterator
 from heapq import heappop, heappush
 from typing import Any, Final, Generic, TypeVar
 
+from reqkit.base.numbers import as_float
 from reqkit.message.retryafter import LONGEST_RETRY_AFTER, retry_after
 
 __all__ = ["LONGEST_RETRY_AFTER", "HostLimits", "HostQueue", "parse_rate", "retry_after"]
@@ -61,7 +62,8 @@ def parse_rate(rate: float | str) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    number = as_float(value)
+    return number is not None and math.isfinite(number)
 
 
 class _Host:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from reqkit.base.numbers import as_float
 from reqkit.base.redact import redacted
 from reqkit.message.keywords import unknown
 
@@ -96,9 +97,10 @@ def seconds(timeout: Any) -> float | None:
     """
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+    number = as_float(timeout)
+    if number is None or not number > 0:
         raise ValueError(
             f"timeout is {timeout!r}: expected the seconds that the whole batch may take, a number"
             " above 0, or None for no limit"
         )
-    return None if math.isinf(timeout) else float(timeout)
+    return None if math.isinf(number) else number

@@ -84,8 +84,7 @@ class Pool:
                 f"size is {size!r}: expected how many requests are in flight at most, a whole"
                 " number above 0, or None for as many as possible"
             )
-        if session is not None and not isinstance(session, Session):
-            raise ValueError(f"session is {session!r}: expected a reqkit.Session")
+        _check_session(session)
         self.size = size
         self._hub: weakref.ref[Any] | None = None
         self.stats: Stats = Stats()
@@ -107,11 +106,18 @@ class Pool:
 
     @property
     def session(self) -> Session | None:
-        """The session of requests that have none of their own."""
+        """The session of requests that have none of their own; counts for all that are not begun.
+
+        Raises:
+            ValueError: it is set to what is none.
+            UnpicklableError: it cannot travel to the workers of an executor that run now.
+        """
         return self._sender.session
 
     @session.setter
     def session(self, value: Session | None) -> None:
+        _check_session(value)
+        self._workers.session = value
         self._sender.session = value
 
     @property
@@ -262,6 +268,7 @@ class Pool:
 
         Raises:
             TypeError: it is no request.
+            WorkerLost: the pool's executor takes no tasks.
         """
         self._own_hub()
         request = as_request(request)
@@ -272,13 +279,21 @@ class Pool:
         elif spawned in self._workers.batches:
             self._workers.arrange()
         else:
-            # Not when the last of those before had its entry: what it raises comes after that.
-            spawned.interrupted = False
-            if spawned.reporter is SILENT and self._options.progress is not None:
-                spawned.reporter = open_progress(self._options.progress, self._options.total)
-            timeout = self._options.timeout
-            self._begin(spawned, None if timeout is None else clock() + timeout)
+            try:
+                self._begin_spawned()
+            except BaseException:  # no bar, no worker: who joins must not wait for it
+                spawned.take_back(job)
+                raise
         return job.handle
+
+    def _begin_spawned(self) -> None:
+        """Have what was spawned be sent: it is the first, or all before it has ended."""
+        spawned, options = self._spawned, self._options
+        # Not when the last of those before had its entry: what it raises comes after that.
+        spawned.interrupted = False
+        if spawned.reporter is SILENT and options.progress is not None:
+            spawned.reporter = open_progress(options.progress, options.total)
+        self._begin(spawned, None if options.timeout is None else clock() + options.timeout)
 
     def stop(self, handle: Any) -> None:
         """Stop a request that was spawned; ``handle`` is what `spawn` returned. Never blocks."""
@@ -399,7 +414,12 @@ class Pool:
         if ends is not None:
             batch.timer = batch.hub.loop.timer(max(ends - clock(), 0.0))
             batch.timer.start(self._expire, batch, update=True)
-        self._workers.add(batch)
+        try:
+            self._workers.add(batch)
+        except BaseException:
+            if batch not in self._workers.batches:
+                self.stats.stop()  # else `let_go` does
+            raise
 
     def _expire(self, batch: Batch) -> None:
         """Stop a batch at its deadline. Runs in the hub."""
@@ -465,6 +485,11 @@ def let_go(workers: Workers, stats: Stats, batch: Batch) -> None:
     if batch in workers.batches:
         workers.remove(batch)
         stats.stop()
+
+
+def _check_session(session: Any) -> None:
+    if session is not None and not isinstance(session, Session):
+        raise ValueError(f"session is {session!r}: expected a reqkit.Session")
 
 
 def _several(requests: Any) -> Iterable[Any]:

@@ -11,6 +11,7 @@ from urllib3.util import Retry
 from reqkit.exceptions import ConnectionError, ProtocolError, RequestException, SSLError
 from reqkit.message.urls import without_secrets
 from reqkit.transport.retrying import (
+    IDEMPOTENT,
     is_permanent,
     retries_used_up,
     urllib3_error_for,
@@ -20,15 +21,15 @@ from reqkit.transport.retrying import policy_of as retry_of
 
 from .limits import retry_after
 
-__all__ = ["BackOff", "RetryPolicy", "policy_of", "policy_of_config"]
+__all__ = ["BackOff", "RetryPolicy", "back_off", "policy_of", "policy_of_config"]
 
-#: RFC 9110 section 9.2.2.
-_IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 #: Answers that say that another time may go better.
 _STATUSES: Final = frozenset((429, 502, 503, 504))
 #: Seconds before the first retry, and at most.
 _FIRST: Final = 0.5
 _LONGEST: Final = 60.0
+#: After so many it is the longest: no float takes two to the power of any number.
+_DOUBLINGS: Final = 7
 #: Seconds that a Retry-After may hold it back, unless the config says otherwise.
 _LONGEST_HOLD: Final = 300.0
 
@@ -82,7 +83,7 @@ class BackOff:
         longest: float = _LONGEST_HOLD,
     ) -> tuple[float, RetryPolicy] | None:
         """As `RetryPolicy.after`."""
-        if self.left < 1 or method not in _IDEMPOTENT:
+        if self.left < 1 or method not in IDEMPOTENT:
             return None
         asked: float | None = None
         if error is not None:
@@ -94,10 +95,15 @@ class BackOff:
             asked = retry_after(response.headers.get("retry-after"), wall)
             if asked is not None and asked > longest:
                 return None
-        wait = min(_FIRST * 2**self._used, _LONGEST)
-        # Between half and all of it, so that those who failed together do not return together.
-        wait *= 0.5 + random.random() / 2
-        return (wait if asked is None else max(asked, 0.0)), BackOff(self.left - 1, self._used + 1)
+        wait = back_off(self._used) if asked is None else max(asked, 0.0)
+        return wait, BackOff(self.left - 1, self._used + 1)
+
+
+def back_off(used: int) -> float:
+    """Return the seconds to wait after so many retries: doubling up to 60 s, with jitter."""
+    wait = min(_FIRST * (1 << min(used, _DOUBLINGS)), _LONGEST)
+    # Between half and all of it, so that those who failed together do not return together.
+    return wait * (0.5 + random.random() / 2)
 
 
 def _is_passing(error: BaseException) -> bool:

@@ -85,26 +85,27 @@ class Sender:
             BaseException: what was thrown into it, unless it is a `Stop`.
         """
         request: Any = job.request
-        if not job.started:
-            job.started = True
-            if request._arguments.hook_errors is not None:
-                job.errors = list(request._arguments.hook_errors)
-        elif job.chain is not None:
-            job.errors = job.chain.errors  # of hooks, at the attempts before
-            job.chain = None
         session: Any = request.session
-        if session is None:
-            session = self._session_for(request)
-        if (
-            job.policy is None
-            and not job.retries
-            and self._scheduler_ref is not None
-            and (request._arguments is not NO_ARGUMENTS or session._config is not None)
-        ):
-            job.policy = _policy_of(request, session)
-        if job.policy is not None and job.deadline is None:
-            job.deadline = _deadline_of(request, session)
         try:
+            if not job.started:
+                job.started = True
+                if request._arguments.hook_errors is not None:
+                    job.errors = list(request._arguments.hook_errors)
+            elif job.chain is not None:
+                job.errors = job.chain.errors  # of hooks, at the attempts before
+                job.chain = None
+            if session is None:
+                session = self._session_for(request)
+            # Sessions and arguments may be classes of the user's, which raise anything.
+            if (
+                job.policy is None
+                and not job.retries
+                and self._scheduler_ref is not None
+                and (request._arguments is not NO_ARGUMENTS or session._config is not None)
+            ):
+                job.policy = _policy_of(request, session)
+            if job.policy is not None and job.deadline is None:
+                job.deadline = _deadline_of(request, session)
             prefetch = job.prefetch if request._arguments.prefetch is None else None
             session.attempt(job, prefetch, job.deadline)
             if job.stop is not None:
@@ -131,7 +132,7 @@ class Sender:
             if job.stop is not None:
                 raise job.stop
         except BaseException as stop:
-            self._stopped(job, session, stop)
+            self._stopped(job, _NOBODYS if session is None else session, stop)
             if not isinstance(stop, (Stop, Exception)):
                 raise
             forget_frames(stop)  # which hold the job, and the job its stop

@@ -215,6 +215,14 @@ class SpawnedBatch(QueuedBatch):
         self.put(job)
         return job
 
+    def take_back(self, job: Job) -> None:
+        """Forget a request whose queueing has failed, as if it had never been there."""
+        self.take_out(lambda queued: queued is job)
+        job.done = True
+        self.outstanding -= 1
+        if not self.outstanding:
+            self._idle(self)
+
     def drop(self, job: Job) -> None:
         """Let go of a job that was never started: it gets no hooks, but who waits for it hears."""
         reason = self.reason or cancelled

@@ -471,3 +471,67 @@ def test_busy_hooks(apart: Any, site: Site) -> None:
         [get(site("/x"), callback=be_busy) for _ in range(200)], size=20, executor=apart
     )
     assert all(entry.ok for entry in entries)
+
+
+def test_a_method_that_is_none_is_its_requests_failure(site: Site, executor: Any) -> None:
+    odd: Any = ["GET"]
+    requests = [reqkit_async.request(odd, site("/odd")), get(site("/x"))]
+    entries = reqkit_async.map(requests, executor=executor, timeout=20)
+    assert type(entries[0].error) is reqkit.exceptions.InvalidHeader
+    assert (entries[1].status_code, site.hits) == (200, {"/x": 1})
+
+
+class _Undecided:
+    """Has no truth, as an array of several numbers."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("which of them?")
+
+
+@pytest.mark.parametrize("look", [_Undecided(), None])
+def test_what_cannot_travel_is_its_requests_failure(
+    look: Any, site: Site, shared_threads: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if look is None:  # whatever else looking at it may raise
+        monkeypatch.setattr(pickling, "_name_of", lambda value: 1 / 0)
+    context = {"array": look, "lock": threading.Lock()}
+    requests = [get(site("/a"), context=context), get(site("/b"))]
+    entries = reqkit_async.map(requests, executor=shared_threads, timeout=20)
+    assert type(entries[0].error) is reqkit.exceptions.UnpicklableError
+    assert entries[0].context is context
+    assert (entries[1].status_code, site.hits) == (200, {"/b": 1})
+
+
+def test_a_timer_that_hits_the_progress_costs_no_worker(site: Site, shared_threads: Any) -> None:
+    told = []
+
+    def progress(done: int, total: int | None) -> None:
+        told.append(done)
+        if done == 2:
+            raise gevent.Timeout(5)
+
+    requests = [reqkit_async.post(site(f"/{number}")) for number in range(20)]
+    pool = reqkit_async.Pool(2, executor=shared_threads, progress=progress)
+    entries = pool.map(requests)
+    assert [entry.status_code for entry in entries] == [200] * 20
+    assert sorted(told) == list(range(1, 21))
+    assert set(site.hits.values()) == {1}
+
+
+def test_a_session_that_is_set_while_workers_run(site: Site, executor: Any) -> None:
+    def sent(pool: reqkit_async.Pool) -> list[str | None]:
+        entries = pool.map([get(site("/x"))] * 4)
+        return [entry.request.headers.get("X-Mine") for entry in entries]
+
+    with reqkit_async.Pool(2, executor=executor) as pool:
+        assert sent(pool) == [None] * 4
+        for name in ("one", "two"):
+            with reqkit.Session(headers={"X-Mine": name}) as session:
+                pool.session = session
+                assert sent(pool) == [name] * 4
+        session = reqkit.Session(auth=threading.Lock().acquire)
+        with pytest.raises(reqkit.exceptions.UnpicklableError, match="session="):
+            pool.session = session
+        assert sent(pool) == ["two"] * 4
+        pool.session = None
+        assert sent(pool) == [None] * 4

@@ -517,3 +517,14 @@ def test_one_whose_tasks_fail(site: Site) -> None:
 
     with pytest.raises(WorkerLost, match=r"no worker has come .*: ImportError: no module named"):
         reqkit_async.map([get(site("/x"))], executor=Failing(), workers=2)
+
+
+def test_what_no_executor_takes_is_not_waited_for(site: Site) -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with reqkit_async.Pool(2, executor=executor) as pool:
+        with pytest.raises(WorkerLost, match="takes no tasks"):
+            pool.spawn(site("/x"))
+        with pytest.raises(WorkerLost, match="takes no tasks"):
+            pool.map([site("/x")])
+    assert pool.stats.requests == pool.stats._active == 0

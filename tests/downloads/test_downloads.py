@@ -14,7 +14,7 @@ import pytest
 
 import reqkit
 import reqkit_async
-from reqkit_async.downloads import downloading
+from reqkit_async.pool import retries
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
 from servers.waiting import until
@@ -93,7 +93,7 @@ def server(shelf: Shelf) -> Iterator[ScriptedServer]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait before a file is gone on with."""
-    monkeypatch.setattr(downloading, "_FIRST", 0.01)
+    monkeypatch.setattr(retries, "_FIRST", 0.01)
 
 
 def test_one_path_for_each_in_order(server: ScriptedServer, tmp_path: Path) -> None:

@@ -180,3 +180,12 @@ def test_a_read_timeout_is_not_an_ints_matter(impatient: None, scripted: Start) 
     (found,) = reqkit_async.map([reqkit_async.get(server(), timeout=0.05)], retries=3)
     assert isinstance(found.error, ReadTimeout)
     assert len(server.requests) == 1
+
+
+def test_very_many_retries_have_a_bounded_pause() -> None:
+    error = ConnectionError("refused")
+    error.before_sending = True
+    again = policies.BackOff(5, used=2000).after("GET", "/", None, error, 0.0)
+    assert again is not None
+    assert 30 <= again[0] <= 60
+    assert all(0.25 * 2**used <= policies.back_off(used) <= 0.5 * 2**used for used in range(7))
