@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,8 +34,27 @@ def environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().endswith("_proxy") and not name.startswith("COV_")
+        if not name.lower().endswith("_proxy") and not name.startswith(("COV_", "COVERAGE_"))
     }
+
+
+def alone(code: str, *arguments: str) -> str:
+    """Run code in a Python of its own, which must not complain; return what it prints.
+
+    For what is measured of a whole process: in the suite's own, other tests' threads, modules that
+    something imports for the first time, and the measuring of coverage count in.
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        # Where `servers` is, and the tree's own package is not.
+        cwd=Path(__file__).parents[1],
+        timeout=PATIENCE * 10,
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout + ended.stderr
+    return ended.stdout
 
 
 class Program:
