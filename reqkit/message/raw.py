@@ -92,8 +92,8 @@ class BodySource(Protocol):
     Its errors are reqkit's own.
     """
 
-    def read(self, most: int) -> bytes:
-        """Wait for some bytes; none mean that the body has ended."""
+    def read(self, most: int, within: float | None = None) -> bytes:
+        """Wait for some bytes, so many seconds at most; none mean that the body has ended."""
 
     def expect_all(self, whole: bool) -> None:
         """Take note that all of the body is waited for.
@@ -321,7 +321,7 @@ class WholeBody:
         self._data = data
         self._at = 0
 
-    def read(self, most: int) -> bytes:
+    def read(self, most: int, within: float | None = None) -> bytes:
         """Return the next bytes."""
         piece = self._data[self._at : self._at + most]
         self._at += len(piece)
@@ -344,12 +344,12 @@ class PeekedBody:
         self._ahead = ahead
         self._source = source
 
-    def read(self, most: int) -> bytes:
+    def read(self, most: int, within: float | None = None) -> bytes:
         """Return the next bytes."""
         if self._ahead:
             piece, self._ahead = self._ahead[:most], self._ahead[most:]
             return piece
-        return self._source.read(most)
+        return self._source.read(most, within)
 
     def expect_all(self, whole: bool) -> None:
         """Take note that all of the body is waited for."""

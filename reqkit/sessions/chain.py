@@ -7,6 +7,7 @@ first, with the cookies, the auth and the proxy that may go where each one goes.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final, Protocol
@@ -15,7 +16,7 @@ from .. import cookies as jars
 from ..adapters import HTTPAdapter
 from ..base.logs import INFO, logger
 from ..base.redact import redacted
-from ..exceptions import ConnectionError, Timeout, TooManyRedirects
+from ..exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
 from ..hooks import Hooks, dispatch_hook, takes_keywords
 from ..message import environment
 from ..message.config import Settings
@@ -33,7 +34,7 @@ from ..timeouts import Deadline
 from .mounting import Mounting
 from .options import CallOptions, timeouts_for_adapter
 from .redirects import drain as drain_body
-from .redirects import may_keep_auth, next_message
+from .redirects import forsake, may_keep_auth, next_message
 
 __all__ = ["CallConnection", "Chain", "ChainedSession"]
 
@@ -192,7 +193,14 @@ class Chain:
         followed = 0
         while True:
             history.extend(response.history)
-            message = self.next_message(response)
+            try:
+                message = self.next_message(response)
+            except BaseException as error:
+                if isinstance(error, RequestException):
+                    with contextlib.suppress(RequestException):
+                        drain_body(response)  # which the error has, but for its connection
+                forsake(response, error)
+                raise
             if message is None:
                 response.history = history
                 return response
@@ -313,7 +321,11 @@ class Chain:
             for hook in tuple(auths):
                 # An auth that fails is the request's failure, not a warning: it is no observer.
                 extra = keywords if takes_keywords(hook) else {}
-                result = hook(response, **extra)
+                try:
+                    result = hook(response, **extra)
+                except BaseException as error:
+                    forsake(response, error)
+                    raise
                 if result is not None and result is not response:
                     response = result
         return response
@@ -375,27 +387,35 @@ class Chain:
                 verify = environment.ca_bundle() or True
         if self.gate is not None:
             self.gate.pass_to(target.host, None if self.policy is None else self.policy.deadline)
+        response: Response | None = None
         try:
             response = adapter.send(
                 prepared, stream=True, timeout=timeouts, verify=verify, cert=cert, proxies=proxies
             )
-        except (ConnectionError, Timeout) as error:
-            if hooks is not None and hooks["post_request"] and not error.before_sending:
+            if not usual:
+                response = adopted_response(response, prepared, adapter)
+            response.connection = options
+            response.max_content_size = config.max_content_size
+            if hooks is not None and hooks["post_request"]:
+                response.request = self._hooked("post_request", hooks, prepared)
+            if config.store_cookies:
+                fields = response._fields
+                if fields is None or "set-cookie" in fields:
+                    values = response.set_cookies()
+                    if values:
+                        jars.store(session.cookies, values, target, over=self.cookies)
+            return response
+        except BaseException as error:
+            if response is not None:
+                forsake(response, error)
+            elif (
+                isinstance(error, (ConnectionError, Timeout))
+                and hooks is not None
+                and hooks["post_request"]
+                and not error.before_sending
+            ):
                 self._hooked("post_request", hooks, prepared)  # it was sent, for all that
             raise
-        if not usual:
-            response = adopted_response(response, prepared, adapter)
-        response.connection = options
-        response.max_content_size = config.max_content_size
-        if hooks is not None and hooks["post_request"]:
-            response.request = self._hooked("post_request", hooks, prepared)
-        if config.store_cookies:
-            fields = response._fields
-            if fields is None or "set-cookie" in fields:
-                values = response.set_cookies()
-                if values:
-                    jars.store(session.cookies, values, target, over=self.cookies)
-        return response
 
     def _hooked(self, name: str, hooks: Hooks, prepared: PreparedRequest) -> PreparedRequest:
         if self.errors is None:

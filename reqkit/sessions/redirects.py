@@ -17,7 +17,14 @@ from ..message.response import Response
 from ..message.urls import Target, without_secrets
 from ..timeouts import clock
 
-__all__ = ["drain", "may_keep_auth", "next_message", "redirect_location", "redirect_method"]
+__all__ = [
+    "drain",
+    "forsake",
+    "may_keep_auth",
+    "next_message",
+    "redirect_location",
+    "redirect_method",
+]
 
 #: Set by hand, these are meant for the host that they were given for.
 _HOST_BOUND = ("host", "authorization", "cookie", "proxy-authorization")
@@ -185,8 +192,8 @@ def drain(response: Response) -> None:
     size = 0
     ends = clock() + _LONGEST_DRAIN
     try:
-        while size <= _MOST_DRAINED and clock() < ends:
-            data = source.read(65536)
+        while size <= _MOST_DRAINED and (left := ends - clock()) > 0:
+            data = source.read(65536, left)
             if not data:
                 response._whole = b"".join(parts)
                 response._source = None
@@ -199,3 +206,14 @@ def drain(response: Response) -> None:
         pass  # its head has said where to go
     response.close()
     response._streamed = True
+
+
+def forsake(response: Response, error: BaseException) -> None:
+    """Close an answer that nobody gets, since an error has ended what it was for.
+
+    Else it keeps its connection, and its place in a pool that blocks, for as long as somebody keeps
+    the error: the frames of its traceback hold the answer. One that the error itself has is the
+    user's to read.
+    """
+    if getattr(error, "response", None) is not response:
+        response.close()

@@ -15,6 +15,7 @@ from ..message.urls import without_secrets
 from ..timeouts import Deadline
 from .chain import Chain, ChainedSession
 from .outcome import Outcome, failed_response
+from .redirects import forsake
 
 __all__ = ["Sending"]
 
@@ -53,13 +54,7 @@ class Sending(ChainedSession):
         """
         outcome = Outcome(request)
         self.attempt(outcome, prefetch)
-        error = outcome.error
-        if error is None or (outcome.safe and isinstance(error, RequestException)):
-            outcome.as_failure = True
-            return self.conclude(outcome)
-        if outcome.response is not None:  # in danger mode: there is an answer for the hooks
-            self.conclude(outcome)
-        raise error
+        return self._ended(outcome)
 
     def attempt(
         self, outcome: Outcome, prefetch: bool | None = None, deadline: Deadline | None = None
@@ -107,6 +102,25 @@ class Sending(ChainedSession):
         chain.prepared = prepared
         prepared._attempt = 1 + outcome.retries
         return chain.run(prepared)
+
+    def _ended(self, outcome: Outcome) -> Response:
+        """Return what the response hooks leave of an outcome, or raise its error after them.
+
+        Raises:
+            RequestException: the request failed; none in safe mode.
+        """
+        error, response = outcome.error, outcome.response
+        try:
+            if error is None or (outcome.safe and isinstance(error, RequestException)):
+                outcome.as_failure = True
+                return self.conclude(outcome)
+            if response is not None:  # in danger mode: there is an answer for the hooks
+                self.conclude(outcome)
+        except BaseException as stop:  # of a hook
+            if response is not None:
+                forsake(response, stop)
+            raise
+        raise error
 
     def conclude(self, outcome: Outcome) -> Response:
         """Run the response hooks of an outcome, once, and return what they leave.
@@ -183,9 +197,4 @@ class Sending(ChainedSession):
             if error.request is None:
                 error.request = request
             outcome.error = error
-            if not outcome.safe:
-                if outcome.response is not None:
-                    self.conclude(outcome)
-                raise
-        outcome.as_failure = True
-        return self.conclude(outcome)
+        return self._ended(outcome)

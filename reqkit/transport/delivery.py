@@ -100,6 +100,8 @@ def deliver(
                     connection, request, head, closes, limits, deadline,
                     policy is not None and policy.strict,
                 )  # fmt: skip
+                if trace is not None:
+                    trace_received(trace, answer)
                 break
             except ConnectionGone as gone:
                 connection.close()
@@ -123,8 +125,6 @@ def deliver(
         raise ours from error
     if policy is not None:
         connection.beside = policy.kept
-        if trace is not None:
-            trace_received(trace, answer)
     if whole is not None:
         response = answer_of(request, answer, whole, connection, started, times)
         pool.release(connection)
@@ -135,7 +135,12 @@ def deliver(
         body = Body(connection, pool, slot, request, limits.read, deadline, times)
         response = answer_with(request, answer, body, times)
     if logger.isEnabledFor(DEBUG):
-        log_exchange(request, response, started, times is not None and times.connect is not None)
+        try:
+            new = times is not None and times.connect is not None
+            log_exchange(request, response, started, new)
+        except BaseException:  # of a handler or a filter of the user's: nobody gets the answer
+            response.close()
+            raise
     return response
 
 

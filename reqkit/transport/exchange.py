@@ -167,8 +167,12 @@ class Body:
         self._deadline = deadline
         self._times = times
 
-    def read(self, most: int) -> bytes:
+    def read(self, most: int, within: float | None = None) -> bytes:
         """Wait for some bytes; none mean that the body has ended. Blocks.
+
+        Args:
+            most: how many, at most.
+            within: seconds to wait, where the read timeout is longer.
 
         Raises:
             ChunkedEncodingError: it broke off, or its framing is wrong.
@@ -177,12 +181,15 @@ class Body:
         connection = self._connection
         if connection is None:
             return b""
+        limit = self._limit
+        if within is not None and (limit is None or within < limit):
+            limit = within
         try:
-            data = connection.read_body(most, self._limit, self._deadline)
+            data = connection.read_body(most, limit, self._deadline)
         except BaseException as error:
             phase = connection.phase
             self.close()
-            ours = failure(error, phase, self._request, None, self._deadline, self._limit)
+            ours = failure(error, phase, self._request, None, self._deadline, limit)
             if ours is error:
                 raise
             raise ours from error
