@@ -406,7 +406,7 @@ class Chain:
                         jars.store(session.cookies, values, target, over=self.cookies)
             return response
         except BaseException as error:
-            if response is not None:
+            if isinstance(response, Response):
                 forsake(response, error)
             elif (
                 isinstance(error, (ConnectionError, Timeout))
