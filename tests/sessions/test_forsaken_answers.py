@@ -157,7 +157,6 @@ def test_an_answer_of_the_error_is_there_to_be_read(scripted: Scripted) -> None:
         assert refused.value.response.text == "elsewhere"
         assert caught.value.response is not None
         assert caught.value.response.text == "why not"
-    assert server.connections_opened == 1
 
 
 @pytest.mark.parametrize("timeout", [None, 100])
@@ -181,4 +180,4 @@ def test_a_silent_body_is_not_waited_for(
     with reqkit.Session() as session:
         auth = reqkit.auth.HTTPDigestAuth("ann", "secret")
         assert session.get(server(), auth=auth, timeout=timeout).text == "end"
-    assert server.connections_opened == 2
+    assert len(server.requests) == 2
