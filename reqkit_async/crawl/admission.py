@@ -84,6 +84,8 @@ class Admission:
         if bound is not None:
             turn.bound(bound, url)
             return False
+        if not turn.adds:
+            turn.since = store.additions
         turn.adds[key] = (
             number, url, url[: url.index("/", 8)],
             (kind, priority, depth, seed, redirects, context, found_on),
@@ -125,5 +127,7 @@ class Admission:
             if bound is not None:
                 turn.bound(bound, url)
                 return False
+        if not adds:
+            turn.since = store.additions
         adds[url] = (number, url, origin, _SEED)
         return True

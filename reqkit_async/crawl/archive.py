@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import functools
 import io
 import os
@@ -30,6 +29,7 @@ from reqkit.sessions.unsent import request_of
 from reqkit.transport.exchange import head_of
 
 from .errors import NotAStore, StoreError, StoreInUse
+from .locking import lock_now
 from .schema import Page
 from .store import Store
 
@@ -97,9 +97,11 @@ class Archive:
 
     def _open(self, store: Store) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            lock_now(self._file)
+        except BlockingIOError as error:
             raise StoreInUse(f"the archive {self.path} is in use by another crawl") from error
+        except OSError as error:
+            raise StoreError(f"the archive {self.path} cannot be locked: {error}") from error
         there = os.fstat(self._file).st_size
         if there < self.length:
             # The machine went down, and the end of the file with it: these pages are asked for

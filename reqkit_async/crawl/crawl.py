@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reqkit import Response, Session
+from reqkit.base.numbers import as_float
 
 from .canonical import origin_of
 from .errors import StoreError
@@ -31,6 +32,8 @@ from .visits import Known, Visit
 __all__ = ["Crawl"]
 
 _thread: Final = threading.get_ident
+#: A whole number that is less can be counted on from in a store.
+_LARGEST: Final = 1 << 62
 
 
 class Crawl:
@@ -158,7 +161,7 @@ class Crawl:
             ValueError: depth, priority or context cannot be such a thing.
             StoreError: the store cannot be written.
         """
-        turn = self._current.turn
+        turn = self._current.open
         outside = turn is None
         if turn is None:
             turn = self._gathering.turn
@@ -176,11 +179,7 @@ class Crawl:
         page = turn.page
         if depth is None:
             depth = 0 if page is None else page.depth + 1
-        elif isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
-            raise ValueError(f"depth is {depth!r}: expected links from the first page, 0 or more")
-        if priority != 0 and not _is_number(priority):
-            raise ValueError(f"priority is {priority!r}: expected a number")
-        stored = None if context is None else _json("context", context)
+        stored = _checked(depth, priority, context)
         if outside and url[: url.index("/", 8)] not in admission.scope.begun:
             admission.scope.begin_at(url)
         if admission.admit(
@@ -217,16 +216,14 @@ class Crawl:
         Returns: how many of them were new.
 
         Raises:
-            ValueError: the selector is none; context is no JSON.
+            ValueError: the selector is none; depth, priority or context cannot be such a thing.
             StoreError: the store cannot be written (outside of the loop).
         """
         turn = self._turn()
         page = self._current.page_of(response)
         if depth is None:
             depth = 1 if page is None else page.depth + 1
-        if priority != 0 and not _is_number(priority):
-            raise ValueError(f"priority is {priority!r}: expected a number")
-        stored = None if context is None else _json("context", context)
+        stored = _checked(depth, priority, context)
         found_on = None if page is None else page.id
         admit = self._admission.admit
         recent = self._store.recent
@@ -263,7 +260,7 @@ class Crawl:
         origins = {origin_of(url) for url in self._store.seeds()}
         if not origins:
             raise ValueError("add_sitemap() without a URL: add a page first, for its host")
-        if self._current.turn is None:
+        if self._current.open is None:
             turn = self._gathering.begin()
         found = [
             admission.admit(turn, f"{origin}/robots.txt", ROBOTS_SITEMAPS) for origin in origins
@@ -305,7 +302,7 @@ class Crawl:
 
     def _turn(self) -> Turn:
         """Return what something is added to now: the turn of the loop's body, or the gathering."""
-        turn = self._current.turn
+        turn = self._current.open
         return self._gathering.begin() if turn is None else turn
 
     def visit(self, response: Any) -> Visit:
@@ -391,8 +388,10 @@ class Crawl:
             return
         self._runtime.closed = True
         try:
-            self._runtime.driver.stop()
-            self._gathering.write()
+            try:
+                self._runtime.driver.stop()
+            finally:  # an interrupt, too, loses nothing that was added
+                self._gathering.write()
         finally:
             self._runtime.close()
 
@@ -401,11 +400,12 @@ class Crawl:
 
     def __exit__(self, kind: Any, *exception: object) -> None:
         try:
-            if not self._runtime.closed:
-                self._current.settle(kind)
-            self.close()
+            try:
+                if not self._runtime.closed:
+                    self._current.settle(kind)
+            finally:
+                self.close()
         except StoreError:
-            self.close()
             if kind is None:
                 raise  # else the first error says it
 
@@ -454,15 +454,34 @@ def _state(name: str) -> int:
         ) from None
 
 
+def _checked(depth: Any, priority: Any, context: Any) -> str | None:
+    """See that a store can have what is said of a URL; return its context as the store has it.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if isinstance(depth, bool) or not isinstance(depth, int) or not 0 <= depth < _LARGEST:
+        raise ValueError(f"depth is {depth!r}: expected links from the first page, 0 or more")
+    number = as_float(priority)
+    if number is None or not math.isfinite(number):
+        raise ValueError(f"priority is {priority!r}: expected a number")
+    if isinstance(priority, int) and not -_LARGEST < priority < _LARGEST:
+        raise ValueError(
+            f"priority is {priority!r}: expected a whole number of 63 bits, or a float"
+        )
+    return None if context is None else _json("context", context)
+
+
 def _json(name: str, value: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, out of somebody's JSON
+            return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return text
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{name} is {str(type(value).__name__)!r} with something that JSON has not: {error};"
             " expected dictionaries, lists, text, numbers, True, False and None"
         ) from error
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

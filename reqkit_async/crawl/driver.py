@@ -110,7 +110,7 @@ class Driver:
 
     def start(self) -> None:
         """Begin, or go on. Never blocks."""
-        if self._greenlet is None:
+        if self._greenlet is None or self._greenlet.ready():  # a fault of before has ended it
             self._greenlet = gevent.spawn(self._drive)
         self.over = False
         self._wake.set()
@@ -226,11 +226,6 @@ class Driver:
         return True
 
     def _send(self, page: Page) -> None:
-        self.out += 1
-        page.attempts += 1
-        page.tries += 1
-        page.started = time.time()
-        self._store.mark(page)
         arguments = self._arguments.of_page(page)
         prefetch = self._recorder is None
         if page.kind == SITEMAP:
@@ -239,6 +234,11 @@ class Driver:
         elif not prefetch:
             arguments = {**arguments, "callback": partial(self._recorder.take, page)}
         request = request_of("GET", page.url, arguments)
+        self.out += 1
+        page.attempts += 1
+        page.tries += 1
+        page.started = time.time()
+        self._store.mark(page)
         self.pool.spawn(request, prefetch).rawlink(partial(self._hear, page, request))
 
     def _hear(self, page: Page, request: Request, handle: Any) -> None:
@@ -252,31 +252,45 @@ class Driver:
         """See what has become of a page."""
         if self._closing:
             return
-        if self._recorder is not None and self._recorder.fault is not None:
-            raise self._recorder.fault
         response = entry if isinstance(entry, Response) else request.response
         if response is None:
             response = failed_response(request, RequestException(f"no answer: {entry!r}"))
         line = self._frontier.line(page.host)
         self._frontier.ended(line)
+        if self._recorder is not None and (fault := self._recorder.fault) is not None:
+            self._recorder.fault = None
+            self._put_back(page)
+            raise fault
         exited = id(request) in self._exited
         self._exited.discard(id(request))
         again = 0.0 if exited else self._throttle.answered(line, page, response)
         if again is not None:
             response.close()
-            self.out -= 1
-            self._frontier.later(page, clock() + again)
+            self._put_back(page, again)
         elif page.kind != PAGE:
             line.owed += 1
             self._spawn(self._sitemap, page, response)
         elif redirects(response):
-            fault = self._redirects.follow(page, response)
-            if fault is None:
-                self._page_ended(page)
-            else:
-                self._fail(page, response, fault)
+            self._follow(page, response)
         else:
             self._hand_over(page, response)
+
+    def _follow(self, page: Page, response: Response) -> None:
+        """Queue what a page redirects to."""
+        try:
+            error = self._redirects.follow(page, response)
+        except BaseException:
+            self._put_back(page)
+            raise
+        if error is None:
+            self._page_ended(page)
+        else:
+            self._fail(page, response, error)
+
+    def _put_back(self, page: Page, wait: float = 0.0) -> None:
+        """Have a page asked for once more, after some seconds."""
+        self.out -= 1
+        self._frontier.later(page, clock() + wait)
 
     def _hand_over(self, page: Page, response: Response) -> None:
         """Have the caller's loop get an entry, in its turn."""
@@ -321,15 +335,23 @@ class Driver:
     def _ask_robots(self, origin: str, line: Line) -> None:
         """Have a robots.txt fetched. Runs in a greenlet of its own."""
         arguments = self._arguments.of_url(f"{origin}/")
-        rules = ask_robots(self.pool, self._robots, origin, arguments, self._settings.retries)
+        try:
+            rules = ask_robots(self.pool, self._robots, origin, arguments, self._settings.retries)
+        except BaseException:
+            self._robots_ended(origin, line)
+            raise
         self._answers.append((origin, line, rules))
         self._wake.set()
 
     def _robots_came(self, origin: str, line: Line, rules: Rules) -> None:
-        self.out -= 1
-        self._frontier.ended(line)
+        self._robots_ended(origin, line)
         if rules.error is None:
             self._throttle.heed(line, rules)
+
+    def _robots_ended(self, origin: str, line: Line) -> None:
+        """Have those go on that wait for a robots.txt: it came, or is to be asked for again."""
+        self.out -= 1
+        self._frontier.ended(line)
         for waiting in self._asking.pop(origin, ()):
             self._frontier.go_on(waiting)
 
@@ -375,7 +397,12 @@ class Driver:
 
     def _sitemap(self, page: Page, response: Response) -> None:
         """Queue what a sitemap names. Runs in a greenlet of its own."""
-        self._sitemaps.read(page, response, self.wake)
-        self._frontier.line(page.host).owed -= 1
+        try:
+            self._sitemaps.read(page, response, self.wake)
+        except BaseException:
+            self._put_back(page)
+            raise
+        finally:
+            self._frontier.line(page.host).owed -= 1
         self._page_ended(page)
         self._wake.set()

@@ -55,7 +55,10 @@ def _jsonl(items: Items, path: Path) -> int:
     count = 0
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for item in items():
-            file.write(json.dumps(item, ensure_ascii=False) + "\n")
+            line = json.dumps(item, ensure_ascii=False)
+            if not _is_text(line):
+                line = json.dumps(item)  # which has escapes for that
+            file.write(line + "\n")
             count += 1
     return count
 
@@ -77,7 +80,7 @@ def _csv(items: Items, path: Path) -> int:
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(names)
+        writer.writerow(map(_cell, names))
         for row in _rows(items):
             writer.writerow([_cell(row.get(name)) for name in names])
             count += 1
@@ -87,10 +90,20 @@ def _csv(items: Items, path: Path) -> int:
 def _cell(value: Any) -> Any:
     """Return a value as CSV has it: lists and dictionaries as JSON, None as nothing."""
     if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False)
+        return text if _is_text(text) else json.dumps(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value
+    return value if not isinstance(value, str) or _is_text(value) else json.dumps(value)
+
+
+def _is_text(value: str) -> bool:
+    """Tell whether UTF-8 has a text: half of a surrogate pair, out of somebody's JSON, is none."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parquet(items: Items, path: Path) -> int:
@@ -144,7 +157,9 @@ def _number(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    if value is None or (isinstance(value, str) and _is_text(value)):
+        return value
+    return json.dumps(value)
 
 
 def _several(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

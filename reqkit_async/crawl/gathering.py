@@ -67,6 +67,11 @@ class Gathering:
             self._current.settle(None)
         turn = self.turn
         if turn:
-            self._runtime.committer.commit(turn, None)
-            self.turn = Turn(None)
+            self.turn = Turn(None)  # others may run meanwhile, and add something
+            try:
+                self._runtime.committer.commit(turn, None)
+            except BaseException:
+                turn.extend(self.turn)
+                self.turn = turn
+                raise
             self._runtime.driver.wake()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .errors import StoreError, StoreInUse
 
-__all__ = ["Lock"]
+__all__ = ["Lock", "lock_now"]
 
 
 class Lock:
@@ -36,19 +36,25 @@ class Lock:
                     " written to"
                 ) from error
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+                lock_now(self._file)
+            except BlockingIOError as error:
                 owner = _owner(self._file)
                 os.close(self._file)
                 raise StoreInUse(
                     f"the store {path} is in use by another crawl{owner}: end that one first, or"
                     " take another file"
                 ) from error
+            except OSError as error:
+                os.close(self._file)
+                raise StoreError(
+                    f"the store {path} cannot be locked: {error}; take a file system that has locks"
+                ) from error
             if self._is_there():
                 break
             os.close(self._file)  # who had it took it away when it ended
-        os.ftruncate(self._file, 0)
-        os.write(self._file, f"{os.getpid()}\n".encode())
+        with contextlib.suppress(OSError):  # a full disk: it is only for those who read it
+            os.ftruncate(self._file, 0)
+            os.write(self._file, f"{os.getpid()}\n".encode())
 
     def _is_there(self) -> bool:
         try:
@@ -63,6 +69,19 @@ class Lock:
                 self._path.unlink()
             os.close(self._file)
             self._file = -1
+
+
+def lock_now(file: int) -> None:
+    """Lock an open file for this process, until it is closed.
+
+    Raises:
+        BlockingIOError: another one has it.
+        OSError: it cannot be locked at all.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except PermissionError as error:  # as some file systems say it
+        raise BlockingIOError(error.errno, error.strerror) from error
 
 
 def _owner(file: int) -> str:

@@ -34,6 +34,7 @@ class OpenTurn:
 
     Attributes:
         turn: what the body has brought; None between two bodies.
+        open: the same, but None while it is written, too: what comes then is no part of it.
         response: what was handed over.
         left_open: whether the turn's loop is gone, and the turn is not: the next call ends it.
         loops: how many loops were begun; the last one counts.
@@ -43,6 +44,8 @@ class OpenTurn:
         self._runtime = runtime
         self.reporter: Reporter = reporter
         self.turn: Turn | None = None
+        self.open: Turn | None = None
+        self._ending = False
         self.response: Response | None = None
         self._document: Document | None = None
         #: Whether the body has ended, and its effect is still to be written.
@@ -52,7 +55,7 @@ class OpenTurn:
 
     def begin(self, page: Page, response: Response) -> None:
         """Begin a turn."""
-        self.turn = Turn(page)
+        self.turn = self.open = Turn(page)
         self.response = response
         self._document = None
         response._crawled = page  # type: ignore[attr-defined]
@@ -86,7 +89,7 @@ class OpenTurn:
         Args:
             exception: what the loop was left by, if that is known.
         """
-        if self.turn is not None:
+        if self.turn is not None and not self._ending:  # others may run while it is written
             if exception is None or self.body_ended:
                 self.end()
             else:
@@ -104,7 +107,12 @@ class OpenTurn:
         assert response is not None
         page = turn.page
         self.body_ended = True
-        self._runtime.committer.commit(turn, End.of(page, response))
+        self.open = None
+        self._ending = True
+        try:
+            self._runtime.committer.commit(turn, End.of(page, response))
+        finally:
+            self._ending = False
         self._runtime.frontier.line(page.host).ended += 1
         self._drop()
         self.reporter.step(self._runtime.stats)
@@ -121,7 +129,7 @@ class OpenTurn:
         assert self.turn is not None
         assert self.turn.page is not None
         self._runtime.frontier.line(self.turn.page.host).owed -= 1
-        self.turn = self.response = self._document = None
+        self.turn = self.open = self.response = self._document = None
         self.body_ended = self.left_open = False
         self._runtime.driver.out -= 1
         self._runtime.driver.wake()

@@ -26,6 +26,7 @@ from reqkit.timeouts import clock
 from .bloom import MOST, BloomFilter
 from .canonical import fingerprint
 from .errors import StoreError
+from .inserting import AT_ONCE
 from .locking import Lock
 from .opening import connect, opened
 from .pausing import let_others_run, with_pauses
@@ -64,6 +65,8 @@ class Store:
         path: the file, or None.
         totals: what is in it; what waits to be written is counted already.
         changes: counts what was committed, so that others see whether there is something new.
+        additions: counts the commits that have added URLs: a turn that was open meanwhile may have
+            one of these, too.
         busy_since: when the last page has ended, while a loop runs; else None.
         recent: URLs of pages that were seen lately, and are known.
         filter: what URLs are added to when they are admitted, and tells most unknown ones; None
@@ -79,6 +82,7 @@ class Store:
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self.path: Path | None = None if path is None else Path(os.path.abspath(os.fspath(path)))
         self.changes: int = 0
+        self.additions: int = 0
         self.busy_since: float | None = None
         self.breathe: Callable[[], None] | None = None
         self.run_counts: Callable[[], dict[str, int]] | None = None
@@ -264,6 +268,8 @@ class Store:
             db.execute("BEGIN IMMEDIATE")
             self._write_pending()
             if turn is not None:
+                if turn.since != self.additions:
+                    self._drop_known(turn)
                 self._writer.write_turn(turn, end, self.totals, self.breathe)
             if end is not None:
                 self._write_end(end)
@@ -287,10 +293,20 @@ class Store:
         self._refusals.clear()
         del self._robots[:robots]
         self.changes += 1
+        if turn is not None and turn.adds:
+            self.additions += 1
         if turn is not None and turn.page is not None:
             for key in turn.adds:
                 if isinstance(key, str):
                     self._know(key)
+
+    def _drop_known(self, turn: Turn) -> None:
+        """Leave out of a turn what others have added since it began."""
+        for number, (key, add) in enumerate(list(turn.adds.items()), 1):
+            if self.has(add[0], add[1], add[3][0]):
+                del turn.adds[key]
+            if self.breathe is not None and not number % AT_ONCE:
+                self.breathe()
 
     def _write_pending(self) -> None:
         db = self._db

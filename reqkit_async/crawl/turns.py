@@ -28,9 +28,10 @@ class Turn:
         items: what was kept, as JSON.
         bounds: what was not added, by the bound's name: how often, and an example.
         hosts: the hosts of what was queued, with their highest priority; the store fills it.
+        since: `Store.additions` as of the first one that was added.
     """
 
-    __slots__ = ("adds", "again", "bounds", "hosts", "items", "page")
+    __slots__ = ("adds", "again", "bounds", "hosts", "items", "page", "since")
 
     def __init__(self, page: Page | None) -> None:
         self.page: Page | None = page
@@ -39,14 +40,24 @@ class Turn:
         self.items: list[str] = []
         self.bounds: dict[str, tuple[int, str]] = {}
         self.hosts: dict[int, Any] = {}
+        self.since: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.adds or self.again or self.items or self.bounds)
 
-    def bound(self, name: str, url: str) -> None:
+    def bound(self, name: str, url: str, times: int = 1) -> None:
         """Count a URL that a bound has kept out."""
         known = self.bounds.get(name)
-        self.bounds[name] = (1, url[:500]) if known is None else (known[0] + 1, known[1])
+        self.bounds[name] = (times, url[:500]) if known is None else (known[0] + times, known[1])
+
+    def extend(self, later: Turn) -> None:
+        """Take what another one was brought, after this one."""
+        for key, add in later.adds.items():
+            self.adds.setdefault(key, add)
+        self.again += later.again
+        self.items += later.items
+        for name, (times, url) in later.bounds.items():
+            self.bound(name, url, times)
 
 
 class End:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 import shutil
 import sqlite3
@@ -11,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +22,7 @@ from crawl.site import Answer, Site, tree
 
 import reqkit
 import reqkit_async
-from reqkit_async.crawl import schema
+from reqkit_async.crawl import locking, schema
 from reqkit_async.crawl.store import Store
 from reqkit_async.crawl.turns import Turn
 from servers.processes import environment
@@ -487,3 +490,76 @@ def test_a_disk_that_is_really_full(small_disk: Path, site: Callable[..., Site])
         )
     check = [sys.executable, "-m", "warcio.cli", "check", str(archive)]
     assert subprocess.run(check, capture_output=True).returncode == 0
+
+
+HALF = {"text": "half of \ud83d"}
+
+
+def test_half_of_a_surrogate_pair_is_kept_and_exported(
+    store: Path, tmp_path: Path, site: Callable[..., Site]
+) -> None:
+    pages = site(tree(1))
+    with reqkit_async.Crawl(store, **FAST) as crawl:
+        crawl.add(pages("/page/0"), context=HALF)
+        for response in crawl:
+            assert response.context == HALF
+            crawl.keep(HALF | {"more": [HALF]})
+        assert list(crawl.items()) == [HALF | {"more": [HALF]}]
+        for name in ("items.jsonl", "items.csv", "items.parquet"):
+            if name.endswith("parquet"):
+                pytest.importorskip("pyarrow")
+            assert crawl.export(tmp_path / name) == 1
+    (line,) = (tmp_path / "items.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line) == HALF | {"more": [HALF]}
+    assert '"""half of \\ud83d"""' in (tmp_path / "items.csv").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"depth": 1 << 62}, {"priority": 1 << 62}, {"priority": -(1 << 80)}, {"priority": 10**400}],
+)
+def test_what_a_store_cannot_count_is_refused(store: Path, options: dict[str, Any]) -> None:
+    with reqkit_async.Crawl(store) as crawl:
+        crawl.add("http://example/")
+        response = reqkit.Response()
+        response.url = "http://example/"
+        for call in (crawl.add, crawl.follow):
+            given: Any = "http://example/2" if call == crawl.add else response
+            with pytest.raises(ValueError, match="expected"):
+                call(given, **options)
+        assert crawl.add("http://example/3", depth=(1 << 62) - 1, priority=-(1 << 62) + 1)
+        assert crawl.add("http://example/4", priority=1e300)
+        assert crawl.stats.known == 0
+        assert len(list(crawl.urls())) == 3
+
+
+def test_a_file_system_without_locks_is_named(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(code: int) -> Callable[[int, int], None]:
+        def flock(file: int, how: int) -> None:
+            raise OSError(code, os.strerror(code))
+
+        return flock
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fcntl.flock", refuse(errno.ENOLCK))
+        with pytest.raises(
+            reqkit_async.StoreError, match=r"cannot be locked: .*has locks"
+        ) as raised:
+            reqkit_async.Crawl(store)
+        assert type(raised.value) is reqkit_async.StoreError
+        patched.setattr("fcntl.flock", refuse(errno.EACCES))
+        with pytest.raises(reqkit_async.StoreInUse):
+            reqkit_async.Crawl(store)
+    reqkit_async.Crawl(store).close()
+
+
+def test_a_lock_needs_no_room_on_the_disk(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(locking, "os", SimpleNamespace(**(vars(os) | {"write": full})))
+        lock = locking.Lock(store)
+        with pytest.raises(reqkit_async.StoreInUse):
+            locking.Lock(store)
+        lock.release()

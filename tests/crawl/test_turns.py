@@ -21,6 +21,9 @@ from crawl.site import Answer, Site, linked, tree
 
 import reqkit
 import reqkit_async
+from reqkit_async.crawl import archive, committing, driver
+from reqkit_async.crawl.schema import SITEMAP
+from reqkit_async.crawl.turns import Turn
 from servers.processes import environment
 
 Crawling = Callable[..., reqkit_async.Crawl]
@@ -370,3 +373,130 @@ def test_a_hook_that_exits_ends_the_loop_and_nothing_else(
         for response in crawl:
             crawl.follow(response)
         assert crawl.stats.done >= 14
+
+
+@pytest.mark.parametrize("count", [1, 2500])
+def test_turns_that_are_open_at_once_add_a_url_once(crawling: Crawling, count: int) -> None:
+    urls = [f"http://example/{number}" for number in range(count)]
+    with crawling() as crawl:
+        admission, committer = crawl._runtime.admission, crawl._runtime.committer
+        turns = Turn(None), Turn(None), Turn(None)
+        for turn in turns:
+            for url in urls:
+                assert admission.admit(turn, url)
+                assert admission.admit(turn, url, SITEMAP)
+        for turn in reversed(turns):
+            committer.commit(turn, None)
+        assert sorted(known.url for known in crawl.urls()) == sorted(urls * 2)
+        assert crawl.stats.known == crawl.stats.queued == 2 * count
+
+
+def test_what_is_added_while_a_turn_is_written_is_not_lost(
+    crawling: Crawling, pages: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = iter(range(1000))
+
+    def add_another() -> None:
+        assert crawl.add(pages(f"/late/{next(late)}"))
+
+    monkeypatch.setattr(committing, "let_others_run", add_another)
+    many = [pages(f"/{number}") for number in range(2500)]
+    with crawling(pages=1) as crawl:
+        for url in many:
+            crawl.add(url)
+        assert len(list(crawl.urls())) == 2500  # three late ones are gathered meanwhile
+        assert len(list(crawl.urls())) == 2503
+        for _ in crawl:
+            for url in many:
+                crawl.add(url + "?")
+                crawl.add(url + "?2")
+        assert len(list(crawl.urls())) == 5006
+    with crawling() as crawl:
+        assert crawl.stats.known == len({known.url for known in crawl.urls()}) == 5006
+
+
+def test_what_was_gathered_and_cannot_be_written_is_kept(
+    crawling: Crawling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with crawling() as crawl:
+        crawl.add("http://example/1")
+        crawl.keep("kept")
+        with monkeypatch.context() as patched:
+            commit = crawl._store.commit
+
+            def fail(turn: Any, end: Any) -> None:
+                crawl.add("http://example/2")
+                crawl.add("http://example:7/mailto:")
+                crawl._gathering.turn.bound("scope", "http://example/3")
+                crawl.keep("kept, too")
+                raise reqkit_async.StoreError("no room")
+
+            patched.setattr(crawl._store, "commit", fail)
+            with pytest.raises(reqkit_async.StoreError, match="no room"):
+                list(crawl.urls())
+            assert commit is not crawl._store.commit
+        assert [known.url for known in crawl.urls()] == [
+            "http://example/1", "http://example/2", "http://example:7/mailto:"
+        ]  # fmt: skip
+        assert list(crawl.items()) == ["kept", "kept, too"]
+        assert crawl.stats.bounds == {"scope": (1, "http://example/3")}
+
+
+def test_an_interrupt_at_the_end_loses_nothing_that_was_added(
+    crawling: Crawling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(driver: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(driver.Driver, "stop", stop)
+        crawl = crawling()
+        crawl.add("http://example/1")
+        with pytest.raises(KeyboardInterrupt):
+            crawl.close()
+    with crawling() as crawl:
+        assert [known.url for known in crawl.urls()] == ["http://example/1"]
+
+
+@pytest.mark.parametrize("where", ["redirect", "sitemap", "robots", "record"])
+def test_a_loop_after_a_fault_goes_on(
+    where: str, crawling: Crawling, site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    def answer(path: str, fields: dict[str, str]) -> Answer | None:
+        if path == "/moved":
+            return Answer(status=302, Location="/there")
+        if path == "/map.xml":
+            return Answer(f"<urlset><url><loc>{pages('/there')}</loc></url></urlset>")
+        return None if path == "/robots.txt" else linked(path, [])
+
+    pages = site(answer)
+    faults = iter([reqkit_async.StoreError("no room")])
+
+    def failing(function: Any) -> Any:
+        def first(*arguments: Any, **keywords: Any) -> Any:
+            for fault in faults:
+                raise fault
+            return function(*arguments, **keywords)
+
+        return first
+
+    holder, name = {
+        "redirect": (driver.Redirects, "follow"),
+        "sitemap": (driver.SitemapReader, "read"),
+        "robots": (driver, "ask_robots"),
+        "record": (archive, "_records"),
+    }[where]
+    monkeypatch.setattr(holder, name, failing(getattr(holder, name)))
+    with crawling(archive=tmp_path / "site.warc") as crawl:
+        crawl.add(pages("/moved"))
+        crawl.add(pages("/here"))
+        crawl.add_sitemap(pages("/map.xml"))
+        seen: list[str] = []
+        with pytest.raises(reqkit_async.StoreError, match="no room"):
+            for response in crawl:
+                seen.append(response.url)
+        for response in crawl:
+            seen.append(response.url)
+        assert sorted(seen) == [pages("/here"), pages("/there")]
+        assert (crawl.stats.done, crawl.stats.queued, crawl.stats.in_flight) == (4, 0, 0)
