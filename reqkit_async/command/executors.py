@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -18,6 +19,9 @@ __all__ = ["ExecutorError", "executor_of"]
 _LISTENS_WITHIN: Final = 2.0
 #: Seconds within which that has to answer as a scheduler does.
 _ANSWERS_WITHIN: Final = 10
+#: Bytes of the length that a message of Dask's begins with, and of a greeting at most.
+_LENGTH: Final = 8
+_LONGEST_GREETING: Final = 1 << 20
 
 
 class ExecutorError(ValueError):
@@ -57,8 +61,10 @@ def executor_of(text: str | None) -> Iterator[Any]:
         except ImportError as error:
             raise ExecutorError(f"{text} needs Dask: pip install distributed") from error
         try:
-            # A client asks an address where nobody listens again and again, until its time is up.
-            _see_who_listens(*get_address_host_port(rest))
+            # A client asks an address where nobody listens again and again, until its time is up,
+            # and waits without end for what connects and says nothing.
+            host, port = get_address_host_port(rest)
+            _see_who_listens(host, port, speaks=not rest.startswith("tls:"))
             client = Client(rest, timeout=_ANSWERS_WITHIN, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ExecutorError(f"no Dask scheduler answers at {rest}: {error}") from error
@@ -70,21 +76,50 @@ def executor_of(text: str | None) -> Iterator[Any]:
         )
 
 
-def _see_who_listens(host: str, port: int) -> None:
+def _see_who_listens(host: str, port: int, speaks: bool) -> None:
     """See that somebody listens at an address; a scheduler may just be starting.
 
+    Args:
+        host: where.
+        port: where.
+        speaks: whether it has to say something first, as a scheduler does where there is no TLS.
+
     Raises:
-        OSError: nobody does.
+        OSError: nobody does, or something else than a scheduler.
     """
     ends = time.monotonic() + _LISTENS_WITHIN
     while True:
         try:
-            socket.create_connection((host, port), timeout=_LISTENS_WITHIN).close()
-            return
+            sock = socket.create_connection((host, port), timeout=_LISTENS_WITHIN)
+            break
         except ConnectionRefusedError:
             if time.monotonic() > ends:
                 raise
         time.sleep(0.1)
+    with sock:
+        if speaks:
+            _hear_greeting(sock)
+
+
+def _hear_greeting(sock: socket.socket) -> None:
+    """Read the length that a scheduler's greeting begins with.
+
+    Raises:
+        OSError: what comes is none.
+    """
+    ends = time.monotonic() + _ANSWERS_WITHIN
+    said = b""
+    while len(said) < _LENGTH:
+        sock.settimeout(max(ends - time.monotonic(), 0.001))
+        try:
+            piece = sock.recv(_LENGTH - len(said))
+        except TimeoutError as error:
+            raise OSError(f"it has said nothing within {_ANSWERS_WITHIN} s") from error
+        if not piece:
+            raise OSError("it has closed the connection before it said anything")
+        said += piece
+    if int.from_bytes(said, sys.byteorder) > _LONGEST_GREETING:
+        raise OSError("it speaks another protocol")
 
 
 def _ignore_interrupts() -> None:

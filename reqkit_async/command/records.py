@@ -7,7 +7,6 @@ greenlet that sent the request, on a worker of an executor too, and only the rec
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import re
@@ -25,12 +24,12 @@ from reqkit.exceptions import (
 )
 from reqkit.message.urls import without_password
 
+from ..downloads.files import digest_of
 from .counting import counted
 from .inputs import Item
 
 __all__ = ["Recorder", "failure", "line_of", "plain_line"]
 
-_CHUNK: Final = 1 << 18
 _encode: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _text: Final = json.encoder.encode_basestring
 #: C1 controls (NEL among them), the separators of lines and paragraphs, and marks of direction.
@@ -197,13 +196,8 @@ class Recorder:
                 tries += 1
                 if tries > self.retries:
                     raise
-        digest = hashlib.sha256()
-        size = 0
-        with open(path, "rb") as file:
-            while piece := file.read(_CHUNK):
-                digest.update(piece)
-                size += len(piece)
-        found = digest.hexdigest()
+        found = digest_of(path)
+        size = path.stat().st_size
         if self.checksum is not None and found != self.checksum.strip().lower():
             os.unlink(path)
             raise ChecksumError(f"the SHA-256 is {found}, not {self.checksum.strip().lower()}")

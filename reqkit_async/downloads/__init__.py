@@ -3,7 +3,7 @@
 What it knows: names that are safe anywhere, sizes and checksums, and which parts may be
 gone on with.
 
-Stands on: pool.
+Stands on: pool, network.
 Begin reading at `downloading.download`.
 """
 

@@ -28,6 +28,7 @@ from reqkit.timeouts import clock
 from reqkit.transport.retrying import add_tries, ending_of
 
 from .._types import Handler
+from ..network.hubs import in_turns
 from ..pool.options import check_switch, seconds
 from ..pool.pool import Pool
 from ..pool.retries import back_off
@@ -206,15 +207,15 @@ class _Downloads:
         """Have all of them end, or be stopped."""
         pool = self.pool
         try:
-            there = [
-                file
-                for file in self.files
-                if file.sha256 and (file.path.is_file() or file.beside.is_file())
-            ]
-            for file in self.files:
-                if file not in there:
+            there = []
+            for file in in_turns(self.files):
+                if file.sha256 and (file.path.is_file() or file.beside.is_file()):
+                    there.append(file)
+                else:
                     self._start(file)
-            for file in there:  # is read while others are on their way
+            for file in in_turns(there):  # is read while others are on their way
+                if self.failure is not None or _passed(ends):
+                    break
                 if file.is_there():
                     self._ended(file, file.path)
                 else:

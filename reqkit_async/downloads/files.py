@@ -18,6 +18,7 @@ from reqkit.message.downloads import Rest, rest_of, save
 from reqkit.message.urls import without_secrets
 from reqkit.sessions import SingleUseSession
 
+from ..network.hubs import in_turns
 from ..pool.requests import as_request
 from .naming import Names, is_safe
 
@@ -174,7 +175,7 @@ def digest_of(path: Path) -> str:
 
 
 def files_of(items: list[Any], folder: Path, sha256: Any) -> list[File]:
-    """Check all that is wanted, and give each its place.
+    """Check all that is wanted, and give each its place. Others run, where it is very much.
 
     Raises:
         TypeError, ValueError: something is wrong with an item; the text says which.
@@ -189,7 +190,7 @@ def files_of(items: list[Any], folder: Path, sha256: Any) -> list[File]:
             raise ValueError(f"sha256 has {len(sha256)} checksums for {len(items)} items")
     wanted: list[tuple[Request, Any, Any, Any]] = []
     names = Names()
-    for index, item in enumerate(items):
+    for index, item in enumerate(in_turns(items)):
         where = f"items[{index}]"
         given: Mapping[str, Any] = item if isinstance(item, Mapping) else {"url": item}
         for key in given:
@@ -218,7 +219,7 @@ def files_of(items: list[Any], folder: Path, sha256: Any) -> list[File]:
         wanted.append((request, name, _checksum(where, checksum), _size(where, given.get("size"))))
     return [
         File(request, folder / (name or _free_name(names, request, folder)), checksum, size)
-        for request, name, checksum, size in wanted
+        for request, name, checksum, size in in_turns(wanted)
     ]
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from time import monotonic as clock
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import gevent
 from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
@@ -23,8 +23,11 @@ from reqkit.network import forks
 from .expiries import Expiries
 
 __all__ = [
-    "LIBEV_LOOPS", "Ending", "Hub", "Tended", "current_hub", "current_scope", "next_turn",
+    "LIBEV_LOOPS", "Ending", "Hub", "Tended", "current_hub", "current_scope", "in_turns",
+    "next_turn",
 ]  # fmt: skip
+
+T = TypeVar("T")
 
 #: gevent's loop in C, where the platform has it.
 LIBEV_LOOPS: tuple[type, ...] = ()
@@ -217,6 +220,16 @@ def next_turn() -> None:
         # Above all else, or what comes without a pause would keep this waiting for ever.
         watcher.priority = hub.loop.MAXPRI
         hub.wait(watcher)
+
+
+def in_turns(items: Iterable[T], seconds: float = 0.005) -> Iterator[T]:
+    """Yield items; others run each time that what is done with them has taken so many seconds."""
+    until = clock() + seconds
+    for item in items:
+        yield item
+        if clock() > until:
+            next_turn()
+            until = clock() + seconds
 
 
 def current_hub() -> Hub:

@@ -13,6 +13,7 @@ import pytest
 from reqkit_async.command import executors
 from reqkit_async.command.executors import ExecutorError, executor_of
 from servers.messages import answer
+from servers.scripted import Connection, ScriptedServer
 
 from .conftest import PATIENCE, Command, Site, read_records
 
@@ -100,8 +101,35 @@ def test_a_scheduler_may_just_be_starting(monkeypatch: pytest.MonkeyPatch) -> No
             sock.listen()
 
         monkeypatch.setattr(executors.time, "sleep", start)
-        executors._see_who_listens(*sock.getsockname())
+        executors._see_who_listens(*sock.getsockname(), speaks=False)
         assert len(waits) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "has said nothing within 0.2 s"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "speaks another protocol"),
+        (b"short", "has closed the connection"),
+    ],
+)
+def test_what_listens_and_is_no_scheduler(
+    said: bytes, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(executors, "_ANSWERS_WITHIN", 0.2)
+
+    def speak(connection: Connection) -> None:
+        connection.send(said)
+        if len(said) != 5:
+            connection.recv_request()  # which never comes
+
+    with (
+        ScriptedServer(speak) as server,
+        pytest.raises(ExecutorError, match=f"no Dask scheduler answers at .*: it {why}"),
+        executor_of(f"dask:{server.netloc}"),
+    ):
+        pass
 
 
 def test_interrupted_with_its_workers(reqkit_command: Command, site: Site, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 import reqkit
 import reqkit_async
+from reqkit_async.downloads import downloading, files
+from reqkit_async.network import hubs
 from reqkit_async.pool import retries
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
@@ -462,3 +465,50 @@ def test_raise_errors_asks_no_exception_handler(server: ScriptedServer, tmp_path
 def test_nothing_is_wanted(tmp_path: Path) -> None:
     assert reqkit_async.download([], tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
+
+
+def test_others_run_while_files_that_are_there_are_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (downloading, files):
+        monkeypatch.setattr(module, "in_turns", partial(hubs.in_turns, seconds=0))
+    names = [f"f{number}" for number in range(20)]
+    for name in names:
+        (tmp_path / name).write_bytes(content(name))
+    turns = []
+
+    def count() -> None:
+        while True:
+            turns.append(1)
+            hubs.next_turn()
+
+    counting = gevent.spawn(count)
+    items = [{"url": f"http://127.0.0.1:1/{name}", "sha256": digest(name)} for name in names]
+    try:
+        paths = reqkit_async.download(items, tmp_path)
+    finally:
+        counting.kill()
+    assert paths == [tmp_path / name for name in names]
+    assert len(turns) >= 4 * len(names) - 4  # checked, named, looked for, read
+
+
+def test_a_deadline_counts_while_files_are_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    late = threading.Event()
+
+    def is_there(file: files.File) -> bool:
+        read.append(file.path.name)
+        late.set()
+        return True
+
+    monkeypatch.setattr(files.File, "is_there", is_there)
+    monkeypatch.setattr(downloading, "_passed", lambda ends: late.is_set())
+    items = []
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"x")
+        items.append({"url": f"http://127.0.0.1:1/{name}", "sha256": digest(name)})
+    first, second = reqkit_async.download(items, tmp_path, timeout=60)
+    assert (first, read) == (tmp_path / "a", ["a"])
+    assert type(second) is reqkit.exceptions.TotalTimeout
