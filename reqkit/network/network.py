@@ -62,6 +62,9 @@ class Waiter(Protocol):
     def call(self) -> None:
         """Have the wait end, or the next one. Never blocks."""
 
+    def call_now(self) -> None:
+        """As `call`; where a loop calls, whoever waits goes on before this returns."""
+
 
 class Signal(Protocol):
     """A place for one to wait in, once, until another calls it, from whichever thread.

@@ -105,7 +105,9 @@ class ConnectionPool:
         """
         if self._lent:
             for shared in self._lent.get(key, ()):
-                if shared.room() > 0:
+                # What `Multiplexed.room` says of one that is shared.
+                wire = shared.wire
+                if shared.users < wire.most_streams and shared.is_reusable():
                     return shared.lend()
         idle = self._idle
         while True:

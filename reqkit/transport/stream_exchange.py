@@ -156,10 +156,11 @@ class Exchange:
         connection = self._connection
         wire = connection.wire
         self.phase = "send"
-        if wire.room() <= 0 or connection.error is not None:
+        stream = wire.open(self._method, head, not body) if connection.error is None else None
+        if stream is None:
             # The server has left, or allows fewer streams than it did.
             raise ConnectionGone(unsent=True)
-        self.stream = stream = wire.open(self._method, head, not body)
+        self.stream = stream
         stream.waiter = self.waiter
         if connection.shared:
             connection.kick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from time import monotonic as clock
 from typing import Any
 
@@ -51,36 +52,39 @@ class GeventWaiter:
         if self.called:
             self.called = False
             return True
-        if timeout is None:
-            self.expires = NEVER
-            return self._wait()
         kept = self._kept
-        expires = clock() + timeout
+        expires = NEVER if timeout is None else clock() + timeout
         unlagged = expires - kept.lagged
+        switch_away = self._hub.switch
         while True:
             self.expires = expires
             if expires < self.entry_at:
                 self._expiries.add(self, expires)
-            if self._wait():
+            self.waiter = getcurrent()
+            try:
+                woken_by = switch_away()
+            finally:
+                self.waiter = None
+            if woken_by is self:
+                self.called = False
                 return True
+            if woken_by is not EXPIRED:
+                raise RuntimeError(
+                    f"the greenlet was switched to while it waited for an answer: got {woken_by!r}"
+                )
             expires = min(unlagged + kept.lagged, ends)
             if expires <= clock():
                 return False
 
-    def _wait(self) -> bool:
-        self.waiter = getcurrent()
-        try:
-            woken_by = self._hub.switch()
-        finally:
-            self.waiter = None
-        if woken_by is self:
-            self.called = False
-            return True
-        if woken_by is EXPIRED:
-            return False
-        raise RuntimeError(
-            f"the greenlet was switched to while it waited for an answer: got {woken_by!r}"
-        )
+    def call_now(self) -> None:
+        """As `call`, but whoever waits goes on before this returns; from the hub itself."""
+        self.called = True
+        waiter = self.waiter
+        if waiter is not None:
+            try:
+                waiter.switch(self)
+            except BaseException:
+                self._hub.handle_error(waiter, *sys.exc_info())
 
     def call(self) -> None:
         """Have the wait end, or the next one. Never blocks; from the hub's own thread."""

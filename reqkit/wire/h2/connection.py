@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from ...exceptions import ChunkedEncodingError, ProtocolError
 from . import frames
-from .answers import DATA_EARNS, MAX_INTERIM, Answers
+from .answers import DATA_EARNS, HEAD_EARNS, MAX_INTERIM, Answers
 from .control import Control
 from .faults import Fault
 from .floods import Flood
@@ -33,8 +33,12 @@ _DATA = Kind.DATA
 _HEADERS = Kind.HEADERS
 _PADDED = Flag.PADDED
 _END_STREAM = Flag.END_STREAM
+_END_HEADERS = Flag.END_HEADERS
+pack = HEAD.pack
 #: Bytes of a frame that is looked for more of its like after.
 _LONG = 1024
+#: What has arrived is copied as a whole, up to so many bytes.
+_COPIED = 65_536
 
 
 class Connection(Sending, Answers, Control):
@@ -43,7 +47,7 @@ class Connection(Sending, Answers, Control):
     Attributes:
         streams: those that are not over, by number.
         error: why it cannot be used any more, or None.
-        leaving: no stream may be opened any more: the peer said GOAWAY, or `retire` was called.
+        leaving: no stream may be opened any more: the peer said GOAWAY, or it has ended.
         ready: whether the peer's settings have come.
         leaves: whether the peer has said GOAWAY.
         most_streams: how many streams the peer allows at a time.
@@ -85,7 +89,8 @@ class Connection(Sending, Answers, Control):
 
     def receive_buffer(self, buffer: memoryview, now: float) -> list[Stream]:
         """As `receive`, of what `rest_into` has begun. The buffer is not kept."""
-        return self._receive(buffer, now)
+        # Small frames are cut from bytes sooner than from a view; large ones are copied once.
+        return self._receive(buffer.tobytes() if len(buffer) <= _COPIED else buffer, now)
 
     def _receive(self, data: bytes | memoryview, now: float | None) -> list[Stream]:
         if now is not None:
@@ -155,7 +160,6 @@ class Connection(Sending, Answers, Control):
                     and not stream.ended
                 ):
                     # What `_add_data` does with bytes that are as they should be.
-                    # What `_add_data` does with bytes that are as they should be.
                     stream.room -= length
                     if stream.left > 0:
                         stream.left -= length
@@ -181,6 +185,12 @@ class Connection(Sending, Answers, Control):
                 else:
                     self._add_data(stream, flags, bytes(data[start:stop]), length)
             elif kind == _HEADERS:
+                if flags == _END_HEADERS and type(data) is bytes:
+                    begins = start - 9
+                    at = self._take_answers(data, begins)
+                    if at > begins:
+                        continue
+                    at = stop
                 self._headers(number, flags, bytes(data[start:stop]))
             else:
                 self._other(kind, flags, number, bytes(data[start:stop]))
@@ -188,6 +198,76 @@ class Connection(Sending, Answers, Control):
         if counted:
             self._count(counted)
             self._balance.earn(DATA_EARNS)
+
+    def _take_answers(self, data: bytes, at: int) -> int:
+        """Take answers to GETs that are two frames each: the head, and the whole of a body.
+
+        Most small ones come so. What a head says is known before that it is one of these is, so
+        one that was read before costs nothing else here; one that was not is read as any other.
+
+        Args:
+            data: what has arrived.
+            at: where a frame of HEADERS begins, of no more than a block of fields.
+
+        Returns:
+            Where the last of them ends, or where a head does whose body goes on otherwise; where it
+            began, if there is none.
+        """
+        streams, heads, stirred = self.streams, self._heads, self._stirred
+        size = len(data)
+        unpack = HEAD.unpack_from
+        answers = counted = 0
+        while size - at >= 18:
+            high, low, kind, flags, number = unpack(data, at)
+            start = at + 9
+            stop = start + (high << 8 | low)
+            if kind != _HEADERS or flags != _END_HEADERS or size - stop < 9:
+                break
+            stream = streams.get(number)
+            if stream is None or stream.head is not None or stream.method != "GET":
+                break
+            block = data[start:stop]
+            head = heads.get(block)
+            if head is None:
+                if stop - start > MAX_FRAME:
+                    break
+                self._fields(number, flags, block)
+                at = stop
+                head = stream.head
+                if head is None:
+                    continue
+            else:
+                answers += 1
+            length = head.length
+            end = stop + 9 + length
+            if (
+                not 0 < length <= MAX_FRAME
+                or end > size
+                or not stream.sent
+                or length > stream.room
+                or data[stop : stop + 9]
+                != pack(length >> 8, length & 0xFF, _DATA, _END_STREAM, number)
+            ):
+                if at != stop:
+                    answers -= 1
+                break
+            # What `_fields` and `_add_data` do with what is as it should be.
+            stream.head = head
+            stream.size = stream.held = length
+            stream.left = 0
+            stream.pieces.append(data[stop + 9 : end])
+            stream.ended = True
+            del streams[number]
+            if not stream.stirred:
+                stream.stirred = True
+                stirred.append(stream)
+            counted += length
+            at = end
+        if counted:
+            self.served += answers
+            self._count(counted)
+            self._balance.earn(answers * HEAD_EARNS + DATA_EARNS)
+        return at
 
     @staticmethod
     def _take_alike(stream: Stream, data: bytes | memoryview, at: int, length: int) -> int:

@@ -187,10 +187,11 @@ def _name_fault(name: str) -> str:
 
 # -- requests
 
-#: Who asks whom by what, to the bytes that each of its requests begins with.
-_PREFIXES: Final[dict[tuple[str, str, str], bytes]] = {}
-#: Fields to their bytes. Most messages of a program have the same.
-_BLOCKS: Final[dict[FieldBlock, tuple[bytes, str | None]]] = {}
+#: Fields, and who asks whom by what, to the bytes before the path and after it. Most messages of a
+#: program to a host have the same.
+_BLOCKS: Final[dict[tuple[FieldBlock, str, str, str], tuple[bytes, bytes]]] = {}
+#: Lengths of paths as HPACK has them.
+_LENGTHS: Final = [bytes((size,)) for size in range(127)]
 _MOST_BLOCKS: Final = 512
 _BLOCK_LENGTH: Final = 1024
 
@@ -218,28 +219,31 @@ def request_block(
 
     Source: RFC 9113 section 8.3.1.
     """
-    kept = _BLOCKS.get(block)
+    kept = _BLOCKS.get((block, method, scheme, authority))
     if kept is None:
-        kept = _encoded(block)
-        if len(kept[0]) <= _BLOCK_LENGTH:
-            if len(_BLOCKS) >= _MOST_BLOCKS:
-                _BLOCKS.clear()
-            _BLOCKS[block] = kept
-    fields, host = kept
-    key = (method, scheme, authority if host is None else host)
-    prefix = _PREFIXES.get(key)
-    if prefix is None:
-        check_method(method)
-        prefix = encode_fields(zip((":method", ":scheme", ":authority"), key, strict=True))
-        if len(_PREFIXES) >= _REMEMBERED:
-            _PREFIXES.clear()
-        _PREFIXES[key] = prefix
+        kept = _around_path(block, method, scheme, authority)
+    before, after = kept
     if not path.isascii() or not path.isprintable() or " " in path or not path:
         check_target(path)
     size = len(path)
-    if size < 127:
-        return b"%b\x04%c%b%b" % (prefix, size, path.encode(), fields)
-    return b"%b\x04%b%b%b" % (prefix, encode_integer(size, 7), path.encode(), fields)
+    length = _LENGTHS[size] if size < 127 else encode_integer(size, 7)
+    return b"".join((before, length, path.encode(), after))
+
+
+def _around_path(
+    block: FieldBlock, method: str, scheme: str, authority: str
+) -> tuple[bytes, bytes]:
+    """Encode what comes before a path and after it, and remember that."""
+    check_method(method)
+    fields, host = _encoded(block)
+    key = (method, scheme, authority if host is None else host)
+    prefix = encode_fields(zip((":method", ":scheme", ":authority"), key, strict=True))
+    kept = (prefix + b"\x04", fields)
+    if len(fields) <= _BLOCK_LENGTH:
+        if len(_BLOCKS) >= _MOST_BLOCKS:
+            _BLOCKS.clear()
+        _BLOCKS[block, method, scheme, authority] = kept
+    return kept
 
 
 def _encoded(block: FieldBlock) -> tuple[bytes, str | None]:

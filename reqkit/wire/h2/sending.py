@@ -15,6 +15,9 @@ __all__ = ["Sending"]
 
 _DATA = Kind.DATA
 _HEADERS = Kind.HEADERS
+_END_HEADERS = Flag.END_HEADERS
+_WHOLE = Flag.END_STREAM | Flag.END_HEADERS
+pack = HEAD.pack
 
 
 class Sending(State):
@@ -28,9 +31,7 @@ class Sending(State):
 
     def room(self) -> int:
         """Return how many streams may be opened now."""
-        if self.leaving or self.error is not None or self._next_id >= LAST_ID:
-            return 0
-        return self.most_streams - len(self.streams)
+        return 0 if self.leaving else self.most_streams - len(self.streams)
 
     def take(self) -> bytes:
         """Return what is to be sent, once."""
@@ -43,33 +44,36 @@ class Sending(State):
         self._taken_id = self._last_id
         return data
 
-    def open(self, method: str, block: bytes, ends: bool) -> Stream:
+    def open(self, method: str, block: bytes, ends: bool) -> Stream | None:
         """Open a stream with a request's fields.
 
         Args:
             method: the request's.
             block: its fields, as `fields.request_block` encodes them.
             ends: whether it has no body.
+
+        Returns:
+            The stream; None where there is no `room` for any.
         """
-        assert not self.leaving, "no stream may be opened"
+        streams = self.streams
+        if self.leaving or len(streams) >= self.most_streams:
+            return None
         number = self._next_id
         self._next_id = number + 2
-        if not self._last_id:
+        if number == 1:
             # RFC 7541 section 4.2: what we encode uses no dynamic table, whatever the peer allows.
             block = NO_TABLE + block
+        elif number >= LAST_ID:
+            self.leaving = True
         self._last_id = number
-        flags = Flag.END_STREAM if ends else 0
         size = len(block)
         if size <= self._frame_size:
-            self._out.append(
-                HEAD.pack(size >> 8, size & 0xFF, _HEADERS, flags | Flag.END_HEADERS, number)
-                + block
-            )
+            flags = _WHOLE if ends else _END_HEADERS
+            self._out += (pack(size >> 8, size & 0xFF, _HEADERS, flags, number), block)
             self.pending += size + 9
         else:
-            self._open_in_parts(number, flags, block)
-        stream = Stream(number, method, self._stream_window, ends)
-        self.streams[number] = stream
+            self._open_in_parts(number, Flag.END_STREAM if ends else 0, block)
+        streams[number] = stream = Stream(number, method, self._stream_window, ends)
         return stream
 
     def _open_in_parts(self, number: int, flags: int, block: bytes) -> None:
@@ -152,10 +156,6 @@ class Sending(State):
         """Ask the peer whether it is there."""
         self._unacked += 1
         self._put(frames.ping(data))
-
-    def retire(self) -> None:
-        """Open no stream any more; those that are open go on."""
-        self.leaving = True
 
     def close(self) -> None:
         """Say that this side leaves (RFC 9113 section 6.8): all that are open are ended."""

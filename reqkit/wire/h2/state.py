@@ -37,7 +37,7 @@ class State:
     """A connection's state: see `connection.Connection`."""
 
     __slots__ = (
-        "_balance", "_block", "_block_flags", "_block_frames", "_block_id", "_decoder", "_first",
+        "_balance", "_block", "_block_flags", "_block_id", "_decoder", "_first",
         "_frame_size", "_heads", "_last_id", "_next_id", "_out", "_reader", "_rest", "_room",
         "_since", "_stirred", "_stray_frames", "_strays", "_stream_window", "_taken_id", "_unacked",
         "error", "leaves", "leaving", "most_streams", "pending", "ready", "served", "streams",
@@ -77,7 +77,7 @@ class State:
         self._stirred: list[Stream] = []
         #: A block of fields that goes on in CONTINUATION frames.
         self._block: bytearray | None = None
-        self._block_id = self._block_flags = self._block_frames = 0
+        self._block_id = self._block_flags = 0
         self._unacked = 1
         self._out: list[bytes] = [
             PREFACE,
