@@ -122,8 +122,14 @@ class Answers(State):
         if head.status < 200:
             self._interim(stream, head, ends)
             return
-        if head.length >= 0 and stream.method == "GET":
-            stream.left = stream.size = head.length  # as was found before
+        like = self._like
+        if stream.method == "GET" and (
+            head.length >= 0 or (head.status == like.status and head.known == like.known)
+        ):
+            # As was found before, for it or for one that says the same of that.
+            if head.length < 0:
+                head.length = like.length
+            stream.left = stream.size = head.length
         else:
             try:
                 kind, length = framing_of(stream.method, head)
@@ -134,6 +140,7 @@ class Answers(State):
                 stream.left = stream.size = length
                 if stream.method == "GET":
                     head.length = length
+                    self._like = head
             elif kind == Framing.NONE:
                 stream.left = 0
         stream.head = head

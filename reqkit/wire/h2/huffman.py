@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["HuffmanError", "decode", "encode", "encoded_length"]
 
@@ -76,47 +76,36 @@ def _endings() -> frozenset[int]:
 _ENDINGS: Final = _endings()
 
 
-class _Node:
-    """What each byte leads to from a node of the tree: other steps, and what was decoded.
-
-    Attributes:
-        ends: bytes may end here.
-        steps: by byte; None where none has been learned.
-    """
-
-    __slots__ = ("ends", "number", "steps")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.ends: bool = number in _ENDINGS
-        self.steps: list[_Step | None] = [None] * 256
-
-    def learn(self, byte: int) -> _Step:
-        """Go through the tree by a byte's bits."""
-        node = self.number
-        found = ""
-        for shift in range(7, -1, -1):
-            node = _NODES[node][byte >> shift & 1]
-            if node < 0:
-                if ~node == _EOS:
-                    raise HuffmanError("the code of EOS is in it")
-                found += chr(~node)
-                node = 0
-        reached = _reached(node)
-        step = self.steps[byte] = (reached.steps, sys.intern(found), reached)
-        return step
-
-
-_Step = tuple["list[_Step | None]", str, _Node]
+#: What each byte leads to from a node of the tree: what was decoded, and the steps from there on;
+#: None where none has been learned. After those of the 256 bytes: the node.
+_Steps = list[Any]
 
 
 @functools.cache
-def _reached(number: int) -> _Node:
-    """Return a node, made when first it is reached.
+def _steps_from(node: int) -> _Steps:
+    """Return the steps from a node, made when first it is reached.
 
-    There are 256, with 256 bytes each: what a peer can have us remember has an end.
+    There are 256 nodes, with 256 bytes each: what a peer can have us remember has an end.
     """
-    return _Node(number)
+    return [*[None] * 256, node]
+
+
+def _learn(steps: _Steps, byte: int) -> tuple[str, _Steps]:
+    """Go through the tree by a byte's bits, and remember the step."""
+    node: int = steps[256]
+    found = ""
+    for shift in range(7, -1, -1):
+        node = _NODES[node][byte >> shift & 1]
+        if node < 0:
+            if ~node == _EOS:
+                raise HuffmanError("the code of EOS is in it")
+            found += chr(~node)
+            node = 0
+    step = steps[byte] = (sys.intern(found), _steps_from(node))
+    return step
+
+
+_BEGIN: Final = _steps_from(0)
 
 
 def decode(data: bytes) -> str:
@@ -125,18 +114,19 @@ def decode(data: bytes) -> str:
     Raises:
         HuffmanError: it has the code of EOS, or its padding is not up to 7 bits of that.
     """
-    node = _reached(0)
-    steps = node.steps
-    found = []
-    for byte in data:
-        step = steps[byte]
-        if step is None:
-            step = node.learn(byte)
-        steps, text, node = step
-        found.append(text)
-    if not node.ends:
+    steps, text = _BEGIN, ""
+    try:
+        for byte in data:
+            found, steps = steps[byte]
+            text += found
+    except TypeError:  # None: there is a step to be learned
+        steps, text = _BEGIN, ""
+        for byte in data:
+            found, steps = steps[byte] or _learn(steps, byte)
+            text += found
+    if steps[256] not in _ENDINGS:
         raise HuffmanError("its last bits are no padding")
-    return "".join(found)
+    return text
 
 
 def encode(data: bytes) -> bytes:

@@ -31,6 +31,8 @@ LAST_ID: Final = (1 << 31) - 1
 _ASSUMED_STREAMS: Final = 100
 #: Frames for each stream that this side has ended that may still have been under way.
 _STRAY_FRAMES: Final = 64
+#: Like no answer's.
+_NO_HEAD: Final = AnswerHead(0, 0, "", "", {})
 
 
 class State:
@@ -38,7 +40,7 @@ class State:
 
     __slots__ = (
         "_balance", "_block", "_block_flags", "_block_id", "_decoder", "_first",
-        "_frame_size", "_heads", "_last_id", "_next_id", "_out", "_reader", "_rest", "_room",
+        "_frame_size", "_heads", "_last_id", "_like", "_next_id", "_out", "_reader", "_rest", "_room",
         "_since", "_stirred", "_stray_frames", "_strays", "_stream_window", "_taken_id", "_unacked",
         "error", "leaves", "leaving", "most_streams", "pending", "ready", "served", "streams",
         "window",
@@ -65,6 +67,8 @@ class State:
         self._since = 0
         self._decoder = Decoder(MAX_TABLE, MAX_BLOCK, MAX_FIELDS)
         self._heads: dict[bytes, AnswerHead] = {}
+        #: The last head of an answer to a GET that says a length.
+        self._like = _NO_HEAD
         self._reader = HeadReader(MAX_BLOCK)
         self._balance = Balance()
         #: Bytes and frames that may still come for streams that we have ended: they were under way.

@@ -117,8 +117,8 @@ def test_the_steps_of_huffman_are_bounded() -> None:
         random.seed(seed)
         data = random.randbytes(3000)
         assert huffman.decode(huffman.encode(data)) == data.decode("latin-1")
-    assert huffman._reached.cache_info().currsize <= len(huffman._NODES) == 256
-    assert len(huffman._reached(0).steps) == 256
+    assert huffman._steps_from.cache_info().currsize <= len(huffman._NODES) == 256
+    assert len(huffman._steps_from(0)) == 256 + 1
 
 
 BROKEN = {
