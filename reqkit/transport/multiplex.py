@@ -141,6 +141,10 @@ class Multiplexed:
         """Tell whether further exchanges may use it."""
         return not (self._retired or self._closed or self.wire.leaving)
 
+    def is_open(self) -> bool:
+        """Tell whether it was not closed on this side yet."""
+        return not self._closed
+
     def is_live(self) -> bool:
         """Look, without waiting, at what has come while nobody used it."""
         if self.shared:
@@ -264,7 +268,7 @@ class Multiplexed:
         receive, wire, buffer = self.stream.receive_now, self.wire, self._buffer
         taken = 0
         try:
-            while not self._closed:  # those who go on may do so
+            while self.is_open():  # those who go on may close it
                 kept = wire.rest_into(buffer)
                 count = receive(buffer[kept:])
                 if count is None:
@@ -286,7 +290,7 @@ class Multiplexed:
         except OSError as error:
             self._break(error)
         else:
-            if self._closed:
+            if not self.is_open():
                 return
             if wire.pending and not self._due:
                 self._send()

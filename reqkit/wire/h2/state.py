@@ -40,10 +40,10 @@ class State:
 
     __slots__ = (
         "_balance", "_block", "_block_flags", "_block_id", "_decoder", "_first",
-        "_frame_size", "_heads", "_last_id", "_like", "_next_id", "_out", "_reader", "_rest", "_room",
-        "_since", "_stirred", "_stray_frames", "_strays", "_stream_window", "_taken_id", "_unacked",
-        "error", "leaves", "leaving", "most_streams", "pending", "ready", "served", "streams",
-        "window",
+        "_frame_size", "_heads", "_last_id", "_like", "_next_id", "_out", "_reader", "_rest",
+        "_room", "_since", "_stirred", "_stray_frames", "_strays", "_stream_window", "_taken_id",
+        "_unacked", "error", "leaves", "leaving", "most_streams", "pending", "ready", "served",
+        "streams", "window",
     )  # fmt: skip
 
     error: ProtocolError | None
