@@ -25,9 +25,11 @@ __all__ = [
     "unquote_header_value",
 ]
 
-_META: Final = re.compile(r'<meta[^>]+charset=["\']*(?P<name>[^"\'/>\s]+)', re.IGNORECASE)
+# A tag that is not closed ends where the next one begins: looked for to the end of the page from each
+# on, many such tags would take the square of its length.
+_META: Final = re.compile(r'<meta[^<>]+charset=["\']*(?P<name>[^"\'/>\s]+)', re.IGNORECASE)
 _PRAGMA: Final = re.compile(
-    r'<meta[^>]+content=["\'][^"\'>]*charset=(?P<name>[^"\'/>;\s]+)', re.IGNORECASE
+    r'<meta[^<>]+content=["\'][^"\'>]*charset=(?P<name>[^"\'/>;\s]+)', re.IGNORECASE
 )
 _XML: Final = re.compile(r'^<\?xml[^>]*?encoding=["\']*(?P<name>[^"\'>\s?]+)', re.IGNORECASE)
 

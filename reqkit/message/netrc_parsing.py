@@ -99,13 +99,14 @@ def _spelled_in_ascii(host: str) -> str:
 class _Words:
     """The words of a netrc file, without the comments between them."""
 
-    __slots__ = ("_at", "_text", "line")
+    __slots__ = ("_at", "_counted", "_text", "line")
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        #: Where the last word was, counted from 1.
+        #: Where the last word was, counted from 1, and up to where lines were counted for that.
         self.line = 1
+        self._counted = 0
 
     def __iter__(self) -> Iterator[str]:
         while (word := self.value()) is not None:
@@ -122,7 +123,8 @@ class _Words:
         if at == len(text):
             self._at = at
             return None
-        self.line = text.count("\n", 0, at) + 1
+        self.line += text.count("\n", self._counted, at)
+        self._counted = at
         quoted = text[at] == '"'
         at += quoted
         found: list[str] = []

@@ -34,7 +34,7 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _text: Final = json.encoder.encode_basestring
 #: C1 controls (NEL among them), the separators of lines and paragraphs, and marks of direction.
 _controls: Final = re.compile(r"[\x80-\x9f\u2028-\u202e\u2066-\u2069]").sub
-_type_in: Final = re.compile(r"(?i)\ncontent-type:[ \t]*([^\r\n]*?)[ \t]*\r").search
+_type_in: Final = re.compile(r"(?i)\ncontent-type:([^\r\n]*)\r").search
 
 
 def line_of(record: dict[str, Any]) -> bytes:
@@ -104,7 +104,7 @@ def _type_of(response: Any) -> str:
     if found is None or _type_in(head, found.end()) is not None:
         kind = response._field("content-type")
         return "null" if kind is None else _text(kind)
-    return _text(found.group(1))
+    return _text(found.group(1).strip(" \t"))
 
 
 class Recorder:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import functools
 import re
+import string
 from typing import Any, Final
 
 from ...base.importing import import_late, load_late
@@ -58,9 +59,11 @@ _XML_DECLARATION: Final = re.compile(
     rb"""\A\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"'>]+)["'][^>]*\?>"""
 )
 
-# Words with an odd byte in them, and how many such bytes there are to be before a guess is made.
-_ODD_WORD: Final = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
-_ASCII_LETTER: Final = re.compile(rb"[A-Za-z]")
+# Words, their letters of ASCII, and how many odd bytes there are to be before a guess is made. A word
+# is found whole and then looked at: what looks for an odd byte from each letter on takes the square
+# of the length of one without any.
+_WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
+_ASCII_LETTERS: Final = string.ascii_letters.encode()
 _LEAST_ODD: Final = 24
 # What a guess may be.
 _OTHER_SCRIPTS: Final = frozenset((
@@ -281,10 +284,11 @@ def _is_another_script(sample: bytes) -> bool:
     differ by what happens to be installed.
     """
     odd = plain = 0
-    for word in _ODD_WORD.findall(sample):
-        letters = len(_ASCII_LETTER.findall(word))
-        plain += letters
-        odd += len(word) - letters
+    for word in _WORD.findall(sample):
+        if not word.isascii():
+            found = len(word.translate(None, _ASCII_LETTERS))
+            odd += found
+            plain += len(word) - found
     return odd >= _LEAST_ODD and odd >= 2 * plain
 
 
