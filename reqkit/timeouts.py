@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from time import monotonic as clock
 from typing import Any, Final
@@ -28,7 +27,11 @@ def _seconds(value: Any, name: str) -> float | None:
             f"timeout: {name} is {redacted(value)}: expected more than 0 seconds, or None for no"
             " limit"
         )
-    return None if math.isinf(number) else number
+    return None if number > _LONGEST else number
+
+
+#: Seconds, some thirty years, past which a limit is none: locks and timers do not take much more.
+_LONGEST: Final = 1e9
 
 
 class Timeouts:

@@ -119,7 +119,8 @@ class CookieStorage(http.cookiejar.CookieJar):
                         if cookie.expires is not None and cookie.expires <= now:
                             expired = True
                             continue
-                        age = self._ages[domain, cookie_path, name]
+                        # Without one where setting or clearing it was interrupted.
+                        age = self._ages.get((domain, cookie_path, name), 0)
                         found.append((-len(cookie_path), age, cookie))
         if expired:
             self.clear_expired_cookies()
@@ -240,7 +241,7 @@ class CookieStorage(http.cookiejar.CookieJar):
             for name, cookie in names.items()
             if shared is None or bool(cookie.domain_specified) is shared
         ]
-        found.sort(key=self._ages.__getitem__)
+        found.sort(key=lambda key: self._ages.get(key, 0))
         return found
 
     def _let_go(self, keys: list[Key], excess: int) -> None:
@@ -312,18 +313,21 @@ class CookieStorage(http.cookiejar.CookieJar):
                 self._cookies = {}
                 self._ages = {}
                 return
-            # Raises what the base raises, and empties what is left there.
-            super().clear(domain, path, name)
+            # An age always has its cookie, whenever this is interrupted: those go first.
             if domain is not None and path is not None and name is not None:
-                del self._ages[domain, path, name]
-                if not self._cookies[domain][path]:
-                    del self._cookies[domain][path]
-            else:
+                self._ages.pop((domain, path, name), None)
+            elif domain is not None:
                 self._ages = {
                     key: age
                     for key, age in self._ages.items()
                     if key[0] != domain or (path is not None and key[1] != path)
                 }
+            # Raises what the base raises, and empties what is left there.
+            super().clear(domain, path, name)
+            if domain is not None and path is not None and name is not None:
+                paths = self._cookies[domain]
+                if not paths[path]:
+                    del paths[path]
             if domain in self._cookies and not self._cookies[domain]:
                 del self._cookies[domain]
 

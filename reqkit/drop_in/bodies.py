@@ -8,7 +8,6 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ..base.warn import warn
@@ -28,6 +27,9 @@ __all__ = [
 ]
 
 _Slices = TypeVar("_Slices", str, bytes)
+
+#: Where members of archives were extracted to by this process: by archive, member and its time.
+_extracted: dict[tuple[str, str, int], str] = {}
 
 
 def super_len(o: Any) -> int:
@@ -125,9 +127,10 @@ def unicode_is_ascii(u_string: str) -> bool:
 
 
 def extract_zipped_paths(path: str) -> str:
-    """Return the path of a file inside a zip archive, extracted beside other temporary files.
+    """Return the path of a file inside a zip archive, extracted to a temporary file.
 
-    A path that exists, or leads into no archive, comes back as it is.
+    Its name is one that nobody can foresee, and so can have put another file there before. A path
+    that exists, or leads into no archive, comes back as it is.
     """
     if os.path.exists(path):
         return path
@@ -142,10 +145,11 @@ def extract_zipped_paths(path: str) -> str:
     with zipfile.ZipFile(archive) as opened:
         if member not in opened.namelist():
             return path
-        target = Path(tempfile.gettempdir()) / member.rpartition("/")[2]
-        if not target.exists():
-            handle, name = tempfile.mkstemp(dir=target.parent)
+        of = (os.path.abspath(archive), member, os.stat(archive).st_mtime_ns)
+        known = _extracted.get(of)
+        if known is None or not os.path.exists(known):
+            handle, known = tempfile.mkstemp(suffix="-" + member.rpartition("/")[2])
             with os.fdopen(handle, "wb") as file:
                 file.write(opened.read(member))
-            os.replace(name, target)
-    return str(target)
+            _extracted[of] = known
+    return known

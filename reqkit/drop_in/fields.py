@@ -25,8 +25,8 @@ __all__ = [
     "unquote_header_value",
 ]
 
-# A tag that is not closed ends where the next one begins: looked for to the end of the page from each
-# on, many such tags would take the square of its length.
+# A tag that is not closed ends where the next one begins: looked for to the end of the page from
+# each on, many such tags would take the square of its length.
 _META: Final = re.compile(r'<meta[^<>]+charset=["\']*(?P<name>[^"\'/>\s]+)', re.IGNORECASE)
 _PRAGMA: Final = re.compile(
     r'<meta[^<>]+content=["\'][^"\'>]*charset=(?P<name>[^"\'/>;\s]+)', re.IGNORECASE

@@ -228,9 +228,10 @@ class ReadableBody:
 
     def _load(self) -> None:
         """Read the body to its end, decode it, and keep it; what was read is left as it is."""
+        # Before the next line: what another thread has read meanwhile is no empty body.
+        whole = self._whole
         if self._content is not False:
             return
-        whole = self._whole
         if self._streamed or (self._raw is not None and self._raw_ended()):
             raise self._consumed()
         if whole is not None:
@@ -421,7 +422,7 @@ class ReadableBody:
         """
         error: Exception | None = getattr(self, "error", None)
         if error is not None:  # that there is no body is not what went wrong
-            raise error
+            raise error.with_traceback(None)  # of the time before
         content = self.content or b""
         declared = self.encoding
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._version import __version__
 from ..base.deferred import DeferredModule
+from ..base.locks import native_rlock
 from ..base.redact import redacted
 from ..exceptions import ConfigError
 from ..structures import CaseInsensitiveDict
@@ -40,6 +41,9 @@ class _Stderr:
 
 
 STDERR: Final[Any] = _Stderr()
+
+#: Held while a key is set, and while all are read: what another thread sets meanwhile is not lost.
+_changing: Final[Any] = native_rlock()
 
 
 def base_headers() -> CaseInsensitiveDict:
@@ -200,12 +204,15 @@ class Config(dict[str, Any]):
         """Return what counts now, to be read and not to be kept: the same until a change."""
         settings = self._settings
         if settings is None:
-            settings = self._settings = Settings(self)
+            with _changing:
+                settings = self._settings = Settings(self)
         return settings
 
     def __setitem__(self, name: str, value: Any) -> None:
-        dict.__setitem__(self, name, _check(name, value))
-        self._settings = None
+        checked = _check(name, value)
+        with _changing:
+            dict.__setitem__(self, name, checked)
+            self._settings = None
 
     def __delitem__(self, name: str) -> None:
         """Set a key back to its default."""

@@ -8,7 +8,23 @@ from typing import Any, Final
 from ..exceptions import InvalidHeader
 from ..structures import CaseInsensitiveDict
 
-__all__ = ["header_text", "merge_headers"]
+__all__ = ["announced_length", "header_text", "merge_headers"]
+
+#: Digits of a length: 19 are 9 exabytes. Python reads 4,300, and raises for more.
+_MOST_DIGITS: Final = 19
+
+
+def announced_length(length: str | None, coding: str | None) -> int | None:
+    """Return how long an answer says that its body is; None where it does not, or not plainly.
+
+    Args:
+        length: its Content-Length.
+        coding: its Transfer-Encoding, which counts for more (RFC 9112 section 6.3).
+    """
+    if length is None or (coding is not None and coding.strip().lower() != "identity"):
+        return None
+    plain = len(length) <= _MOST_DIGITS and length.isascii() and length.isdigit()
+    return int(length) if plain else None
 
 
 def header_text(name: Any, what: str = "name", owner: Any = None) -> str:

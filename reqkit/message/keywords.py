@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..base.deferred import DeferredModule
+from .multimapping import pairs_of
 
 if TYPE_CHECKING:
     import difflib
@@ -88,19 +89,23 @@ def merge(own: Any, given: Any) -> Any:
     """Merge a session's dictionary with a call's: the call's value wins, None leaves a key out.
 
     What is no mapping (a query as a str, say) takes the session's place. Neither is changed.
+
+    Raises:
+        TypeError, ValueError: the call's is neither a mapping, nor pairs, nor text.
     """
     if not own:
-        if isinstance(given, Mapping) and None in given.values():
+        # One by one: what a class of the user's says of being equal to None is no matter.
+        if isinstance(given, Mapping) and any(value is None for value in given.values()):
             return {key: value for key, value in given.items() if value is not None}
         return given
     if given is None:
         return {k: v for k, v in own.items() if v is not None} if isinstance(own, Mapping) else own
     if not isinstance(own, Mapping):
         return given
-    if isinstance(given, (str, bytes)):
+    if isinstance(given, (str, bytes, bytearray)):
         return given
     if not isinstance(given, Mapping):
-        pairs = list(given)
+        pairs = pairs_of(given, "params")
         names = {pair[0] for pair in pairs}
         kept = [(k, v) for k, v in own.items() if k not in names and v is not None]
         return kept + [pair for pair in pairs if pair[1] is not None]

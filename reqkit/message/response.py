@@ -17,6 +17,7 @@ from ..status_codes import reason_phrase
 from ..structures import CaseInsensitiveDict
 from ..wire.h1.head import AnswerHead, field_of, fields_of
 from .body import ReadableBody
+from .headers import announced_length
 from .links import links_by_rel
 from .prepare import PreparedRequest, rebuild_prepared
 from .retryafter import retry_after, too_long
@@ -223,8 +224,7 @@ class Response(ReadableBody):
         """Return the bytes of the body that came, or that are announced; None where neither is."""
         if self._whole is not None:
             return len(self._whole)
-        length = self._field("content-length")
-        return int(length) if length is not None and length.isdecimal() else None
+        return announced_length(self._field("content-length"), self._field("transfer-encoding"))
 
     @property
     def attempts(self) -> int:

@@ -90,6 +90,10 @@ class LookUpThreads:
                 if not self._count:
                     self._jobs.remove(job)
                     raise
+        except BaseException:  # an interrupt: nobody knows whether one was started
+            with self._lock:
+                self._count -= 1
+            raise
 
     def take_back(self, job: Job) -> bool:
         """Let a job be, unless it was begun; tell whether it was not."""
@@ -161,19 +165,20 @@ class SharedLookUps:
         """
         done = native_lock()
         done.acquire()
-        with self._lock:
-            look_up = self._running.get(key)
-            begins = look_up is None
-            if look_up is None:
-                look_up = self._running[key] = _LookUp(self, key, function)
-            look_up.waiting.append(done)
-        if begins:
-            try:
-                self._threads.submit(look_up)
-            except RuntimeError as error:
-                look_up.error = OSError(errno.EAGAIN, f"looking up failed: {error}")
-                self.end(look_up)
+        mine = _LookUp(self, key, function)
+        look_up = mine
+        submitted = False
         try:
+            with self._lock:
+                look_up = self._running.setdefault(key, mine)
+                look_up.waiting.append(done)
+            if look_up is mine:
+                try:
+                    self._threads.submit(look_up)
+                except RuntimeError as error:
+                    look_up.error = OSError(errno.EAGAIN, f"looking up failed: {error}")
+                    self.end(look_up)
+            submitted = True
             in_time = done.acquire(timeout=min(timeout, 1e6))
         finally:
             with self._lock:
@@ -181,7 +186,11 @@ class SharedLookUps:
                     look_up.waiting.remove(done)
                 # One that was begun goes on, for who asks later.
                 if not (look_up.waiting or look_up.ended) and self._threads.take_back(look_up):
-                    del self._running[key]
+                    self._running.pop(key, None)
+            if not submitted and look_up is mine:
+                # Interrupted: nobody may ever do it, and those who ask for the name must not wait.
+                look_up.error = OSError(errno.EAGAIN, "looking up was interrupted: ask again")
+                self.end(look_up)
         if not in_time:
             raise TimeoutError(errno.ETIMEDOUT, "looking up took too long")
         if look_up.error is not None:

@@ -16,7 +16,13 @@ from .. import cookies as jars
 from ..adapters import HTTPAdapter
 from ..base.logs import INFO, logger
 from ..base.redact import redacted
-from ..exceptions import ConnectionError, RequestException, Timeout, TooManyRedirects
+from ..exceptions import (
+    ConnectionError,
+    RequestException,
+    RetryError,
+    Timeout,
+    TooManyRedirects,
+)
 from ..hooks import Hooks, dispatch_hook, takes_keywords
 from ..message import environment
 from ..message.config import Settings
@@ -193,6 +199,7 @@ class Chain:
         followed = 0
         while True:
             history.extend(response.history)
+            response.history = history  # where there is no next message, for good reasons or bad
             try:
                 message = self.next_message(response)
             except BaseException as error:
@@ -202,12 +209,10 @@ class Chain:
                 forsake(response, error)
                 raise
             if message is None:
-                response.history = history
                 return response
             drain_body(response)
             followed += 1
             if followed > most:
-                response.history = history
                 assert self._first is not None
                 raise TooManyRedirects(
                     f"{without_secrets(self._first.url)}: more than {most} redirects; raise"
@@ -409,7 +414,7 @@ class Chain:
             if isinstance(response, Response):
                 forsake(response, error)
             elif (
-                isinstance(error, (ConnectionError, Timeout))
+                isinstance(error, (ConnectionError, Timeout, RetryError))
                 and hooks is not None
                 and hooks["post_request"]
                 and not error.before_sending
@@ -494,4 +499,6 @@ class ChainedSession(Mounting):
         ):
             connection = CallConnection(self, request, config)
             self._connection = weakref.ref(connection)
+            if not connection.says_as(self):  # another thread has set one of these meanwhile
+                self._connection = None
         return connection

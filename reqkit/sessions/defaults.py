@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from .. import cookies as jars
+from ..base.locks import native_rlock
 from ..base.redact import redacted
 from ..exceptions import InvalidSchema
 from ..hooks import Hooks
@@ -19,7 +20,13 @@ from ..timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..transport.address_filter import AddressFilter
 from ..transport.tls.settings import check_cert, check_verify
 
-__all__ = ["Defaults", "is_jar"]
+T = TypeVar("T")
+
+__all__ = ["FIRST_TIME", "Defaults", "is_jar"]
+
+#: Held while something is put in its place that is made when it is first asked for: of threads that
+#: ask at one time each gets the same. Never held while anything waits.
+FIRST_TIME: Final[Any] = native_rlock()
 
 
 class Defaults:
@@ -49,6 +56,14 @@ class Defaults:
     #: The options of calls that say nothing themselves, made of these: see `chain`.
     _connection: weakref.ref[Any] | None
 
+    def _first(self, name: str, made: T) -> T:
+        """Put in place what was made since it was asked for, unless another thread was faster."""
+        with FIRST_TIME:
+            found: T | None = getattr(self, name)
+            if found is None:
+                setattr(self, name, made)
+            return made if found is None else found
+
     @property
     def base_url(self) -> Any:
         """What URLs without a scheme are joined to, or None. Its path counts as a folder."""
@@ -67,10 +82,8 @@ class Defaults:
     @property
     def headers(self) -> CaseInsensitiveDict:
         """The headers sent with each request, on top of ``config['base_headers']``."""
-        if self._headers is None:
-            self._headers = CaseInsensitiveDict()
-        headers: CaseInsensitiveDict = self._headers
-        return headers
+        headers = self._headers
+        return self._first("_headers", CaseInsensitiveDict()) if headers is None else headers
 
     @headers.setter
     def headers(self, value: Any) -> None:
@@ -92,9 +105,8 @@ class Defaults:
     @property
     def cookies(self) -> Any:
         """The jar of all cookies that answers have set, and those that were put in by hand."""
-        if self._cookies is None:
-            self._cookies = jars.CookieJar()
-        return self._cookies
+        cookies = self._cookies
+        return self._first("_cookies", jars.CookieJar()) if cookies is None else cookies
 
     @cookies.setter
     def cookies(self, value: Any) -> None:
@@ -118,9 +130,8 @@ class Defaults:
     @property
     def hooks(self) -> Hooks:
         """The hooks: a list for each name."""
-        if self._hooks is None:
-            self._hooks = Hooks()
-        return self._hooks
+        hooks = self._hooks
+        return self._first("_hooks", Hooks()) if hooks is None else hooks
 
     @hooks.setter
     def hooks(self, value: Any) -> None:
@@ -129,9 +140,8 @@ class Defaults:
     @property
     def config(self) -> Config:
         """The settings; see the documentation's table."""
-        if self._config is None:
-            self._config = Config()
-        return self._config
+        config = self._config
+        return self._first("_config", Config()) if config is None else config
 
     @config.setter
     def config(self, value: Any) -> None:

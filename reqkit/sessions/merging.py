@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .. import cookies as jars
-from ..base.locks import native_rlock
 from ..exceptions import InvalidHeader
 from ..hooks import Hook, Hooks, merge_hooks
 from ..message import environment
@@ -21,7 +20,7 @@ from ..message.prepare import PreparedRequest
 from ..message.request import UnsentRequest
 from ..message.urls import Target, prepare_url, with_base
 from ..structures import CaseInsensitiveDict
-from .defaults import Defaults, is_jar
+from .defaults import FIRST_TIME, Defaults, is_jar
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -38,7 +37,6 @@ def _untouched() -> Settings:
 _merged: dict[Any, Pairs] = {}
 #: Bodies that are no files.
 _PLAIN: Final = frozenset((bytes, str, dict, list, tuple, type(None)))
-_first_time: Final[Any] = native_rlock()
 #: How many are remembered, and up to how many characters.
 _MOST_MERGED: Final = 256
 _LONGEST_MERGED: Final = 1024
@@ -155,7 +153,7 @@ class Merging(Defaults):
         if data is not None or arguments.files or arguments.json is not None:
             positions = arguments.positions
             if positions is None and (arguments.files or type(data) not in _PLAIN):
-                with _first_time:  # there is something to be read: from where it stands now
+                with FIRST_TIME:  # there is something to be read: from where it stands now
                     positions = arguments.positions = arguments.positions or Positions()
             prepared.encode_body(data, arguments.files, arguments.json, positions)
         elif method != "GET" and prepared.method != "HEAD":

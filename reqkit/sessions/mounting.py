@@ -11,6 +11,7 @@ from ..adapters import BaseAdapter, HTTPAdapter
 from ..base.hostnames import ascii_name
 from ..exceptions import InvalidSchema
 from ..message.urls import Target, suggestion, without_secrets
+from .defaults import FIRST_TIME
 from .merging import Merging
 
 __all__ = ["Mounting"]
@@ -51,11 +52,14 @@ class Mounting(Merging):
             # One for both, so that limits count for both.
             config = self._settings()
             adapter = HTTPAdapter(config.pool_connections, config.pool_maxsize)
-            self._adapters = {"https://": adapter, "http://": adapter}
-            self._own_adapter = adapter
+            with FIRST_TIME:
+                if self._adapters is None:  # no other thread was faster
+                    self._own_adapter = adapter
+                    self._adapters = {"https://": adapter, "http://": adapter}
         if self._own_adapter is not None:  # what is sent by it directly is under this rule, too
             self._own_adapter.allow_address = self._allow_address
-        return self._adapters
+        adapters: dict[str, BaseAdapter] = self._adapters
+        return adapters
 
     @adapters.setter
     def adapters(self, value: Mapping[str, BaseAdapter]) -> None:
@@ -82,10 +86,10 @@ class Mounting(Merging):
                 f"the adapter for {shown!r} is {kind}: expected an object with send(), such as"
                 " reqkit.adapters.HTTPAdapter()"
             )
-        adapters = self.adapters
-        adapters[prefix] = adapter
-        for shorter in [key for key in adapters if len(key) < len(prefix)]:
-            adapters[shorter] = adapters.pop(shorter)
+        with FIRST_TIME:
+            # A new dictionary: other threads may be looking through the one that is there.
+            adapters = {**self.adapters, prefix: adapter}
+            self._adapters = dict(sorted(adapters.items(), key=lambda one: -len(one[0])))
 
     def get_adapter(self, url: str) -> BaseAdapter:
         """Return the adapter for a URL.
@@ -127,6 +131,11 @@ class Mounting(Merging):
 
     def close(self) -> None:
         """Close the connections. The session can be used again."""
-        if self._adapters is not None:
-            for adapter in set(self._adapters.values()):
-                adapter.close()
+        if self._adapters is None:
+            return
+        with contextlib.ExitStack() as closing:  # one that fails keeps no other open
+            # Told apart by their identity: what others made need not be hashable, nor have `close`.
+            for adapter in {id(one): one for one in self._adapters.values()}.values():
+                close = getattr(adapter, "close", None)
+                if close is not None:
+                    closing.callback(close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -89,6 +90,15 @@ class CallOptions:
         self.asked: bool = arguments.auth is not None or defaults.auth is not None
         self.network: Network = current()
 
+    def says_as(self, defaults: Defaults) -> bool:
+        """Tell whether these still are a session's own, of a call that says nothing itself."""
+        return (
+            self.timeouts is defaults._timeouts
+            and self.verify is defaults._verify
+            and self.cert is defaults._cert
+            and self.allow_address is defaults._allow_address
+        )
+
     def policy(self, deadline: Deadline | None) -> Policy:
         """Return what counts for an exchange under a deadline."""
         config = self.config
@@ -139,12 +149,8 @@ def timeouts_for_adapter(prepared: PreparedRequest, timeouts: Any, policy: Polic
     """
     if type(timeouts) is not Timeouts:
         return timeouts
-    policy = policy or Policy()
-    prepared._policy = Policy(
-        policy.deadline, policy.retries, policy.max_content_size, timeouts, policy.kept,
-        policy.allow_address, policy.strict, policy.http2, policy.trace,
-        policy.retry_after_max,
-    )  # fmt: skip
+    prepared._policy = Policy() if policy is None else copy.copy(policy)
+    prepared._policy.timeouts = timeouts
     if timeouts is DEFAULT_TIMEOUTS:
         return None
     pair = (timeouts.connect, timeouts.read)

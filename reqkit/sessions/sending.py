@@ -83,11 +83,8 @@ class Sending(ChainedSession):
             if config.danger_mode:
                 response.raise_for_status()
         except RequestException as error:
-            if error.request is None:
-                prepared_one = chain.prepared if chain is not None else None
-                error.request = asked = prepared_one if prepared_one is not None else request
-                if isinstance(asked.url, str):
-                    error._about(without_secrets(asked.url))
+            prepared = chain.prepared if chain is not None else None
+            _name(error, prepared if prepared is not None else request)
             outcome.error = error
         except Exception as error:  # of hooks, auth or an adapter of the user's
             outcome.error = error
@@ -194,7 +191,14 @@ class Sending(ChainedSession):
             if config.danger_mode:
                 outcome.response.raise_for_status()
         except RequestException as error:
-            if error.request is None:
-                error.request = request
+            _name(error, request)
             outcome.error = error
         return self._ended(outcome)
+
+
+def _name(error: RequestException, asked: PreparedRequest | UnsentRequest) -> None:
+    """Have an error tell which request it is of, where the floor that raised it did not know."""
+    if error.request is None:
+        error.request = asked
+        if isinstance(asked.url, str):
+            error._about(without_secrets(asked.url))

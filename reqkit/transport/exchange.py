@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from ..exceptions import ConnectionError, RequestException
+from ..exceptions import ChunkedEncodingError, ConnectionError, RequestException
 from ..message.framing import framed_block, outgoing
 from ..message.response import Response
 from ..message.times import Times
@@ -142,6 +142,7 @@ class Body:
         "__weakref__",
         "_connection",
         "_deadline",
+        "_failed",
         "_limit",
         "_pool",
         "_request",
@@ -160,6 +161,7 @@ class Body:
         times: Times,
     ) -> None:
         self._connection: Connection | Exchange | None = connection
+        self._failed = False
         self._pool = pool
         self._slot = slot
         self._request = request
@@ -180,6 +182,8 @@ class Body:
         """
         connection = self._connection
         if connection is None:
+            if self._failed:
+                raise self._lost()
             return b""
         limit = self._limit
         if within is not None and (limit is None or within < limit):
@@ -188,6 +192,7 @@ class Body:
             data = connection.read_body(most, limit, self._deadline)
         except BaseException as error:
             phase = connection.phase
+            self._failed = True
             self.close()
             ours = failure(error, phase, self._request, None, self._deadline, limit)
             if ours is error:
@@ -200,6 +205,14 @@ class Body:
             if self._slot is not None:
                 self._slot.release()
         return data
+
+    def _lost(self) -> ChunkedEncodingError:
+        """Return the error for who reads on after reading has failed: that was not the end."""
+        url = without_secrets(self._request.url or "")
+        return ChunkedEncodingError(
+            f"{url}: reading the body has failed before, and the rest is lost: request it again",
+            request=self._request,
+        )
 
     def expect_all(self, whole: bool) -> None:
         """Take note that all of the body is waited for: see `reqkit.message.raw.BodySource`."""

@@ -8,6 +8,7 @@ failed, for which URL, and what to do about it. The original is for the caller t
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -244,7 +245,8 @@ def _of_timeout(where: _Failure) -> RequestException:
 
 
 def _of_system(error: OSError, where: _Failure) -> RequestException:
-    number = error.errno
+    # One that the user's code has made may have anything for its number.
+    number = error.errno if isinstance(error.errno, int) else None
     if number in _ERRNO_HERE:
         # Whose fault it is does not depend on a proxy.
         kind = ChunkedEncodingError if where.phase == "receive" else ConnectionError
@@ -258,7 +260,10 @@ def _of_system(error: OSError, where: _Failure) -> RequestException:
         elif where.phase == "receive":
             text += " before the end of the body"
         return where.broken()(where.say(text))
-    why = os.strerror(number) if number else error.strerror or type(error).__name__
+    why = type(error).__name__ if number or not error.strerror else error.strerror
+    if number:
+        with contextlib.suppress(ValueError, OverflowError):  # no number of the system's
+            why = os.strerror(number)
     return where.broken()(where.say(f"the connection to {where.peer} failed: {why}"))
 
 

@@ -323,6 +323,11 @@ def check_proxies(proxies: Any) -> None:
                     f" without ://HOST, or 'no_proxy'{hint}"
                 )
             continue
+        if name == "no_proxy" and not (proxy is None or isinstance(proxy, str)):
+            raise InvalidProxyURL(
+                f"proxies['no_proxy'] is a {type(proxy).__name__}: expected a str of hosts between"
+                " commas, such as 'localhost,10.0.0.0/8'"
+            )
         _, mark, host = key.partition("://")
         if mark and (not host or "*" in host):
             raise InvalidProxyURL(

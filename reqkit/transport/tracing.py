@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.logs import DEBUG, logger
 from ..base.redact import is_secret_field, without_secret_parameters
+from ..exceptions import RequestException
 from ..message.urls import without_secrets
 from ..structures import SECRET_HEADERS, without_passwords
 from ..timeouts import clock
@@ -92,4 +93,10 @@ def _write(stream: Any, sign: str, first: str, pairs: Iterable[tuple[str, str]])
         if name.lower() not in SECRET_HEADERS and not is_secret_field(name):
             shown = without_secret_parameters(without_passwords(value))
         lines.append(f"{sign} {name}: {shown}")
-    stream.write("\n".join(lines) + f"\n{sign}\n")
+    try:
+        stream.write("\n".join(lines) + f"\n{sign}\n")
+    except OSError as error:
+        # As it is, it would be taken for a fault of the connection.
+        raise RequestException(
+            f"writing to the stream of config['trace'] failed: {type(error).__name__}: {error}"
+        ) from error

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -113,15 +114,17 @@ def test_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert utils.get_netrc_auth("http://h.example:@other.example/") is None
 
 
-def test_a_file_in_an_archive(tmp_path: Path) -> None:
+def test_a_file_in_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = tmp_path / "a.zip"
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("inner/reqkit-drop-in.pem", b"pem")
+    # Where anybody may write: another's file of that name is none of the archive's.
+    (tmp_path / "reqkit-drop-in.pem").write_bytes(b"another's")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     found = Path(utils.extract_zipped_paths(f"{archive}/inner/reqkit-drop-in.pem"))
-    try:
-        assert found.read_bytes() == b"pem"
-    finally:
-        found.unlink()
+    assert found.parent == tmp_path
+    assert found.read_bytes() == b"pem"
+    assert Path(utils.extract_zipped_paths(f"{archive}/inner/reqkit-drop-in.pem")) == found
     for path in (str(archive), f"{archive}/other", "/no/such/path"):
         assert utils.extract_zipped_paths(path) == path
 

@@ -59,9 +59,9 @@ _XML_DECLARATION: Final = re.compile(
     rb"""\A\s*<\?xml\s[^>]*?encoding\s*=\s*["']([^"'>]+)["'][^>]*\?>"""
 )
 
-# Words, their letters of ASCII, and how many odd bytes there are to be before a guess is made. A word
-# is found whole and then looked at: what looks for an odd byte from each letter on takes the square
-# of the length of one without any.
+# Words, their letters of ASCII, and how many odd bytes there are to be before a guess is made. A
+# word is found whole and then looked at: to look for an odd byte from each letter on takes the
+# square of the length of one without any.
 _WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
 _ASCII_LETTERS: Final = string.ascii_letters.encode()
 _LEAST_ODD: Final = 24

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from ...exceptions import HTTPError
+from ..headers import announced_length
 from ..urls import without_secrets
 from .ranges import Asked, content_range
 
@@ -100,10 +101,12 @@ def announced(response: Answer, offset: int, decodes: bool) -> int | None:
             return found.size
         assert found.last is not None
         return None if decodes else found.last - found.first + 1
-    length = response.headers.get("content-length", "").partition(",")[0].strip()
-    if decodes or not (length.isascii() and length.isdigit()):
+    if decodes:
         return None  # the length is the encoded body's
-    return offset + int(length)
+    headers = response.headers
+    told = headers.get("content-length", "").partition(",")[0].strip()
+    length = announced_length(told, headers.get("transfer-encoding"))
+    return None if length is None else offset + length
 
 
 def is_encoded(response: Answer) -> bool:

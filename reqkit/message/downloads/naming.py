@@ -61,7 +61,7 @@ def _name_for(response: Named) -> str:
     # The name that was asked for: where it redirects to is the server's choice.
     asked = response.history[0] if response.history else response
     path_part = (asked.url or "").partition("://")[2].split("?")[0].split("#")[0]
-    name = path_part.partition("/")[2].rstrip("/").rpartition("/")[2]
+    name = path_part.partition("/")[2].rstrip("/").rpartition("/")[2][:_LONGEST_NAME]
     # A name must stay in the folder, whatever the URL says, and leave room for the part's.
     name = re.sub(r"[\x00-\x1f\\/:]", "_", name)
     while len(os.fsencode(name)) > _LONGEST_NAME:

@@ -160,7 +160,11 @@ class Partial:
         if not _lock(descriptor):
             self._file.close()
             return False
-        self._write_note(None)
+        try:
+            self._write_note(None)
+        except BaseException:  # a full disk, say: without its note nobody could tell whose it is
+            self._leave()
+            raise
         return True
 
     def _go_on(self, number: int, what: str, version: str | None) -> bool:

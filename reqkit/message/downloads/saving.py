@@ -72,7 +72,7 @@ def download(
     if decode is not None and decode is not True and decode is not False:
         raise TypeError(f"decode is {redacted(decode)}: expected True, False or None")
     if response.error is not None:  # not that it cannot be resumed is what went wrong
-        raise response.error
+        raise response.error.with_traceback(None)
     target = file_for(response, os.fsdecode(path))
     asked = asked_for(headers_sent(response).get("range"))
     if asked is not None or method_of(response) != "GET":
@@ -121,7 +121,7 @@ def save(response: Answer, target: Path, rest: Rest | None, resume: bool = True)
         Exception: as `download` does.
     """
     if response.error is not None:
-        raise response.error
+        raise response.error.with_traceback(None)
     target = file_for(response, os.fspath(target))
     if rest is not None and response.status_code in (206, 416):
         _save_rest(response, target, rest)

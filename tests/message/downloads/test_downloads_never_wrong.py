@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import os
 import threading
@@ -16,6 +17,8 @@ import pytest
 
 import reqkit
 import reqkit_async
+from reqkit.message.downloads import naming
+from reqkit.message.downloads.partial import Partial
 from reqkit.message.downloads.ranges import asked_for, content_range
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
@@ -630,3 +633,37 @@ def test_asked_for() -> None:
         asked = asked_for(text)
         assert asked is not None
         assert asked.bounds(100) is None
+
+
+def test_a_note_that_cannot_be_written_leaves_no_part_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Partial, version: str | None) -> None:
+        self._note.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Partial, "_write_note", full)
+        with pytest.raises(OSError, match="No space left"):
+            Partial(tmp_path / "a", "what")
+    assert list(tmp_path.iterdir()) == []
+    partial = Partial(tmp_path / "a", "what")
+    assert partial.path == tmp_path / "a.part"
+    partial.close()
+
+
+def test_a_name_of_any_length_is_cut_in_a_few_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+    encode = os.fsencode
+
+    def counted(text: str) -> bytes:
+        nonlocal looked
+        looked += 1
+        return encode(text)
+
+    monkeypatch.setattr(naming.os, "fsencode", counted)
+    response = reqkit.Response(200, url="http://a.example/" + "\u20ac" * 100_000)
+    assert len(encode(naming.file_for(response, str(tmp_path)).name)) <= 200
+    assert looked < 1000

@@ -1,0 +1,116 @@
+"""Connections and their places: closed or given back once, whatever fails beside the exchange."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reqkit
+from reqkit.adapters import HTTPAdapter
+from reqkit.transport.failures import translate
+from servers.messages import answer
+from servers.scripted import Connection, ScriptedServer
+
+Start = Callable[..., ScriptedServer]
+
+
+class Stream:
+    """A stream for ``trace`` whose second head cannot be written."""
+
+    def __init__(self, error: Exception, at: int = 2) -> None:
+        self.error = error
+        self.left = at
+
+    def write(self, text: str) -> None:
+        self.left -= 1
+        if not self.left:
+            raise self.error
+
+
+@pytest.mark.parametrize("body", [b"", b"a body that is still on its way"])
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(ValueError("closed"), ValueError), (BrokenPipeError(32, "gone"), reqkit.RequestException)],
+)
+def test_a_trace_that_fails_keeps_no_place(
+    scripted: Start, at: int, error: Exception, kind: type[Exception], body: bytes
+) -> None:
+    def handle(connection: Connection) -> None:
+        while connection.recv_request() is not None:
+            connection.send(answer(200, body)[: -len(body) or None])
+            if body:
+                connection.wait_closed()
+
+    server = scripted(handle)
+    session = reqkit.Session()
+    adapter = HTTPAdapter(pool_maxsize=1, pool_block=True)
+    session.mount("http://", adapter)
+    with pytest.raises(kind) as caught:
+        session.get(server(), config={"trace": Stream(error, at)})
+    if kind is not ValueError:
+        assert not isinstance(caught.value, reqkit.ConnectionError)  # no fault of the server's
+        assert "config['trace']" in str(caught.value)
+    [pool] = adapter.poolmanager.pools.values()
+    # The error keeps the frames of the failed exchange, and with them the place.
+    assert [slot._value for slot in pool._slots.values()] == [1]
+    assert len(pool) == 0
+    server.wait_for_no_connections()
+
+
+def test_reading_on_after_a_failure_is_no_end(scripted: Start) -> None:
+    def handle(connection: Connection) -> None:
+        connection.recv_request()
+        connection.send(answer(200, b"0123456789")[:-5])
+        connection.wait_closed()
+
+    server = scripted(handle)
+    raw = reqkit.get(server(), timeout=(10, 0.05)).raw
+    assert raw.read(5) == b"01234"
+    for _ in range(2):
+        with pytest.raises((reqkit.ReadTimeout, reqkit.ChunkedEncodingError)) as caught:
+            raw.read(5)
+    assert isinstance(caught.value, reqkit.ChunkedEncodingError)
+    assert server("/") in str(caught.value)
+
+
+def test_a_closed_body_is_at_its_end(scripted: Start) -> None:
+    response = reqkit.get(scripted([answer(200, b"x" * 300_000)])())
+    source = response._source
+    assert source is not None
+    response.close()
+    assert source.read(5) == b""
+
+
+@pytest.mark.parametrize("number", ["text", 10**30, -5, None, (1,)])
+def test_any_oserror_has_a_name(number: Any) -> None:
+    error = translate(OSError(number, "b"), phase="send", host="a.example", port=1, url="u")
+    assert isinstance(error, reqkit.ConnectionError)
+    assert str(error).startswith("u: the connection to the server at a.example:1 failed: ")
+
+
+def test_a_length_that_does_not_count_may_be_any(
+    scripted: Start, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    def handle(connection: Connection) -> None:
+        connection.recv_request()
+        fields = [("Transfer-Encoding", "chunked"), ("Content-Length", "9" * 5000)]
+        connection.send(
+            answer(200, b"", fields, length=False) + b"4\r\nbody\r\n0\r\n"
+        )  # not whole yet
+        connection.wait(logged)
+        connection.send(b"\r\n")
+
+    logged = threading.Event()
+    server = scripted(handle)
+    with caplog.at_level(logging.DEBUG, "reqkit"):
+        response = reqkit.get(server())
+    logged.set()
+    [record] = caplog.records
+    assert "unknown bytes" in record.getMessage()
+    assert response.download(tmp_path / "file").read_bytes() == b"body"
