@@ -231,7 +231,7 @@ class Listener:
                 family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
                 port = self._listen(family, (host, 0)).getsockname()[1]
                 self.addresses.append(("tcp", host, port))
-        except BaseException:
+        except BaseException:  # an interrupt, too, leaves no port open
             self.close()
             raise
 
@@ -275,7 +275,7 @@ class Listener:
         except (OSError, NotOurs):
             sock.close()
             return
-        except BaseException:
+        except BaseException:  # a kill
             sock.close()
             raise
         finally:
@@ -327,7 +327,7 @@ def connect(addresses: list[Address], key: bytes) -> Channel | None:
         except (OSError, NotOurs, AttributeError):  # AF_UNIX is not everywhere
             if sock is not None:
                 sock.close()
-        except BaseException:
+        except BaseException:  # likewise
             if sock is not None:
                 sock.close()
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
@@ -18,13 +18,6 @@ __all__ = ["Tasks", "open_executor"]
 
 #: Hosts that are this machine.
 _HERE = frozenset(("", "127.0.0.1", "localhost", "::1"))
-
-
-class Executor(Protocol):
-    """What is needed of an executor."""
-
-    def submit(self, function: Any, /, *arguments: Any) -> Any:
-        """Have a function called by a worker; return what will know of its end."""
 
 
 class Tasks:
@@ -152,7 +145,7 @@ def _error_of(future: Any) -> BaseException | None:
             return None
         # Dask's says what it was by a method that waits; it has ended, so it does not.
         error: BaseException | None = future.exception()
-    except BaseException as error:
+    except BaseException as error:  # what the task has raised, an exit too, as it is told here
         return error
     return error
 

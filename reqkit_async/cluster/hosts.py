@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
 __all__ = ["HostTable"]
@@ -187,12 +187,6 @@ class HostTable(Generic[T]):
         host = self._hosts.get(name)
         if host is not None:
             host.until = max(host.until, until)
-
-    def holds(self, now: float) -> Iterator[tuple[str, float]]:
-        """Yield the hosts that have to be left alone, with the seconds left."""
-        for host in self._hosts.values():
-            if host.until > now:
-                yield host.name, host.until - now
 
     def share(self, worker: Hashable) -> bool:
         """Let a worker that has nothing to do have hosts of the one that has most.

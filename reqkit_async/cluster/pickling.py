@@ -3,6 +3,9 @@
 Most requests are a method and a URL, and most entries a plain answer: they go as tuples of plain
 values. All else is pickled, each by itself, so that one that cannot be harms no other. Sessions and
 functions (hooks, auth, callbacks) are pickled once for a run, and known by a number from then on.
+
+To pickle and to unpickle runs code of the user's, which may raise anything: so `Exception` is what
+is caught here, and its text goes into an error that names what could not travel.
 """
 
 from __future__ import annotations

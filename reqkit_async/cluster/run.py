@@ -115,7 +115,7 @@ class Run:
         self._session = self._number("session", self._sender.session)
         try:
             self._tasks.start(serve, self._ticket, self._task_ended)
-        except Exception as error:
+        except Exception as error:  # each executor has errors of its own
             raise WorkerLost(
                 f"the executor ({self._kind()}) takes no tasks: {type(error).__name__}: {error};"
                 " give one that is not shut down or broken"
@@ -130,7 +130,7 @@ class Run:
     def _number(self, name: str, thing: Any) -> int:
         try:
             number = self._packer.number_of(thing, always=True)
-        except Exception as error:
+        except Exception as error:  # pickling runs code of the user's
             raise cannot_travel(f"{name}= ({type(thing).__name__})", error) from error
         assert number is not None
         self._first[number] = self._packer.shared[number]

@@ -160,7 +160,7 @@ class Spread:
         run = Run(tasks, self._settings, self._sender, self._stats)
         try:
             run.start()
-        except BaseException:
+        except BaseException:  # an interrupt, too, leaves nothing open
             run.end()
             raise
         self._run = run

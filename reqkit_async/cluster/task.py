@@ -67,7 +67,7 @@ def _in_a_thread(function: Any, *arguments: Any) -> None:
     def run() -> None:
         try:
             function(*arguments)
-        except BaseException as error:
+        except BaseException as error:  # raised by who has begun the thread
             failures.append(error)
 
     thread = threading.Thread(target=run, name="reqkit-worker")

@@ -325,7 +325,7 @@ class Worker:
                 if self._shift:
                     _shift_times(entry, self._shift)
             packed = pack_entry(entry, job.request._arguments.context)
-        except BaseException as raised:
+        except BaseException as raised:  # the entry says what it was: none is lost by it
             if isinstance(entry, Response):
                 entry.close()
             error = _failure_of(job, raised)

@@ -12,6 +12,7 @@ from reqkit import Response
 from reqkit.exceptions import RequestException
 
 from ..crawl import Crawl, StoreError
+from ..crawl.exporting import check_export
 from .interrupts import Interrupts
 from .journal import Output
 from .options import check_report, session_of
@@ -19,8 +20,6 @@ from .records import line_of
 from .screen import Screen, is_terminal
 
 __all__ = ["CrawlCommand", "item_of"]
-
-_EXPORTS: Final = (".jsonl", ".csv", ".parquet")
 
 #: Characters of a title.
 _LONGEST: Final = 500
@@ -32,9 +31,11 @@ class CrawlCommand:
     def __init__(self, urls: tuple[str, ...], options: dict[str, Any]) -> None:
         self.urls = urls
         self.options = options
-        export = options["export"]
-        if export is not None and export != "-" and not export.endswith(_EXPORTS):
-            raise click.UsageError(f"--export {export}: expected a name with {', '.join(_EXPORTS)}")
+        if options["export"] not in (None, "-"):
+            try:
+                check_export(options["export"])
+            except (ValueError, ImportError) as error:
+                raise click.UsageError(f"--export {options['export']}: {error}") from error
         check_report(options["report"])
         options["total"] = None
         self._settings = {
@@ -78,7 +79,7 @@ class CrawlCommand:
             with Crawl(options["store"]) as crawl:  # closed by what has stopped it, in order
                 self._write(crawl, screen, status)
                 what = _left(crawl)
-        except (StoreError, ValueError, RequestException) as error:
+        except (StoreError, ValueError, RequestException, ImportError) as error:
             raise click.UsageError(str(error)) from error
         screen.summary(what, interrupted=status > 128)
         return status

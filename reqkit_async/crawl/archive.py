@@ -91,7 +91,7 @@ class Archive:
             raise StoreError(f"the archive {self.path} cannot be opened: {error}") from error
         try:
             self._open(store)
-        except BaseException:
+        except BaseException:  # an interrupt, too
             os.close(self._file)
             raise
 
@@ -182,7 +182,7 @@ class Recorder:
             return failed_response(request_of("GET", page.url, {}), error)
         try:
             self._record(page, response, body)
-        except Exception as error:
+        except Exception as error:  # the loop raises it
             self.fault = error
         return None
 

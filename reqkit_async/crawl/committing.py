@@ -108,7 +108,7 @@ class Committer:
             end.archived = archive.append(end.page.record)
             try:
                 self.store.commit(turn, end)
-            except BaseException:
+            except BaseException:  # an interrupt, too: both have it, or none
                 end.archived = None
                 archive.cut(before)
                 raise

@@ -151,7 +151,7 @@ class Driver:
                 self._wake.wait(None if wait == math.inf else max(wait, 0.0))
         except gevent.GreenletExit:
             raise
-        except BaseException as error:
+        except BaseException as error:  # nobody waits for this greenlet: the loop has to raise it
             self.fault = error
             self.news.set()
 
@@ -279,7 +279,7 @@ class Driver:
         """Queue what a page redirects to."""
         try:
             error = self._redirects.follow(page, response)
-        except BaseException:
+        except BaseException:  # it goes on to the loop; the page is not to be lost by it
             self._put_back(page)
             raise
         if error is None:
@@ -337,7 +337,7 @@ class Driver:
         arguments = self._arguments.of_url(f"{origin}/")
         try:
             rules = ask_robots(self.pool, self._robots, origin, arguments, self._settings.retries)
-        except BaseException:
+        except BaseException:  # likewise: who waits for it asks anew
             self._robots_ended(origin, line)
             raise
         self._answers.append((origin, line, rules))
@@ -381,7 +381,7 @@ class Driver:
             function(*arguments)
         except gevent.GreenletExit:
             raise
-        except BaseException as error:
+        except BaseException as error:  # as above
             if not self._closing:
                 self.fault = error
                 self.news.set()
@@ -399,7 +399,7 @@ class Driver:
         """Queue what a sitemap names. Runs in a greenlet of its own."""
         try:
             self._sitemaps.read(page, response, self.wake)
-        except BaseException:
+        except BaseException:  # likewise: what was read of it is known by now
             self._put_back(page)
             raise
         finally:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from reqkit.base.importing import import_late
 
-__all__ = ["export"]
+__all__ = ["check_export", "export"]
 
 #: Items that become one piece of a Parquet file.
 _ROWS: Final = 5000
@@ -34,14 +34,7 @@ def export(items: Items, path: str | os.PathLike[str]) -> int:
         OSError: it cannot be written; what was there is as it was.
     """
     target = Path(path)
-    writers: dict[str, Callable[[Items, Path], int]] = {
-        ".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet,
-    }  # fmt: skip
-    write = writers.get(target.suffix.lower())
-    if write is None:
-        raise ValueError(
-            f"export to {os.fspath(path)!r}: expected a name that ends in {', '.join(writers)}"
-        )
+    write = _writer_for(target)
     part = target.with_name(target.name + ".part")
     try:
         count = write(items, part)
@@ -49,6 +42,29 @@ def export(items: Items, path: str | os.PathLike[str]) -> int:
     finally:
         part.unlink(missing_ok=True)
     return count
+
+
+def check_export(path: str | os.PathLike[str]) -> None:
+    """See that items can be exported to a file of this name, before there are any.
+
+    Raises:
+        ValueError: it ends otherwise.
+        ImportError: Parquet needs pyarrow.
+    """
+    if _writer_for(Path(path)) is _parquet:
+        _pyarrow()
+
+
+def _writer_for(path: Path) -> Callable[[Items, Path], int]:
+    writers: dict[str, Callable[[Items, Path], int]] = {
+        ".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet,
+    }  # fmt: skip
+    write = writers.get(path.suffix.lower())
+    if write is None:
+        raise ValueError(
+            f"export to {os.fspath(path)!r}: expected a name that ends in {', '.join(writers)}"
+        )
+    return write
 
 
 def _jsonl(items: Items, path: Path) -> int:

@@ -70,7 +70,7 @@ class Gathering:
             self.turn = Turn(None)  # others may run meanwhile, and add something
             try:
                 self._runtime.committer.commit(turn, None)
-            except BaseException:
+            except BaseException:  # a full disk, an interrupt: it is for the next time
                 turn.extend(self.turn)
                 self.turn = turn
                 raise

@@ -139,7 +139,7 @@ class Document:
             let_others_run()
         try:
             nodes = tree.css(css)
-        except Exception as error:
+        except Exception as error:  # the parser has no class for that
             raise ValueError(f"css is {css!r}, which is no selector: {error}") from error
         if len(nodes) >= _AT_ONCE:
             let_others_run()

@@ -67,7 +67,7 @@ class _Call(Reporter):
     def step(self, stats: Reported) -> None:
         try:
             self._call(stats)
-        except Exception as error:
+        except Exception as error:  # somebody's function
             name = getattr(self._call, "__qualname__", None) or type(self._call).__name__
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             warn(f"progress {name} raised:\n{text}", RuntimeWarning, self._call)

@@ -58,7 +58,7 @@ class Runtime:
         self.store: Store = Store(store)
         try:
             kept = None if archive is None else Archive(archive, self.store)
-        except BaseException:
+        except BaseException:  # an interrupt, too, must not leave it locked
             self.store.close()
             raise
         self.session: Session = Session() if session is None else session

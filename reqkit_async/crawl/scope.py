@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reqkit.base.importing import import_late
 
-from .canonical import host_of, origin_of
+from .canonical import host_of
 
 __all__ = ["Scope", "patterns"]
 
@@ -163,8 +163,3 @@ def _site_of() -> Callable[[str], str]:
         return site
 
     return site_of
-
-
-def same_origin(one: str, other: str) -> bool:
-    """Tell whether two canonical URLs have one scheme, host and port."""
-    return origin_of(one) == origin_of(other)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final
+from typing import Any
 
 from reqkit import Timeouts, __version__
 
 __all__ = ["Settings"]
 
 _control = re.compile(r"[\x00-\x1f\x7f]").search
-#: Seconds between two requests that a robots.txt can ask for.
-LONGEST_CRAWL_DELAY: Final = 30.0
 
 
 class Settings:

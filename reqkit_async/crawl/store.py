@@ -98,7 +98,7 @@ class Store:
             self._lock = Lock(self.path)
             try:
                 self._db = opened(self.path)
-            except BaseException:
+            except BaseException:  # an interrupt, too
                 self._lock.release()
                 raise
         try:
@@ -106,7 +106,7 @@ class Store:
         except sqlite3.Error as error:
             self.close()
             raise self._failed("read", error) from error
-        except BaseException:
+        except BaseException:  # likewise
             self.close()
             raise
 
@@ -276,7 +276,7 @@ class Store:
             db.execute(UPDATE_TOTALS, self.totals.values())
             counts = self._write_counts()
             db.execute("COMMIT")
-        except BaseException as error:
+        except BaseException as error:  # an interrupt, too, undoes all of it
             self.totals = Totals(before)
             self._writer.forget()
             self.recent.clear()  # it may have been looked at meanwhile
@@ -414,7 +414,7 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
-        except BaseException as error:
+        except BaseException as error:  # likewise
             with contextlib.suppress(sqlite3.Error):
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")

@@ -220,14 +220,17 @@ class DNSCache:
         except socket.gaierror as error:
             look_up.error = error
         except BaseException as error:
+            # Whatever it is, those who wait hear of it: a label that is too long (UnicodeError),
+            # what a resolver of the user's does, a kill of this greenlet.
             if isinstance(error, OSError) and error.errno in SHORTAGES:
                 look_up.error = error
                 return
-            # Also a label that is too long (UnicodeError), and what a resolver of the user's does.
             look_up.error = socket.gaierror(
                 socket.EAI_FAIL, f"looking up {host!r} failed: {type(error).__name__}: {error}"
             )
             look_up.error.__cause__ = error
+            if isinstance(error, KeyboardInterrupt):
+                raise  # Ctrl-C, which has hit this greenlet: the program is meant
         finally:
             del names.running[key]
             look_up.event.set()

@@ -130,7 +130,7 @@ class Expiries:
                 try:
                     # Whatever kept the loop busy until now, what came in time has come.
                     greenlet.switch(stream if stream.has_come() else EXPIRED)
-                except BaseException:
+                except BaseException:  # a greenlet's own: the others' time is up, too
                     self._hub.handle_error(greenlet, *sys.exc_info())
         finally:
             self._start_timer()

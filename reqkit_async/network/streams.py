@@ -157,7 +157,7 @@ class GeventStream:
             watcher.start(greenlet.switch, self)
             switch_away = self._switch_away
             woken_by = switch_away()
-        except BaseException:
+        except BaseException:  # thrown into the greenlet: a kill, a timer of somebody's
             self.waiter = self._cancelled = None
             if self._reads is not None and self._loop.ptr:  # else close() has stopped it
                 watcher.stop()

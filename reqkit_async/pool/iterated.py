@@ -76,7 +76,7 @@ class IteratedBatch(Batch):
             request = next(iterator, _NOTHING)
             if type(request) is not Request and request is not _NOTHING:
                 request = as_request(request)
-        except BaseException as error:
+        except BaseException as error:  # of the user's code: a timer or a kill that hit it, too
             request = _NOTHING
             if isinstance(error, SYSTEM_ERRORS):
                 self._iterator = None

@@ -416,7 +416,7 @@ class Pool:
             batch.timer.start(self._expire, batch, update=True)
         try:
             self._workers.add(batch)
-        except BaseException:
+        except BaseException:  # whatever it is, the clock of the figures is to stop
             if batch not in self._workers.batches:
                 self.stats.stop()  # else `let_go` does
             raise

@@ -131,7 +131,7 @@ class Sender:
                 entry = self._considered(job, entry)
             if job.stop is not None:
                 raise job.stop
-        except BaseException as stop:
+        except BaseException as stop:  # whatever was thrown into it: the request gets its entry
             self._stopped(job, _NOBODYS if session is None else session, stop)
             if not isinstance(stop, (Stop, Exception)):
                 raise
@@ -314,7 +314,7 @@ class Sender:
         job.handled = True
         try:
             return handler(job.request, error)
-        except Exception as raised:
+        except Exception as raised:  # a handler may raise anything
             warn(
                 f"exception_handler raised {type(raised).__name__}: {raised}; the entry is the"
                 " failed response",

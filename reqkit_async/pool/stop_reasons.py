@@ -93,7 +93,7 @@ class TimeLimit:
             return function(*arguments)
         except SYSTEM_ERRORS:
             raise
-        except BaseException:
+        except BaseException:  # the time's end, or another timer's; what is left has its turn
             return default
 
     def holds(self, raised: BaseException) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from reqkit_async.command import main
 from servers.messages import Received, answer
 from servers.processes import environment
 from servers.scripted import Connection, ScriptedServer
@@ -148,3 +149,23 @@ def reqkit_command(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path)
     yield command
     command.close()
+
+
+Refused = Callable[[list[str]], str]
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Refused:
+    """Run the command in an empty folder, see that it refuses, and return what it says of that."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(arguments: list[str]) -> str:
+        assert main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "Traceback" not in err
+        return " ".join(err.split())
+
+    return run

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from reqkit_async.command import main
+from reqkit_async.crawl.archive import _warcio
 from servers.messages import Received, answer
 from servers.scripted import Connection
 
-from .conftest import PATIENCE, Answer, Command, Site, interrupt
+from .conftest import PATIENCE, Answer, Command, Refused, Site, interrupt
 
 HTML = [("Content-Type", "text/html; charset=utf-8")]
 #: No wait between two pages: there is one host, and it is ours.
@@ -266,18 +269,8 @@ def test_older_pages_once_more(reqkit_command: Command, site: Site, tmp_path: Pa
         (["crawl", "http://h.invalid/", "--store", "no/s"], "no/s"),
     ],
 )
-def test_wrong_arguments_are_status_2(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert message in " ".join(err.split())
-    assert out == ""
+def test_wrong_arguments_are_status_2(arguments: list[str], message: str, refused: Refused) -> None:
+    assert message in refused(arguments)
 
 
 def test_a_file_that_is_no_store_is_left_as_it_is(
@@ -289,3 +282,26 @@ def test_a_file_that_is_no_store_is_left_as_it_is(
     assert (tmp_path / "s").read_text() == "my thesis"
     assert os.listdir(tmp_path) == ["s"]
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ([], "protego"),
+        (["--within", "site"], "publicsuffixlist"),
+        (["--archive", "a.warc"], "warcio.warcwriter"),
+        (["--export", "e.parquet"], "pyarrow"),
+    ],
+)
+def test_what_is_not_installed_is_named(
+    options: list[str],
+    missing: str,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: Refused,
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    site.answers["/robots.txt"] = answer(200, b"User-agent: *\nDisallow: /no\n")
+    _warcio.cache_clear()
+    said = refused(["crawl", site("/"), "--store", "s", "-q", *options])
+    assert re.search(r"needs \w+: pip install 'reqkit\[(crawl|parquet)\]'", said)

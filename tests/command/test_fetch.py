@@ -18,7 +18,7 @@ from reqkit_async.command import main
 from servers.messages import Received, answer
 from servers.scripted import Connection, ScriptedServer
 
-from .conftest import PATIENCE, Command, Site, read_records
+from .conftest import PATIENCE, Command, Refused, Site, read_records
 
 
 def urls_of(site: Site, *paths: str) -> str:
@@ -340,17 +340,9 @@ def test_files_of_a_run_that_goes_on_get_names_of_their_own(
     ],
 )
 def test_wrong_arguments_are_status_2(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], message: str, refused: Refused, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert message in " ".join(err.split())
-    assert out == ""
+    assert message in refused(arguments)
     assert os.listdir(tmp_path) == []
 
 

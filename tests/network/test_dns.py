@@ -14,6 +14,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
+import reqkit
+import reqkit_async
 from reqkit.network import Address, StdlibNetwork, lookups
 from reqkit_async.network import GeventNetwork, dns
 from reqkit_async.network.dns import DNSCache, SystemResolver, get_resolver, set_resolver
@@ -544,3 +546,14 @@ assert asked == [("a.test", 80, 0, 1)]
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("default")
+def test_an_interrupt_in_a_resolver_ends_the_batch() -> None:
+    resolver = Scripted(KeyboardInterrupt())
+    set_resolver(resolver)
+    with pytest.raises(KeyboardInterrupt):
+        reqkit_async.map(["http://a.test/", "http://b.test/"])
+    resolver.answer = socket.gaierror(socket.EAI_NONAME, "no such name")
+    (entry,) = reqkit_async.map(["http://c.test/"])
+    assert isinstance(entry.error, reqkit.ConnectionError)

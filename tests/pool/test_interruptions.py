@@ -161,18 +161,19 @@ def test_an_exit_that_nobody_waits_for_is_told_of_once(
     assert (told.count(NOBODY), told.count("\n"), "secret" in told) == (1, 1, False)
 
 
+def stuck_or_fine(connection: Connection) -> None:
+    while (request := connection.recv_request()) is not None:
+        if request.target == "/stuck":
+            connection.server.stopping.wait()
+            return
+        connection.send(OK)
+
+
 @pytest.mark.parametrize("way", ["get", "wait", "join", "leaving", "kill"])
 def test_who_waits_for_what_was_spawned_gets_its_exit(
     scripted: Start, leave: Any, way: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def handler(connection: Connection) -> None:
-        while (request := connection.recv_request()) is not None:
-            if request.target == "/stuck":
-                connection.server.stopping.wait()
-                return
-            connection.send(OK)
-
-    server = scripted(handler)
+    server = scripted(stuck_or_fine)
     pool = reqkit_async.Pool(3)
     url = server() + ("stuck" if way == "kill" else "")
     handles = [pool.spawn(reqkit_async.get(url, callback=leave)) for _ in range(6)]
@@ -209,15 +210,7 @@ def test_a_loop_that_is_left_tells_of_exits_of_hooks(
     scripted: Start, leave: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """They are of requests that the leaving stops: nobody is in the call any more."""
-
-    def handler(connection: Connection) -> None:
-        while (request := connection.recv_request()) is not None:
-            if request.target == "/stuck":
-                connection.server.stopping.wait()
-                return
-            connection.send(OK)
-
-    server = scripted(handler)
+    server = scripted(stuck_or_fine)
     asked = [server(), *[reqkit_async.get(server() + "stuck", callback=leave)] * 3]
     for response in reqkit_async.imap_unordered(asked):
         assert response.ok
