@@ -249,7 +249,7 @@ class HTTPBearerAuth(AuthBase):
         begins = "a new bearer token could not be had, and the request goes without an answer: "
         try:
             given = refresh()
-        except Exception as error:
+        except Exception as error:  # the user's function may raise anything
             # What others say may hold the secrets that the user's function works with.
             text = f": {error}" if isinstance(error, RequestException) else ""
             raise RequestException(

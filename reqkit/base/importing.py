@@ -72,7 +72,7 @@ class _Loading(Generic[T]):
         try:
             with IMPORTING:
                 self._result = self._load()
-        except BaseException as error:
+        except BaseException as error:  # raised where it is waited for
             self._error = error
         finally:
             self._over.release()

@@ -268,6 +268,15 @@ class RawBody(io.RawIOBase):
             self._rest = b""
         return data
 
+    def peek(self, size: int = 0) -> bytes:
+        """Return some bytes that come next, and leave them to be read; none at the end. Blocks.
+
+        Lines are looked for in them: without it, `readline` asks for each byte by itself.
+        """
+        if not self._rest:
+            self._rest = self._up_to(1) + self._rest
+        return self._rest
+
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer; return how many bytes."""
         view = memoryview(buffer).cast("B")

@@ -193,7 +193,7 @@ def close_socket(sock: Any) -> None:
         sock.close()
     except OSError:
         pass
-    except Exception:
+    except Exception:  # of gevent's hub
         inner: Any = getattr(sock, "_sock", None)
         with contextlib.suppress(Exception):
             inner.close()

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..base.locks import native_lock
+from ..base.locks import native_rlock
 from ..network import network as seam
 from .answers import Answer, Step
 from .calls import Call, UnexpectedRequest
@@ -67,7 +67,7 @@ class Recording:
         self._record = record
         self._hider = Hider(hide)
         self._match_body = match_body
-        self._lock = native_lock()
+        self._lock = native_rlock()
         self._networks: dict[int, tuple[Network, StandInNetwork]] = {}
         self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
         #: The exchanges, as the file has them.

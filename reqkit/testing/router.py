@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..base.locks import native_lock
+from ..base.locks import native_rlock
 from ..network import network as seam
 from ..network import numeric_address
 from .answers import Step
@@ -69,7 +69,7 @@ class Router:
         self.all_called = all_called
         self._hosts = {name.lower(): address for name, address in (hosts or {}).items()}
         self._passing = {host.lower() for host in pass_through}
-        self._lock = native_lock()
+        self._lock = native_rlock()
         self._networks: dict[int, tuple[Network, StandInNetwork]] = {}
         self._streams: weakref.WeakSet[MemoryStream] = weakref.WeakSet()
         #: The routes, in the order in which they are asked: the newest first.

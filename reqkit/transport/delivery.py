@@ -115,7 +115,7 @@ def deliver(
                 # What else is kept of HTTP/1.1 may be as dead.
                 anew = type(connection) is Connection
                 connection, lost = None, gone
-    except BaseException as error:
+    except BaseException as error:  # a kill or an interrupt, too: nothing of it is used again
         if slot is not None:
             slot.release()
         proxy = None if route is None else route.proxy

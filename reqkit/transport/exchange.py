@@ -190,7 +190,7 @@ class Body:
             limit = within
         try:
             data = connection.read_body(most, limit, self._deadline)
-        except BaseException as error:
+        except BaseException as error:  # a kill, too: where in the body it stopped, nobody knows
             phase = connection.phase
             self._failed = True
             self.close()

@@ -181,7 +181,7 @@ class Multiplexed:
         if not self._amid and self.error is None and self.is_reusable():
             try:
                 self._end_alone(exchange)
-            except Exception:
+            except Exception:  # whatever it is: what was sent of the connection, nobody knows now
                 self.close()
         else:
             self.close()

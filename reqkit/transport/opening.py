@@ -180,7 +180,7 @@ class Opener:
         connection = Multiplexed(stream, self._key, self._network, self._pool)
         try:
             return self._pool.lend(connection)
-        except BaseException:
+        except BaseException:  # a greenlet's kill, too
             connection.close()
             raise
 

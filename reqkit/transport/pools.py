@@ -229,7 +229,8 @@ class ConnectionPool:
                     kept = idle[key] = []
                 elif len(idle) > 1:
                     # Put back at the end: the first key is the one that was idle for longest.
-                    idle[key] = idle.pop(key)
+                    # A signal's handler may have cleared the pool since the line above.
+                    idle[key] = idle.pop(key, kept)
                 kept.append(connection)
                 self._count += 1
                 most = self._network.most_idle

@@ -308,7 +308,7 @@ def _again(error: OSError) -> OSError:
     """Return an error like one that others get, too."""
     try:
         made = type(error)(*error.args)
-    except Exception:
+    except Exception:  # a class of anybody's, which takes other arguments
         made = ConnectionResetError(*error.args)
     made.__cause__ = error
     return made

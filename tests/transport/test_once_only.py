@@ -12,7 +12,9 @@ import pytest
 
 import reqkit
 from reqkit.adapters import HTTPAdapter
+from reqkit.network import current
 from reqkit.transport.failures import translate
+from reqkit.transport.pools import ConnectionPool
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 
@@ -114,3 +116,57 @@ def test_a_length_that_does_not_count_may_be_any(
     [record] = caplog.records
     assert "unknown bytes" in record.getMessage()
     assert response.download(tmp_path / "file").read_bytes() == b"body"
+
+
+class Key:
+    """A key whose look-ups are counted: at one of them, a signal's handler comes in between."""
+
+    def __init__(self, at: int, handle: Callable[[], Any]) -> None:
+        self.left = at
+        self.handle = handle
+
+    def __hash__(self) -> int:
+        self.left -= 1
+        if not self.left:
+            self.handle()
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class Idle:
+    """A connection, as far as a pool asks it."""
+
+    beside = None
+    idle_since = 0.0
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def is_reusable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("at", range(1, 8))
+def test_a_pool_that_a_signals_handler_clears_in_the_middle(at: int) -> None:
+    pool = ConnectionPool(current(), 10, 10)
+    key = Key(99, pool.clear)
+    for one in ("another", key):
+        pool.release(Idle(one))  # type: ignore[arg-type]
+    key.left = at
+    pool.release(Idle(key))  # type: ignore[arg-type]
+    assert len(pool) <= 3
+
+
+def test_a_key_log_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "no such folder" / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(path))
+    with pytest.raises(reqkit.SSLError, match="SSLKEYLOGFILE names") as caught:
+        reqkit.get("https://127.0.0.1:1/")
+    assert str(path) in str(caught.value)

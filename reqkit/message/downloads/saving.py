@@ -244,7 +244,7 @@ def _write(
 def _tell(progress: Progress, done: int, total: int | None) -> None:
     try:
         progress(done, total)
-    except Exception as error:
+    except Exception as error:  # the user's function may raise anything
         # Telling is no part of the work: what it raises must not break the download.
         warn(
             f"progress raised {type(error).__name__}: {error}; the download goes on",

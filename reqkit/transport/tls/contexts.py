@@ -117,7 +117,15 @@ def _new_context(settings: TlsSettings, checks_name: bool, keylog: str | None) -
     # RFC 9525 section 2: the common name is not looked at.
     context.hostname_checks_common_name = False
     if keylog:
-        context.keylog_filename = os.path.expandvars(keylog)
+        try:
+            context.keylog_filename = os.path.expandvars(keylog)
+        except OSError as error:
+            if error.errno in SHORTAGES:
+                raise
+            raise SSLError(
+                f"the environment's SSLKEYLOGFILE names {keylog!r}, which cannot be written"
+                f" ({error.strerror}): expected a file that keys are added to"
+            ) from error
     return context
 
 

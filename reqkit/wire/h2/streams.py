@@ -164,15 +164,20 @@ class Stream:
         if self.gathered is not None:
             data = self._all_gathered()
             pieces.extend(data[start : start + _SMALL] for start in range(0, held, _SMALL))
-        out = []
-        left = most
-        while left:
-            piece = pieces.pop(0)
+        # Taken out at once: one by one from the front, a body in frames of a byte each would take
+        # the square of its length.
+        left, count = most, 0
+        for piece in pieces:
             if len(piece) > left:
-                pieces.insert(0, piece[left:])
-                piece = piece[:left]
-            out.append(piece)
+                break
             left -= len(piece)
+            count += 1
+        out = pieces[:count]
+        if left:
+            piece = pieces[count]
+            out.append(piece[:left])
+            pieces[count] = piece[left:]
+        del pieces[:count]
         self.held = held - most
         return b"".join(out)
 
