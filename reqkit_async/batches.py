@@ -34,8 +34,8 @@ class Pool(local.Pool):
     spawned; leaving it by an exception stops it.
 
     Args:
-        size: requests in flight at most; None for as many as there are descriptors for, but no
-            more than a thousand. With an executor, for each of its workers.
+        size: requests in flight at most; None for 100, or fewer where there are not descriptors for
+            as many. With an executor, for each of its workers.
         per_host: requests in flight for one host at most.
         rate: requests a second for one host, evenly spaced: a number, or text as ``"30/min"``.
         delay: seconds at least between two starts to one host.
@@ -162,8 +162,8 @@ def map(
 
     Args:
         requests: unsent requests.
-        size: how many are in flight at most; None for as many as there are descriptors for, but no
-            more than a thousand.
+        size: how many are in flight at most; None for 100, or fewer where there are not descriptors
+            for as many.
         prefetch: read each body before this returns; a request's own setting comes first.
         exception_handler: called with a failed request and its error; what it returns, None too,
             is the entry.

@@ -13,6 +13,8 @@ from reqkit.exceptions import RequestException
 
 from ..crawl import Crawl, StoreError
 from ..crawl.exporting import check_export
+from ..crawl.links import html_parser
+from ..crawl.robots import robots_parser
 from .interrupts import Interrupts
 from .journal import Output
 from .options import check_report, session_of
@@ -31,6 +33,12 @@ class CrawlCommand:
     def __init__(self, urls: tuple[str, ...], options: dict[str, Any]) -> None:
         self.urls = urls
         self.options = options
+        try:
+            html_parser()
+            if not options["no_robots"]:
+                robots_parser()
+        except ImportError as error:
+            raise click.UsageError(str(error)) from error
         if options["export"] not in (None, "-"):
             try:
                 check_export(options["export"])

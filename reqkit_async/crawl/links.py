@@ -13,7 +13,7 @@ from reqkit.base.importing import import_late
 from .canonical import Base, Joiner
 from .pausing import let_others_run, with_pauses
 
-__all__ = ["Document", "is_html", "robots_tags"]
+__all__ = ["Document", "html_parser", "is_html", "robots_tags"]
 
 _HTML: Final = ("text/html", "application/xhtml+xml")
 _words = re.compile(r"[a-z][a-z_-]*").findall
@@ -79,7 +79,7 @@ class Document:
         """The parsed page, a `LexborHTMLParser`. May switch greenlets, where it is large."""
         if self._tree is None:
             text = _text_of(self._response) if self.html else ""
-            parse = _parser()
+            parse = html_parser()
             if len(text) < _LARGE:
                 self._tree = parse(text)
             else:  # in another thread, which lets go of the interpreter's lock; others run
@@ -171,7 +171,12 @@ def _text_of(response: Any) -> Any:
     return response.text
 
 
-def _parser() -> Any:
+def html_parser() -> Any:
+    """Return what makes trees of pages.
+
+    Raises:
+        ImportError: it is not installed.
+    """
     try:
         return import_late("selectolax.lexbor").LexborHTMLParser
     except ImportError as error:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from reqkit.base.importing import import_late
 
-__all__ = ["LARGEST", "Robots", "Rules", "product_token"]
+__all__ = ["LARGEST", "Robots", "Rules", "product_token", "robots_parser"]
 
 #: Bytes of a file that count (RFC 9309 section 2.5: "at least 500 kibibytes").
 LARGEST: Final = 500 * 1024
@@ -58,7 +58,7 @@ class Rules:
     def _rules(self) -> Any:
         if self._parsed is None and self._text:
             text = self._text[:LARGEST].decode("utf-8", "replace").removeprefix("\ufeff")
-            self._parsed = _protego().parse(text)
+            self._parsed = robots_parser().parse(text)
             self._text = b"-"  # that there is one
         return self._parsed
 
@@ -149,7 +149,12 @@ class Robots:
         return rules
 
 
-def _protego() -> Any:
+def robots_parser() -> Any:
+    """Return what parses these files.
+
+    Raises:
+        ImportError: it is not installed.
+    """
     try:
         return import_late("protego").Protego
     except ImportError as error:

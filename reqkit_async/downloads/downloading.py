@@ -121,7 +121,8 @@ def download(
         folder: where they go; made where there is none.
         sha256: checksums of the files, a mapping from URLs or one for each item (or None); an
             item's own counts first.
-        size: downloads at a time, at most; None for as many as there are descriptors for.
+        size: downloads at a time, at most; None for 100, or fewer where there are not descriptors
+            for as many.
         per_host: as for `map`.
         rate: as for `map`.
         delay: as for `map`.

@@ -57,8 +57,8 @@ class Pool:
     spawned; leaving it by an exception stops it.
 
     Args:
-        size: requests in flight at most; None for as many as there are descriptors for, but no
-            more than a thousand.
+        size: requests in flight at most; None for 100, or fewer where there are not descriptors for
+            as many.
         **settings: what `reqkit_async.Pool` takes, but an executor.
 
     Attributes:
@@ -82,7 +82,7 @@ class Pool:
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
             raise ValueError(
                 f"size is {size!r}: expected how many requests are in flight at most, a whole"
-                " number above 0, or None for as many as possible"
+                " number above 0, or None for 100"
             )
         _check_session(session)
         self.size = size

@@ -288,6 +288,7 @@ def test_a_file_that_is_no_store_is_left_as_it_is(
     ("options", "missing"),
     [
         ([], "protego"),
+        (["--no-robots"], "selectolax.lexbor"),
         (["--within", "site"], "publicsuffixlist"),
         (["--archive", "a.warc"], "warcio.warcwriter"),
         (["--export", "e.parquet"], "pyarrow"),
@@ -301,7 +302,7 @@ def test_what_is_not_installed_is_named(
     refused: Refused,
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    site.answers["/robots.txt"] = answer(200, b"User-agent: *\nDisallow: /no\n")
     _warcio.cache_clear()
     said = refused(["crawl", site("/"), "--store", "s", "-q", *options])
     assert re.search(r"needs \w+: pip install 'reqkit\[(crawl|parquet)\]'", said)
+    assert site.requests == []

@@ -262,7 +262,7 @@ def test_queueing_very_many_again(
 def test_a_large_page_is_parsed_in_another_thread(
     crawling: Crawling, site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parse = links._parser()
+    parse = links.html_parser()
     threads: dict[bool, set[int]] = {True: set(), False: set()}
 
     def parsing(text: Any) -> Any:
