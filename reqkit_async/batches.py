@@ -16,7 +16,7 @@ from .pool import pool as local
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .cluster.spread import Spread
+    from .cluster.pool import Spread
 
 __all__ = ["Pool", "imap", "imap_enumerated", "imap_unordered", "map"]
 
@@ -82,7 +82,7 @@ class Pool(local.Pool):
         self._spread = None
         if executor is not None:
             # What most programs do without.
-            self._spread = import_late("reqkit_async.cluster.spread").spread_pool(
+            self._spread = import_late("reqkit_async.cluster.pool").spread_pool(
                 self, executor, workers,
                 settings.get("per_host"), settings.get("rate"), settings.get("delay"),
             )  # fmt: skip

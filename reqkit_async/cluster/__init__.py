@@ -6,5 +6,5 @@ is one long `task`, which sends them on a pool of its own (`worker`). Between th
 `pickling` says what goes over it, `hosts` which worker a host belongs to, where hosts have limits.
 
 Stands on: pool, network, stats.
-Begin with `spread.spread_pool`, which turns a pool into one of this kind.
+Begin with `pool.spread_pool`, which turns a pool into one of this kind.
 """

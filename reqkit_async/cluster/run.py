@@ -28,11 +28,11 @@ from .channel import Channel, Listener
 from .dispatch import Dispatcher
 from .entries import Entries
 from .executors import Tasks
-from .figures import Figures, add_figures
 from .pickling import Packer, cannot_travel
 from .recovery import Recovery
 from .remote import Remote
 from .settings import Settings
+from .stats import Figures, add_figures
 from .task import Ticket, serve
 
 __all__ = ["Run"]

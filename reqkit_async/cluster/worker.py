@@ -31,9 +31,9 @@ from ..pool.options import BatchOptions
 from ..pool.pool import Pool, let_go
 from ..pool.stop_reasons import GRACE, TimeLimit, cancelled, expired
 from .channel import Channel
-from .figures import Recorder, take_figures
 from .lending import Lending
 from .pickling import Unpacker, cannot_travel, pack_entry
+from .stats import Recorder, take_figures
 
 __all__ = ["Worker", "whatever_exits"]
 

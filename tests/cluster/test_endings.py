@@ -23,7 +23,7 @@ import reqkit_async
 from reqkit.exceptions import WorkerLost
 from reqkit.timeouts import clock
 from reqkit_async.cluster import run
-from reqkit_async.cluster.spread import time_to_end
+from reqkit_async.cluster.pool import time_to_end
 from reqkit_async.pool.batch import ListBatch
 from reqkit_async.pool.options import BatchOptions
 from reqkit_async.progress import SILENT
