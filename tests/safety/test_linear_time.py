@@ -17,6 +17,7 @@ from reqkit.drop_in.fields import get_encodings_from_content
 from reqkit.message.content.charsets import apparent_encoding, decode_text
 from reqkit.message.netrc_parsing import parse_netrc
 from reqkit.message.raw import RawBody, WholeBody
+from reqkit.wire.h2.huffman import decode, encode
 from reqkit.wire.h2.streams import Stream
 from reqkit_async.command.records import _type_of
 
@@ -43,6 +44,7 @@ def _body_of(size: int) -> Stream:
         pytest.param(lambda n: decode_text(b"\xff" + b" a" * n, None), id="many short words"),
         pytest.param(lambda n: apparent_encoding(b"a" * n + b" \xff"), id="a long word before"),
         pytest.param(lambda n: _body_of(n * 10).take(n * 5), id="frames of a byte each"),
+        pytest.param(lambda n: encode(b"a" * n * 10), id="a long value, encoded"),
         pytest.param(lambda n: get_encodings_from_content("<meta " * n), id="tags without an end"),
         pytest.param(lambda n: parse_netrc("machine a login b password c\n" * n), id="netrc"),
         pytest.param(lambda n: _type_of(_head("a" + " " * n + "b")), id="spaces in a Content-Type"),
@@ -99,3 +101,9 @@ def test_lines_of_a_raw_body_are_not_read_byte_by_byte() -> None:
     assert raw.calls < 2 * len(lines)
     assert raw.peek() == b""
     assert raw.closed
+
+
+def test_a_long_value_is_encoded_as_a_short_one_is() -> None:
+    octets = bytes(range(256)) * 3
+    for size in range(len(octets)):
+        assert decode(encode(octets[:size])) == octets[:size].decode("latin-1")

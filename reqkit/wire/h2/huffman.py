@@ -28,6 +28,8 @@ _LENGTHS: Final = (
     26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26, 30,
 )  # fmt: skip
 _EOS: Final = 256
+#: Bits that are put together at a time.
+_PART: Final = 1024
 
 
 class HuffmanError(ValueError):
@@ -131,15 +133,24 @@ def decode(data: bytes) -> str:
 
 def encode(data: bytes) -> bytes:
     """Return the Huffman code of some octets, padded with ones to whole bytes."""
+    # In parts: each step copies all the bits so far, so those of a long value (a server may set very
+    # long cookies) would take the square of its length.
+    out = bytearray()
     bits = length = 0
     codes = _CODES
     for byte in data:
         code, size = codes[byte]
         bits = bits << size | code
         length += size
+        if length >= _PART:
+            rest = length & 7
+            out += (bits >> rest).to_bytes(length >> 3, "big")
+            bits &= (1 << rest) - 1
+            length = rest
     padding = -length % 8
     bits = bits << padding | (1 << padding) - 1
-    return bits.to_bytes((length + padding) // 8, "big")
+    out += bits.to_bytes((length + padding) // 8, "big")
+    return bytes(out)
 
 
 def encoded_length(data: bytes) -> int:
