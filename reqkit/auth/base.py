@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["AuthBase", "Credentials", "Message", "MessageT"]
+__all__ = ["AuthBase", "Message", "MessageT", "PasswordAuth"]
 
 
 class Message(Protocol):
@@ -59,7 +59,7 @@ class AuthBase:
         )
 
 
-class Credentials(AuthBase):
+class PasswordAuth(AuthBase):
     """A user's name and password. Equal where kind, name and password are.
 
     The password shows in no repr and no error.

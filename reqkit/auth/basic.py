@@ -7,7 +7,7 @@ from base64 import b64encode
 from typing import Final
 
 from ..exceptions import InvalidHeader
-from .base import Credentials, MessageT
+from .base import MessageT, PasswordAuth
 
 __all__ = ["HTTPBasicAuth", "HTTPProxyAuth", "basic_header"]
 
@@ -60,7 +60,7 @@ def _octets(value: str | bytes, charset: str, what: str) -> bytes:
         ) from None
 
 
-class HTTPBasicAuth(Credentials):
+class HTTPBasicAuth(PasswordAuth):
     """Basic auth: the name and password go with each request, readable to who sees it.
 
     Args:

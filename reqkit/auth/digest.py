@@ -15,7 +15,7 @@ from typing import Any, Final
 from ..base.locks import native_rlock
 from ..exceptions import InvalidHeader
 from .answering import Origin, covers, make_ready, origin_of
-from .base import Credentials, Message, MessageT
+from .base import Message, MessageT, PasswordAuth
 from .challenges import parse_params, quote
 from .digest_credentials import Parameters, authorization, fresh_cnonce, usable_parameters
 
@@ -69,7 +69,7 @@ class _Exchange:
         return self.auth.handle_answer(response, self.origin, kwargs)
 
 
-class HTTPDigestAuth(Credentials):
+class HTTPDigestAuth(PasswordAuth):
     """Digest auth. One object serves any number of origins, threads and greenlets at once.
 
     The first request to an origin goes without credentials; its challenge is answered by sending

@@ -12,7 +12,7 @@ from .._pickling import can_be_pickled, portable_values
 from ..hooks import Hook, Hooks
 from .arguments import NO_ARGUMENTS, Arguments
 from .keywords import UNSET, unknown
-from .unanswered import NO_JSON, RESPONSE_ATTRIBUTES, ResponseAttribute
+from .placeholders import NO_JSON, RESPONSE_ATTRIBUTES, ResponseAttribute
 from .urls import without_secrets
 
 if TYPE_CHECKING:

@@ -118,7 +118,7 @@ class Chain:
         self.prefetch: bool = prefetch
         follow = arguments.allow_redirects
         if follow is None:
-            follow = request.method not in ("HEAD", "head", "Head")
+            follow = request.method == "GET" or not _is_head(request.method)
         elif follow not in (True, False):
             raise TypeError(f"allow_redirects is {redacted(follow)}: expected True or False")
         self.allow_redirects: bool = follow
@@ -427,6 +427,12 @@ class Chain:
             self.errors = []
         result = dispatch_hook(name, hooks[name], prepared, self.errors, **self.keywords())
         return result if isinstance(result, PreparedRequest) else prepared
+
+
+def _is_head(method: Any) -> bool:
+    """Tell whether a method is HEAD, however it is spelled by who asks."""
+    text = method.decode("latin-1") if isinstance(method, bytes) else method
+    return isinstance(text, str) and str.upper(text) == "HEAD"
 
 
 class CallConnection(CallOptions):

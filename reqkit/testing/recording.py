@@ -7,19 +7,16 @@ import difflib
 import json
 import os
 import tempfile
-import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..base.locks import native_rlock
 from ..network import network as seam
 from .answers import Answer, Step
 from .calls import Call, UnexpectedRequest
 from .exchanges import Exchange, RecordingStream
-from .network import StandInNetwork
 from .secrets import Hider
-from .streams import MemoryStream
+from .stand_in import StandIn
 
 if TYPE_CHECKING:
     from ..network import Network, Stream
@@ -31,7 +28,7 @@ __all__ = ["Recording"]
 _FORMAT: Final = 1
 
 
-class Recording:
+class Recording(StandIn):
     """Records what goes over the network into a file, or answers from the file.
 
     As a context manager, for the whole process. Where the file is there, nothing leaves the
@@ -63,13 +60,11 @@ class Recording:
     ) -> None:
         if isinstance(hide, str):
             raise TypeError("hide is a str: expected a list of names")
+        super().__init__()
         self.path: Path = Path(path)
         self._record = record
         self._hider = Hider(hide)
         self._match_body = match_body
-        self._lock = native_rlock()
-        self._networks: dict[int, tuple[Network, StandInNetwork]] = {}
-        self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
         #: The exchanges, as the file has them.
         self.exchanges: list[dict[str, Any]] = []
         self._answered: list[bool] = []
@@ -155,33 +150,18 @@ class Recording:
 
     # -- in place of the network ------------------------------------------------------------
 
-    def network(self, real: Network) -> Network:
-        """Return what stands in for a network."""
-        with self._lock:
-            kept = self._networks.get(id(real))
-            if kept is None:
-                made = StandInNetwork(
-                    real, self._connect, lambda host: None, lambda host, port: self.recording
-                )
-                kept = self._networks[id(real)] = (real, made)
-        return kept[1]
+    def _passes(self, host: str, port: int) -> bool:
+        return self.recording
 
     def opened(self, stream: Stream, route: TransportRoute) -> Stream:
         """Return a stream that keeps what passes over the one that was opened."""
         if not self.recording:
             return stream
-        kept = RecordingStream(stream, route.origin, self._keep)
-        with self._lock:
-            self._streams.add(kept)
+        kept: Stream = self._known(RecordingStream(stream, route.origin, self._keep))
         return kept
 
     def _connect(self, real: Network, host: str, port: int) -> Stream | None:
-        if self.recording:
-            return None
-        stream = MemoryStream(self._answer, real, host, port)
-        with self._lock:
-            self._streams.add(stream)
-        return stream
+        return None if self.recording else super()._connect(real, host, port)
 
     def __enter__(self) -> Recording:
         there = self.path.exists()
@@ -197,11 +177,7 @@ class Recording:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        seam.take_away(self)
-        with self._lock:
-            streams = list(self._streams)
-        for stream in streams:  # which keeps the last exchange of each
-            stream.close()
+        self._take_away()  # and keep the last exchange of each stream
         if kind is not None:
             return
         if self.recording:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import weakref
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..base.locks import native_rlock
 from ..network import network as seam
 from ..network import numeric_address
 from .answers import Step
 from .calls import Call, UnexpectedRequest
-from .network import StandInNetwork
 from .routes import Pattern, Route
-from .streams import MemoryStream
-
-if TYPE_CHECKING:
-    from ..network import Network, Stream
-    from ..transport.routes import Route as TransportRoute
+from .stand_in import StandIn
 
 __all__ = ["Router"]
 
 
-class Router:
+class Router(StandIn):
     """Stands in for the network of the whole process: all threads, all greenlets.
 
     As a context manager: from its beginning to its end no request of reqkit's leaves the process,
@@ -65,13 +58,11 @@ class Router:
                 raise TypeError(f"hosts has a {type(name).__name__} for a name: expected a str")
             if not isinstance(address, str) or numeric_address(address, 0) is None:
                 raise ValueError(f"hosts: {name!r} is at {address!r}: expected an IP address")
+        super().__init__()
         self.strict = strict
         self.all_called = all_called
         self._hosts = {name.lower(): address for name, address in (hosts or {}).items()}
         self._passing = {host.lower() for host in pass_through}
-        self._lock = native_rlock()
-        self._networks: dict[int, tuple[Network, StandInNetwork]] = {}
-        self._streams: weakref.WeakSet[MemoryStream] = weakref.WeakSet()
         #: The routes, in the order in which they are asked: the newest first.
         self.routes: list[Route] = []
         #: All calls that came, in their order.
@@ -189,30 +180,12 @@ class Router:
 
     # -- in place of the network ------------------------------------------------------------
 
-    def network(self, real: Network) -> Network:
-        """Return what stands in for a network."""
-        with self._lock:
-            kept = self._networks.get(id(real))
-            if kept is None:
-                made = StandInNetwork(
-                    real, self._connect, lambda host: self._hosts.get(host.lower()), self._passes
-                )
-                kept = self._networks[id(real)] = (real, made)
-        return kept[1]
-
-    def opened(self, stream: Stream, route: TransportRoute) -> Stream:
-        """Return what is used of a stream that was opened: itself."""
-        return stream
+    def _address(self, host: str) -> str | None:
+        return self._hosts.get(host.lower())
 
     def _passes(self, host: str, port: int) -> bool:
         host = host.lower()
         return host in self._passing or f"{host}:{port}" in self._passing
-
-    def _connect(self, real: Network, host: str, port: int) -> Stream:
-        stream = MemoryStream(self._answer, real, host, port)
-        with self._lock:
-            self._streams.add(stream)
-        return stream
 
     def _answer(self, call: Call) -> list[Step]:
         with self._lock:
@@ -248,11 +221,7 @@ class Router:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        seam.take_away(self)
-        with self._lock:
-            streams = list(self._streams)
-        for stream in streams:
-            stream.close()
+        self._take_away()
         if kind is None and self.strict:
             self.assert_none_unexpected()
         if kind is None and self.all_called:

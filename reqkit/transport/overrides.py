@@ -68,6 +68,8 @@ class OverridableAdapter(Routing):
     _pool_block: bool
     #: The steps that a subclass has of its own: asked only then.
     _overridden: ClassVar[frozenset[str]] = frozenset()
+    #: Sends a message as an adapter does that nobody has changed.
+    _deliver: Callable[..., Response]
     #: Sends a message: `_deliver`, or `_exchange_overridden` in a subclass.
     _exchange: Callable[..., Response]
     #: The pool manager's keywords when the routes were made.
@@ -123,18 +125,6 @@ class OverridableAdapter(Routing):
 
     # -- by the steps that a subclass has of its own ------------------------------------------
 
-    def _deliver(
-        self,
-        request: PreparedRequest,
-        limits: Timeouts,
-        deadline: Deadline | None,
-        verify: Any,
-        cert: Any,
-        proxies: Mapping[str, str] | None,
-    ) -> Response:
-        """Send a message as an adapter does that nobody has changed. Blocks."""
-        raise NotImplementedError
-
     def _exchange_overridden(
         self,
         request: PreparedRequest,
@@ -154,7 +144,7 @@ class OverridableAdapter(Routing):
         by_urllib3 = not isinstance(manager, PoolManager) and not _is_plain(manager)
         if by_urllib3 or not overridden.isdisjoint(URLLIB3_OVERRIDABLE):
             pool = self._pool_of(overridden, request, verify, cert, proxies)
-            response = self._send_by_urllib3(pool, request, limits, deadline, proxies)
+            response: Response = self._send_by_urllib3(pool, request, limits, deadline, proxies)
             response.connection = self
             return response
         keywords = {**self._own_manager().connection_pool_kw}

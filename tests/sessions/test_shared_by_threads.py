@@ -283,3 +283,10 @@ def test_a_kept_errors_traceback_does_not_grow() -> None:
 @pytest.mark.parametrize("limit", [10**18, 10**400, float("inf")])
 def test_a_limit_that_no_lock_could_be_told_is_none(limit: Any) -> None:
     assert reqkit.Timeouts(connect=limit, total=limit) == reqkit.Timeouts()
+
+
+@pytest.mark.parametrize("method", ["HEAD", "head", "hEaD", b"HEAD", b"head"])
+def test_a_head_follows_no_redirect_however_it_is_spelled(scripted: Start, method: Any) -> None:
+    server = scripted(redirects)
+    assert reqkit.request(method, server("/a")).status_code == 302
+    assert len(server.requests) == 1

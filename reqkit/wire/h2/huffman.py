@@ -133,8 +133,8 @@ def decode(data: bytes) -> str:
 
 def encode(data: bytes) -> bytes:
     """Return the Huffman code of some octets, padded with ones to whole bytes."""
-    # In parts: each step copies all the bits so far, so those of a long value (a server may set very
-    # long cookies) would take the square of its length.
+    # In parts: each step copies all the bits so far, and those of a long value (a server may set
+    # very long cookies) would take the square of its length.
     out = bytearray()
     bits = length = 0
     codes = _CODES
