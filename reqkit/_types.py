@@ -174,6 +174,9 @@ class SharedStream(Stream, Protocol):
     def watch_writable(self, call: Callable[[], Any] | None) -> None:
         """Have something called whenever more can be sent; None takes that back."""
 
+    def is_here(self) -> bool:
+        """Tell whether what runs now may call the others of these; `soon` may be called anywhere."""
+
     def soon(self, call: Callable[[], Any]) -> None:
         """Have something called once, after what runs now; from anywhere."""
 

@@ -231,7 +231,10 @@ class Body:
 
     def __del__(self) -> None:
         # A response dropped unread: nobody can read the rest.
-        if self._connection is not None:
+        connection = self._connection
+        if connection is not None:
+            if type(connection) is Exchange:
+                connection.drop()
             self.close()
 
 

@@ -21,7 +21,7 @@ from collections.abc import Hashable, Iterable
 from math import inf
 from typing import Any, Final, Protocol, final
 
-from ..network import Network, Waiter
+from ..network import Network, Waiter, forks
 from ..timeouts import Deadline, clock
 from ..wire.h2.connection import Connection as Wire
 from ..wire.h2.streams import Stream
@@ -72,8 +72,8 @@ class Multiplexed:
     """
 
     __slots__ = (
-        "__weakref__", "_amid", "_buffer", "_closed", "_draining", "_due", "_heard", "_left",
-        "_network", "_pool", "_retired", "_unsent", "_waiters", "_writes", "beside", "error",
+        "__weakref__", "_amid", "_buffer", "_closed", "_draining", "_due", "_generation", "_heard",
+        "_left", "_network", "_pool", "_retired", "_unsent", "_waiters", "_writes", "beside", "error",
         "idle_since", "key", "shared", "stream", "users", "wire",
     )  # fmt: skip
 
@@ -89,6 +89,7 @@ class Multiplexed:
         self.error: OSError | None = None
         self._network = network
         self._pool = weakref.ref(pool)
+        self._generation = forks.count
         self._retired = False
         self._closed = False
         #: In blocking code, whoever was lent the stream moves bytes. Where that was interrupted,
@@ -172,11 +173,23 @@ class Multiplexed:
         else:
             pool.take_back(self)
 
-    def leave(self, exchange: Exchange) -> None:
-        """Take an exchange back that was given up. Never raises; from anywhere."""
+    def leave(self, exchange: Exchange, now: bool) -> None:
+        """Take an exchange back that was given up. Never raises; from anywhere.
+
+        Args:
+            exchange: whose.
+            now: have the server told at once, where this is called by what may do so. A finalizer
+                may not: it may come in the middle of anything.
+        """
         if self.shared:
             self._left.append(exchange)
-            self.kick()
+            if now and self.stream.is_here():
+                self._turn()
+            else:
+                self.kick()
+            return
+        if self._generation != forks.count:
+            self.close()  # the parent process's stream goes on
             return
         if not self._amid and self.error is None and self.is_reusable():
             try:

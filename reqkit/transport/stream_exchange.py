@@ -56,8 +56,8 @@ class Carrier(Protocol):
     def give_back(self, exchange: Exchange) -> None:
         """Take an exchange back whose answer has come to its end."""
 
-    def leave(self, exchange: Exchange) -> None:
-        """Take an exchange back that is given up."""
+    def leave(self, exchange: Exchange, now: bool) -> None:
+        """Take an exchange back that is given up; tell the server at once, or soon."""
 
     def kick(self) -> None:
         """Have sent, soon, what is to be sent."""
@@ -115,7 +115,13 @@ class Exchange:
         """Give it up: the stream ends, and the connection goes on. Never raises."""
         if not self.over:
             self.over = True
-            self._connection.leave(self)
+            self._connection.leave(self, True)
+
+    def drop(self) -> None:
+        """As `close`, for a finalizer: the stream ends soon."""
+        if not self.over:
+            self.over = True
+            self._connection.leave(self, False)
 
     # -- out --------------------------------------------------------------------------------
 

@@ -173,7 +173,7 @@ class GeventStream:
             )
         if self._generation != forks.count:
             # A copy of a greenlet of the parent process: what came is the parent's.
-            raise OSError(errno.EBADF, "the connection belongs to the parent process")
+            raise _parents()
 
     def _wrong_thread(self) -> RuntimeError:
         return RuntimeError(
@@ -200,7 +200,7 @@ class GeventStream:
         if self._reads is None:
             raise OSError(errno.EBADF, "the connection is closed")
         if self._generation != forks.count:
-            raise OSError(errno.EBADF, "the connection belongs to the parent process")
+            raise _parents()
         self._watched = True
         self._reads.start(call)
 
@@ -224,6 +224,10 @@ class GeventStream:
             self._watched = True
             self._writes.start(call)
 
+    def is_here(self) -> bool:
+        """Tell whether this is called in the thread whose loop it is."""
+        return get_hub_if_exists() is self._hub and bool(self._loop.ptr)
+
     def soon(self, call: Any) -> None:
         """Have the loop call once; from any greenlet, any thread and a finalizer."""
         if get_hub_if_exists() is self._hub:
@@ -234,6 +238,8 @@ class GeventStream:
 
     def receive_now(self, buffer: memoryview) -> int | None:
         """Take what is there into a buffer; return how many bytes, 0 at the end; None: nothing."""
+        if self._generation != forks.count:
+            raise _parents()
         try:
             return self._recv_into(buffer)
         except BlockingIOError:
@@ -241,6 +247,8 @@ class GeventStream:
 
     def receive_some(self, most: int) -> bytes | None:
         """Return bytes that are there, none at the end; None where nothing is."""
+        if self._generation != forks.count:
+            raise _parents()
         try:
             return self._recv(most)
         except BlockingIOError:
@@ -248,6 +256,8 @@ class GeventStream:
 
     def send_now(self, data: bytes | memoryview) -> int:
         """Send what the socket takes at once; return how many bytes that was."""
+        if self._generation != forks.count:
+            raise _parents()
         try:
             return self._send(data)
         except BlockingIOError:
@@ -480,6 +490,11 @@ class GeventStream:
             with contextlib.suppress(Exception):
                 if get_hub_if_exists() is self._hub:
                     self._close_watchers()
+
+
+def _parents() -> OSError:
+    """Return the error of a stream that a forked process has a copy of."""
+    return OSError(errno.EBADF, "the connection belongs to the parent process")
 
 
 def _failed(code: int, address: Address) -> OSError:

@@ -267,6 +267,11 @@ class TlsStream:
         below: Any = self._inner
         below.watch_writable(call)
 
+    def is_here(self) -> bool:
+        """Tell whether what runs now may call the others of these."""
+        below: Any = self._inner
+        return bool(below.is_here())
+
     def soon(self, call: Callable[[], Any]) -> None:
         """Have something called once, after what runs now; from anywhere."""
         below: Any = self._inner

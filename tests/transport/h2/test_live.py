@@ -762,6 +762,98 @@ def test_a_child_process_begins_anew(start: Start, session: reqkit.Session) -> N
     assert len(server.peers) == 2
 
 
+def held_open(gate: Gate) -> Callable[[Request], None]:
+    """Return a handler whose answers end once a gate opens."""
+
+    def handler(request: Request) -> None:
+        if request.path != "/open":
+            echo(request)
+            return
+        request.head(200)
+        request.data(b"begun")
+        assert gate.event.wait(20)
+        request.data(b", ended", True)
+
+    return handler
+
+
+def in_a_child(act: Callable[[], Any]) -> None:
+    """Do something in a forked process."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("way", ["closed", "dropped", "the loop goes on"])
+def test_a_child_process_leaves_the_parent_s_streams_alone(
+    way: str, start: Start, session: reqkit.Session
+) -> None:
+    gate = Gate()
+    server = start(held_open(gate))
+    request = reqkit_async.get(server("/open"), session=session)
+    kept = [reqkit_async.send(request, prefetch=False).get()]
+    request.response = None
+
+    def act() -> None:
+        if way == "closed":
+            kept[0].close()
+        elif way == "dropped":
+            kept.clear()
+            gc.collect()
+        gevent.sleep(0.1)
+
+    if way == "the loop goes on":
+        gate.event.set()  # what comes now is not the child's to read
+    in_a_child(act)
+    gate.event.set()
+    assert kept[0].text == "begun, ended"
+    assert errors(batch(session, [server("/after")] * 3)) == []
+    assert len(server.peers) == 1
+
+
+@pytest.mark.parametrize("way", ["closed", "dropped"])
+def test_a_child_process_leaves_a_blocking_stream_alone(
+    way: str, start: Start, blocking: reqkit.Session
+) -> None:
+    gate = Gate()
+    server = start(held_open(gate))
+    kept = [blocking.get(server("/open"))]
+
+    def act() -> None:
+        if way == "closed":
+            kept[0].close()
+        else:
+            kept.clear()
+            gc.collect()
+
+    in_a_child(act)
+    gate.event.set()
+    assert kept[0].text == "begun, ended"
+    assert blocking.get(server("/after")).ok
+    assert len(server.peers) == 1
+
+
+def test_a_server_is_told_at_once_of_what_is_stopped(start: Start, session: reqkit.Session) -> None:
+    """Whatever the thread does next, and does not wait in its loop for."""
+    gate = Gate()
+    server = start(gate)
+    greenlet = reqkit_async.send(reqkit_async.get(server("/stopped"), session=session))
+    until(lambda: server.requests)
+    greenlet.kill()
+    [peer], [request] = server.peers, server.requests
+    with peer.changed:  # which waits for another thread, and not in the loop
+        assert peer.changed.wait_for(lambda: request.reset is not None, 20)
+    gate.event.set()
+    assert errors(batch(session, [server("/after")] * 3)) == []
+    assert len(server.peers) == 1
+
+
 def test_responses_are_pickled(start: Start, session: reqkit.Session) -> None:
     server = start()
     [response] = batch(session, [server("/x")])
