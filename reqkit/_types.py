@@ -175,7 +175,7 @@ class SharedStream(Stream, Protocol):
         """Have something called whenever more can be sent; None takes that back."""
 
     def is_here(self) -> bool:
-        """Tell whether what runs now may call the others of these; `soon` may be called anywhere."""
+        """Tell whether what runs now may call the others of these, but for `soon`."""
 
     def soon(self, call: Callable[[], Any]) -> None:
         """Have something called once, after what runs now; from anywhere."""

@@ -73,8 +73,8 @@ class Multiplexed:
 
     __slots__ = (
         "__weakref__", "_amid", "_buffer", "_closed", "_draining", "_due", "_generation", "_heard",
-        "_left", "_network", "_pool", "_retired", "_unsent", "_waiters", "_writes", "beside", "error",
-        "idle_since", "key", "shared", "stream", "users", "wire",
+        "_left", "_network", "_pool", "_retired", "_unsent", "_waiters", "_writes", "beside",
+        "error", "idle_since", "key", "shared", "stream", "users", "wire",
     )  # fmt: skip
 
     def __init__(self, stream: Any, key: Hashable, network: Network, pool: Owner) -> None:
