@@ -36,6 +36,7 @@ from servers.in_workers import (
     note,
     pid_and_status,
 )
+from servers.waiting import SOON
 
 from .conftest import Site, dask_cluster, forkserver, processes
 
@@ -75,7 +76,7 @@ def test_a_deadline_stops_all_workers(executor: Any, site: Site) -> None:
     requests = [get(site(f"/slow{number}")) for number in range(100)]
     began = time.monotonic()
     entries = reqkit_async.map(requests, size=3, timeout=1, executor=executor)
-    assert time.monotonic() - began < 1 + 0.5 + 1  # half a second, and a busy machine
+    assert time.monotonic() - began < 1 + SOON
     assert [type(entry.error) for entry in entries] == [reqkit.TotalTimeout] * 100
     site.gate.set()
     site.wait_for_no_connections()
@@ -95,7 +96,7 @@ def test_a_hook_that_hangs_is_stopped_by_the_deadline(executor: Any, site: Site)
     requests = [get(site("/x"), callback=hang) for _ in range(20)]
     began = time.monotonic()
     entries = reqkit_async.map(requests, size=3, timeout=1, executor=executor)
-    assert time.monotonic() - began < 1 + 0.5 + 1
+    assert time.monotonic() - began < 1 + SOON
     assert [type(entry.error) for entry in entries] == [reqkit.TotalTimeout] * 20
     free(executor)
 
@@ -110,7 +111,7 @@ def test_leaving_the_loop_stops_all_workers(executor: Any, site: Site) -> None:
     for entry in reqkit_async.imap_unordered(endless(), size=3, executor=executor):
         assert entry.ok
         break
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < SOON
     site.gate.set()
     # That of the first may be kept.
     site.wait_until(lambda server: server.connections_open <= 1)

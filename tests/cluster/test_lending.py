@@ -77,10 +77,11 @@ def test_there_and_back_again(workers: Any, site: Site) -> None:
 @pytest.mark.parametrize("limit", [{"rate": 20}, {"delay": 0.05}])
 def test_rates_and_delays_count_there_too(workers: Any, site: Site, limit: dict[str, Any]) -> None:
     requests = redirects(site, 10) + [get(site.host_url(TARGET, f"/{n}")) for n in range(5)]
+    began = time.monotonic()
     entries = reqkit_async.map(requests, size=10, executor=workers, **limit)
     assert [entry.status_code for entry in entries] == [200] * 15
-    starts = sorted(site.starts[target(site)])
-    assert starts[-1] - starts[0] >= 14 * 0.05 * 0.9
+    # From here on, not from the first on, which a busy server may see late.
+    assert max(site.starts[target(site)]) - began >= 14 * 0.05 * 0.9
 
 
 def test_who_waits_for_a_turn_is_stopped(workers: Any, site: Site) -> None:

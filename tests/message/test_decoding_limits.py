@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import struct
 import subprocess
 import sys
 import time
@@ -44,10 +45,18 @@ def bomb(coding: str) -> bytes:
     if coding == "gzip, br":
         packed: bytes = brotli_module().compress(bomb("gzip"), quality=3)
         return packed
-    wbits = 31 if coding == "gzip" else 15
-    made = zlib.compressobj(9, zlib.DEFLATED, wbits)
-    pieces = [made.compress(bytes(10_000_000)) for _ in range(SIZE // 10_000_000)]
-    return b"".join((*pieces, made.flush()))
+    # What can be decoded by itself can be repeated, and packed once.
+    block = bytes(10_000_000)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    piece = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
+    body = piece * (SIZE // len(block)) + packer.flush()
+    if coding == "deflate":
+        # Of zeros, the sum (RFC 1950) has but their count.
+        return b"\x78\x9c" + body + (SIZE % 65521 << 16 | 1).to_bytes(4, "big")
+    check = 0
+    for _ in range(SIZE // len(block)):
+        check = zlib.crc32(block, check)
+    return gzip.compress(b"")[:10] + body + struct.pack("<LL", check, SIZE)
 
 
 CODINGS = ["br", "zstd", "gzip", "deflate", "gzip, gzip", "gzip, br"]

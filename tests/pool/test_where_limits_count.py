@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import socket
 import threading
@@ -64,9 +63,8 @@ class Hosts:
     def url(self, host: str, path: str = "/") -> str:
         return f"http://{host}:{self.server.port}{path}"
 
-    def gaps(self, host: str) -> list[float]:
-        times = [when for name, when in self.times if name == host]
-        return [after - before for before, after in itertools.pairwise(times)]
+    def last(self, host: str) -> float:
+        return max(when for name, when in self.times if name == host)
 
 
 def shortened(scripted: Start, target: str = "target.test", busy: float = 0.02) -> Hosts:
@@ -89,8 +87,10 @@ def test_redirects_to_one_host_keep_its_per_host(scripted: Start) -> None:
 def test_redirects_to_one_host_keep_its_rate(scripted: Start, limits: Any) -> None:
     hosts = shortened(scripted, busy=0.0)
     asked = [reqkit_async.get(hosts.url(f"short-{number}.test")) for number in range(10)]
+    began = time.monotonic()
     assert all(reqkit_async.map(asked, **limits))
-    assert sum(hosts.gaps("target.test")) > 0.3  # nine gaps, seen from a busy machine
+    # From here on, not from the first on, which a busy server may see late.
+    assert hosts.last("target.test") - began >= 9 * 0.05 * 0.9
 
 
 def test_redirects_within_one_host_keep_its_delay(scripted: Start) -> None:
@@ -102,9 +102,10 @@ def test_redirects_within_one_host_keep_its_delay(scripted: Start) -> None:
         return answer(200, b"ok")
 
     hosts.answers["one.test"] = twice
+    began = time.monotonic()
     assert all(reqkit_async.map([reqkit_async.get(hosts.url("one.test"))] * 3, delay=0.05))
     assert len(hosts.times) == 6
-    assert sum(hosts.gaps("one.test")) > 0.15
+    assert hosts.last("one.test") - began >= 5 * 0.05 * 0.9
 
 
 def test_who_waits_for_a_host_holds_no_slot(scripted: Start) -> None:

@@ -11,8 +11,9 @@ from .scripted import PATIENCE
 
 __all__ = ["SOON", "until"]
 
-#: Seconds that something may take that is to take half of one: the machine may be busy.
-SOON: Final = 5.0
+#: Seconds that something may take that is to take half of one: the machine may be busy. What hangs
+#: takes longer: servers wait for `PATIENCE`.
+SOON: Final = PATIENCE * 0.75
 
 
 def until(condition: Callable[[], Any]) -> None:

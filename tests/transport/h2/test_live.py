@@ -458,7 +458,6 @@ def test_an_unread_body_in_blocking_code_costs_its_stream(
             with response:
                 assert response.raw.read(5) == bytes(5)
         del response
-        gc.collect()
         server.wait_until(lambda server, number=number: len(server.resets) == number)
         assert blocking.get(server()).text == "ok"
     assert len(server.peers) == 1
