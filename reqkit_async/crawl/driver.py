@@ -317,7 +317,9 @@ class Driver:
         robots = self._robots
         origin = origin_of(url)
         rules = robots.of(origin, time.time())
-        if rules is not None and (rules.error is None or rules.retry_at == math.inf):
+        if rules is not None and not rules.unread and (
+            rules.error is None or rules.retry_at == math.inf
+        ):  # fmt: skip
             if line.crawl_delay == 0.0 and rules.error is None:
                 self._throttle.heed(line, rules)
             return rules
@@ -333,10 +335,14 @@ class Driver:
         return None
 
     def _ask_robots(self, origin: str, line: Line) -> None:
-        """Have a robots.txt fetched. Runs in a greenlet of its own."""
-        arguments = self._arguments.of_url(f"{origin}/")
+        """Have a robots.txt fetched, unless it is kept, and read. Runs in a greenlet of its own."""
+        robots = self._robots
         try:
-            rules = ask_robots(self.pool, self._robots, origin, arguments, self._settings.retries)
+            rules = robots.of(origin, time.time())
+            if rules is None or rules.error is not None:
+                arguments = self._arguments.of_url(f"{origin}/")
+                rules = ask_robots(self.pool, robots, origin, arguments, self._settings.retries)
+            rules.read()
         except BaseException:  # likewise: who waits for it asks anew
             self._robots_ended(origin, line)
             raise

@@ -1,4 +1,4 @@
-"""robots.txt: what an origin allows, as RFC 9309 says it is to be read. Pure but for the clock.
+"""robots.txt: what an origin allows, as RFC 9309 says it is to be read.
 
 Parsing and matching are protego's; here is what is made of an answer that is none, how long a file
 counts, and which name a crawler has in it.
@@ -11,12 +11,16 @@ import re
 from collections import OrderedDict
 from typing import Any, Final
 
+import gevent
+
 from reqkit.base.importing import import_late
 
 __all__ = ["LARGEST", "Robots", "Rules", "product_token", "robots_parser"]
 
 #: Bytes of a file that count (RFC 9309 section 2.5: "at least 500 kibibytes").
 LARGEST: Final = 500 * 1024
+#: Bytes of a file that takes so long to parse (some 10 ms) that others should run meanwhile.
+_LARGE: Final = 16 * 1024
 #: Seconds that a file counts (RFC 9309 section 2.4).
 KEPT: Final = 86400.0
 #: Origins whose rules are at hand.
@@ -57,10 +61,20 @@ class Rules:
 
     def _rules(self) -> Any:
         if self._parsed is None and self._text:
-            text = self._text[:LARGEST].decode("utf-8", "replace").removeprefix("\ufeff")
-            self._parsed = robots_parser().parse(text)
+            self._parsed = _parse(self._text)
             self._text = b"-"  # that there is one
         return self._parsed
+
+    @property
+    def unread(self) -> bool:
+        """Whether there is a file that takes long to parse, and nobody has."""
+        return self._parsed is None and self._text is not None and len(self._text) > _LARGE
+
+    def read(self) -> None:
+        """Parse a file that takes long in another thread; others run meanwhile."""
+        if self.unread:
+            self._parsed = gevent.get_hub().threadpool.apply(_parse, (self._text,))
+            self._text = b"-"
 
     def allows(self, url: str) -> bool:
         """Tell whether a page may be asked for. What is no 200 allows all."""
@@ -147,6 +161,10 @@ class Robots:
         while len(self._rules) > _MOST:
             self._rules.popitem(last=False)
         return rules
+
+
+def _parse(text: bytes) -> Any:
+    return robots_parser().parse(text[:LARGEST].decode("utf-8", "replace").removeprefix("\ufeff"))
 
 
 def robots_parser() -> Any:

@@ -15,6 +15,7 @@ from crawl.site import Answer, Site, linked, tree
 
 import reqkit
 import reqkit_async
+from reqkit_async.crawl import robots
 from reqkit_async.crawl.frontier import Frontier
 from reqkit_async.crawl.schema import Page
 from servers.waiting import until
@@ -372,3 +373,33 @@ def test_revisiting(store: Path, crawling: Crawling, site: Callable[..., Site]) 
         assert len(list(crawl.items(every=True))) == 3
         assert {known.status for known in crawl.urls()} == {200, 304}
     assert once(revisit=0) == {"/": True, "/same": True}
+
+
+@pytest.mark.parametrize("size", [100, 2000])
+def test_a_large_robots_file_is_read_in_another_thread(
+    crawling: Crawling, site: Callable[..., Site], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "User-agent: *\nDisallow: /page/2$\n" + f"Disallow: /{'x' * 30}*y$\n" * (size - 2)
+    large = len(text) > 16 * 1024
+    threads: list[int] = []
+    parse = robots._parse
+
+    def counted(text: bytes) -> Any:
+        threads.append(threading.get_ident())
+        return parse(text)
+
+    monkeypatch.setattr(robots, "_parse", counted)
+    pages = site(
+        lambda path, fields: (
+            Answer(text, kind="text/plain") if path == "/robots.txt" else tree(3)(path, fields)
+        )
+    )
+    for run in range(2):  # the second one has the file from its store
+        with crawling(revisit=0) as crawl:
+            crawl.add(pages("/page/0"))
+            for response in crawl:
+                crawl.follow(response)
+            assert [known.url for known in crawl.urls("refused")] == [pages("/page/2")]
+        assert len(threads) == run + 1
+    assert [thread != threading.get_ident() for thread in threads] == [large] * 2
+    assert pages.counts() == {"/robots.txt": 1, "/page/0": 2, "/page/1": 2}
