@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..downloads.naming import Names
 from ..stats import Stats
 from .inputs import Item
 from .interrupts import Interrupts
-from .journal import Done, Journal, Output, final_records
+from .journal import Done, Journal, Output, ended_at, final_records
 from .records import Recorder, failure, line_of, plain_line
 from .screen import Screen
 
@@ -221,5 +220,5 @@ def count_record(stats: Stats, record: dict[str, Any]) -> None:
         size=record["bytes"],
         url=record["url"],
         message=error.get("message", ""),
-        when=datetime.fromisoformat(record["ended"][:-1] + "+00:00").timestamp(),
+        when=ended_at(record),
     )

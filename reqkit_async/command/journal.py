@@ -10,15 +10,21 @@ import select
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from hashlib import blake2b
+from types import NoneType
 from typing import Any, Final
 
 from gevent.socket import wait_write
 
-__all__ = ["Done", "Journal", "JournalError", "Output", "final_records", "key_of"]
+__all__ = [
+    "Done", "Journal", "JournalError", "Output", "ended_at", "final_records", "key_of",
+]  # fmt: skip
 
 #: So much can be written into a pipe that is ready without waiting (POSIX's PIPE_BUF on Linux).
 _AT_ONCE: Final = 4096
+#: Seconds that no request has taken.
+_AGE: Final = 1e9
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, sort_keys=True, default=str)
 
 
@@ -142,9 +148,9 @@ class Journal:
             for number, line in enumerate(file, 1):
                 try:
                     record = json.loads(line)
-                    if not isinstance(record["input"], dict) or "ok" not in record:
+                    if not _is_record(record):
                         raise ValueError
-                except (ValueError, KeyError, TypeError) as error:
+                except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                     raise JournalError(
                         f"{self.path}: line {number} is no result of reqkit fetch; give a file of"
                         " its own"
@@ -175,6 +181,31 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+
+def _is_record(record: Any) -> bool:
+    """Tell whether what a line has is a record of ours, in all that is read of it again.
+
+    Raises:
+        ValueError, KeyError, TypeError, OverflowError: it is none.
+    """
+    error, seconds = record["error"], record["seconds"]
+    ended_at(record)
+    return (
+        isinstance(record["input"], dict)
+        and isinstance(record["ok"], bool)
+        and isinstance(record["bytes"], int)
+        and isinstance(record["status"], (int, NoneType))
+        and isinstance(record["url"], (str, NoneType))
+        and isinstance(record.get("file"), (str, NoneType))
+        and (seconds is None or 0 <= float(seconds) < _AGE)
+        and (error is None or isinstance(error["type"] + error["message"], str))
+    )
+
+
+def ended_at(record: dict[str, Any]) -> float:
+    """Return when a record's request has ended, in seconds of ``time.time()``."""
+    return datetime.fromisoformat(record["ended"][:-1] + "+00:00").timestamp()
 
 
 class Done:

@@ -67,7 +67,8 @@ def write_crawl_report(crawl: Any, path: str | os.PathLike[str]) -> Path:
 def _write(path: Path, text: str) -> Path:
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        beside.write_text(text, encoding="utf-8")
+        # Half of a surrogate pair, out of somebody's JSON, is no text in UTF-8.
+        beside.write_text(text, encoding="utf-8", errors="replace")
         os.replace(beside, path)
     except BaseException:  # an interrupt, too
         beside.unlink(missing_ok=True)

@@ -405,3 +405,14 @@ def test_a_body_that_is_too_large(reqkit_command: Command, site: Site, tmp_path:
     [record] = reqkit_command.run("fetch", site("/big"), *where, status=1).records
     assert record["error"]["type"] == "ContentTooLarge"
     assert not (tmp_path / "d/big").exists()
+
+
+def test_half_of_a_surrogate_pair_comes_out_in_a_report(
+    reqkit_command: Command, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "u.jsonl").write_text('{"url": "htt\\ud83d://x"}\n')
+    command = ("fetch", "--from", "u.jsonl", "--jsonl", "o.jsonl", "--report", "r.html")
+    reqkit_command.run(*command, status=1)
+    assert "htt?://x" in (tmp_path / "r.html").read_text("utf-8")
+    reqkit_command.run(*command, "--resume", "--failed", status=1)

@@ -11,7 +11,8 @@ from reqkit_async.command.journal import Done, Journal, JournalError, final_reco
 
 
 def record(url: str, ok: bool = True, **more: Any) -> dict[str, Any]:
-    return {"input": {"url": url}, "ok": ok, **more}
+    made = {"input": {"url": url}, "url": url, "ok": ok, "error": None, "status": 200}
+    return {**made, "seconds": 0.1, "bytes": 1, "ended": "2026-01-31T12:00:00.000Z", **more}
 
 
 def line(made: dict[str, Any]) -> bytes:
@@ -50,7 +51,21 @@ def test_only_half_a_line(tmp_path: Path) -> None:
     assert path.read_bytes() == b""
 
 
-@pytest.mark.parametrize("other", [b"no json\n", b"[1]\n", b'{"url": 1}\n', b'{"input": 3}\n'])
+OTHERS: list[bytes] = [
+    b"no json\n", b"[1]\n", b'{"url": 1}\n', b'{"input": 3}\n', b"[" * 100_000 + b"\n",
+    *(
+        line(record("a") | {name: value})
+        for name, values in {
+            "input": (None, "a"), "ok": (None, 1), "url": (1,), "status": ("200",), "file": (3,),
+            "error": (1, {}, {"type": 1, "message": 2}), "seconds": ("x", -1, 1e300, float("nan")),
+            "bytes": (None, 0.5), "ended": (None, "", "soon", "9999-99-99T00:00:00.000Z"),
+        }.items()
+        for value in values
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_somebody_elses_file_is_refused(tmp_path: Path, other: bytes) -> None:
     path = tmp_path / "o.jsonl"
     path.write_bytes(line(record("a")) + other)
