@@ -366,7 +366,7 @@ class ReadableBody:
             assert self.encoding is not None
             pieces = decode_pieces(pieces, self.encoding)
             if isinstance(delimiter, bytes):
-                delimiter = delimiter.decode(charsets.text_codec(self.encoding) or "utf-8")
+                delimiter = _delimiter_text(delimiter, self.encoding)
         elif isinstance(delimiter, str):
             delimiter = delimiter.encode()
         return lines_of(pieces, LineCutter(delimiter, text=as_text))
@@ -467,6 +467,14 @@ class ReadableBody:
                 release = getattr(raw, "release_conn", None)
                 if release is not None:
                     release()
+
+
+def _delimiter_text(delimiter: bytes, encoding: str) -> str:
+    """Return what ends a line as the text is: in its charset, or (ASCII in UTF-16) in UTF-8."""
+    try:
+        return delimiter.decode(charsets.text_codec(encoding) or "utf-8")
+    except UnicodeError:
+        return delimiter.decode("utf-8", "replace")
 
 
 def _pause() -> None:

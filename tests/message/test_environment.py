@@ -12,6 +12,7 @@ import pytest
 from reqkit.exceptions import RequestsWarning
 from reqkit.message import environment
 from reqkit.message.environment import ca_bundle, netrc_credentials
+from reqkit.message.netrc_parsing import parse_netrc
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -56,6 +57,21 @@ def test_netrc_of_a_host_beyond_ascii(tmp_path: Path, name: str) -> None:
     )
     assert netrc_credentials("xn--bcher-kva.example") == ("u", "p")
     assert netrc_credentials("xn--n3h.example") is None
+
+
+def test_a_long_netrc_is_read_in_linear_time() -> None:
+    class Text(str):
+        """Counts the characters that are looked through for ends of lines."""
+
+        looked = 0
+
+        def count(self, sub: str, *places: Any) -> int:
+            Text.looked += places[1] - places[0]
+            return super().count(sub, *places)
+
+    read = parse_netrc(Text("machine a.example login u password p\n" * 2000 + "odd"))
+    assert (len(read.entries), read.odd) == (2000, 2001)
+    assert Text.looked < 2001 * 40
 
 
 @pytest.mark.parametrize("name", [".netrc", "_netrc"])

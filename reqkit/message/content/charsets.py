@@ -15,6 +15,7 @@ import string
 from typing import Any, Final
 
 from ...base.importing import import_late, load_late
+from .escapes import EscapeReader, has_escapes
 from .labels import CODECS, JAPANESE, errors_for
 
 __all__ = [
@@ -139,7 +140,8 @@ def _codec_of(name: str) -> str | None:
     if not getattr(info, "_is_text_encoding", True) or info.name in _UNFIT:
         return None
     found: str = info.name
-    return found
+    # A mark is left out of any text: Python's codec for that loses one that the end has cut.
+    return "utf-8" if found == "utf-8-sig" else found
 
 
 def decode_as(content: bytes, encoding: str | None) -> str | None:
@@ -150,6 +152,8 @@ def decode_as(content: bytes, encoding: str | None) -> str | None:
     codec = text_codec(encoding)
     if codec is None:
         return None
+    if has_escapes(codec):
+        content = EscapeReader().feed(content, final=True)
     try:
         text = content.decode(codec, errors_for(codec))
     except (LookupError, UnicodeError):

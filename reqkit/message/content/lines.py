@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, AnyStr, Final
 
 from .charsets import text_codec
+from .escapes import EscapeReader, has_escapes
 from .labels import JAPANESE, errors_for
 
 __all__ = ["LineCutter", "decode_pieces", "exact_pieces"]
@@ -18,6 +19,10 @@ __all__ = ["LineCutter", "decode_pieces", "exact_pieces"]
 #: Charsets of runs in base 64, and what these are made of (RFC 2152).
 _SHIFTED: Final = frozenset(("utf-7", "utf7", "utf_7"))
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+#: Python's decoders of these leave out what follows the first error of a character that the end has
+#: cut.
+_LOSING: Final = frozenset(("gb18030", "euc_jp"))
 
 # By charset: the byte order marks without which an incremental decoder refuses a body.
 _MARKS: Final = {
@@ -175,6 +180,14 @@ def _whole_runs(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
+def _whole_escapes(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut a text with escape sequences anew, so that none of them is cut."""
+    reader = EscapeReader()
+    for piece in pieces:
+        yield reader.feed(piece)
+    yield reader.feed(b"", final=True)
+
+
 def decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str]:
     """Decode pieces one by one, putting characters together that were cut.
 
@@ -199,7 +212,10 @@ def decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str
         pieces = itertools.chain((first,), pieces)
     if codec in _SHIFTED:
         pieces = _whole_runs(pieces)
-    decoder = codecs.getincrementaldecoder(codec)(errors_for(codec))
+    elif has_escapes(codec):
+        pieces = _whole_escapes(pieces)
+    errors = errors_for(codec)
+    decoder = codecs.getincrementaldecoder(codec)(errors)
     table = JAPANESE.get(codec)
     # The first character may be a byte order mark, which is no text.
     mark = codec.startswith("utf")
@@ -215,7 +231,11 @@ def decode_pieces(pieces: Iterable[bytes], encoding: str | None) -> Iterator[str
                     if not text:
                         continue
             yield text
-    text = decoder.decode(b"", True)
+    if codec in _LOSING:
+        held, _ = decoder.getstate()
+        text = held.decode(codec, errors)
+    else:
+        text = decoder.decode(b"", True)
     if table is not None:
         text = text.translate(table)
     if mark and text[:1] == "\ufeff":

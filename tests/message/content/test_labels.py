@@ -173,3 +173,10 @@ def test_lines_with_a_delimiter_in_a_charset_of_the_webs(scripted: Any) -> None:
     server = scripted([answer(200, "镕、基".encode("gbk"), kind)])
     lines = reqkit.get(server()).iter_lines(decode_unicode=True, delimiter="、".encode("gbk"))
     assert list(lines) == ["镕", "基"]
+
+
+def test_lines_of_utf_16_with_a_delimiter_in_ascii(scripted: Any) -> None:
+    kind = [("Content-Type", "text/plain; charset=utf-16")]
+    server = scripted([answer(200, "a;b".encode("utf-16"), kind)])
+    lines = reqkit.get(server()).iter_lines(decode_unicode=True, delimiter=b";")
+    assert list(lines) == ["a", "b"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reqkit.message.content.charsets import decode_as, text_codec
+from reqkit.message.content.labels import CODECS
 from reqkit.message.content.lines import LineCutter, decode_pieces, exact_pieces
 
 
@@ -198,3 +201,51 @@ def test_without_a_byte_order_mark(encoding: str, size: int) -> None:
     data = "añb\n".encode(f"{encoding}-le")
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     assert "".join(decode_pieces(pieces, encoding)) == "añb\n"
+
+
+WHOLE = "héllo wörld 日本語テキスト ①㈱ Привет 中文 한글 €\r\n\u301c 𠀀 + -"
+#: Bytes that begin something in one of the charsets: runs, sequences, pairs, quads.
+ODD = b"\x1b$(BJ&@N.A\x8e\x8f\xa1\xfe~{}+-\xd8\xdc\0\xff\x81\x30\x0e\x0f\x80\xef\xbb\xfe"
+CHARSETS = sorted({
+    *CODECS.values(), "utf-7", "utf-8-sig", "utf-32", "utf-32-be", "hz", "iso2022_kr", "iso2022_jp",
+    "iso2022_jp_2", "iso2022_jp_3", "johab",
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHARSETS)
+def test_what_is_broken_is_read_as_if_it_was_whole_however_cut(name: str) -> None:
+    chance = random.Random(name)
+    codec = text_codec(name)
+    assert codec is not None
+    good = WHOLE.encode(codec, "ignore")
+    for turn in range(60):
+        data = bytearray(good[: chance.randrange(len(good) + 1)])
+        for _ in range(turn % 4):
+            if data:
+                data[chance.randrange(len(data))] = chance.choice((chance.randrange(256), 0x1B))
+        if turn % 3 == 0:
+            data = bytearray(chance.choice(ODD) for _ in range(chance.randrange(14)))
+        whole = bytes(data)
+        edges = [chance.randrange(len(whole) + 1) for _ in range(3)]
+        expected = decode_as(whole, name)
+        for cut in (edges, [], range(len(whole))):
+            assert "".join(decode_pieces(_cut(whole, cut), name)) == expected, whole
+
+
+@pytest.mark.parametrize(
+    ("whole", "text"),
+    [
+        # The Encoding standard, "ISO-2022-JP decoder": the escape character alone is the error.
+        (b"a\x1b(xyz", "a\ufffd(xyz"),
+        (b"a\x1b", "a\ufffd"),
+        (b"a\x1b$", "a\ufffd$"),
+        (b"a\x1b\x1b$BF|\x1b(Bb", "a\ufffd日b"),
+        (b"\x1b$BF|\x1b(\xf6llo w\x1b(Bb", "日\ufffd"),
+        (b"\x1b(\xf6" + b"x" * 30, "\ufffd(\ufffd" + "x" * 30),
+    ],
+)
+def test_what_is_no_escape_sequence(whole: bytes, text: str) -> None:
+    for cut in ([], range(len(whole))):
+        found = "".join(decode_pieces(_cut(whole, cut), "iso-2022-jp"))
+        assert found.startswith(text), found
+    assert (decode_as(whole, "iso-2022-jp") or "").startswith(text)
