@@ -101,6 +101,10 @@ def select_proxy(proxies: Mapping[str, Any], scheme: str, host: str, port: int) 
     return None
 
 
+#: Characters that a name may have (RFC 1035 section 3.1), with the dots around it.
+_LONGEST_NAME: Final = 255
+
+
 class _Bypass(NamedTuple):
     """What a ``no_proxy`` means, read once.
 
@@ -176,7 +180,9 @@ def bypasses(no_proxy: str, host: str, port: int) -> bool:
 
 
 def _suffixes(name: str) -> Iterator[str]:
-    """Yield a.b.c, b.c, c."""
+    """Yield a.b.c, b.c, c; of what is too long for a name the ends that are not."""
+    if len(name) > _LONGEST_NAME:
+        name = name[-_LONGEST_NAME:].partition(".")[2]
     while name:
         yield name
         name = name.partition(".")[2]

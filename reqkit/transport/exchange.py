@@ -10,6 +10,7 @@ from ..message.framing import framed_block, outgoing
 from ..message.response import Response
 from ..message.times import Times
 from ..message.urls import without_secrets
+from ..network import forks
 from ..timeouts import Deadline, Timeouts, clock
 from ..wire.h1.connection import Connection, ConnectionGone
 from ..wire.h1.head import AnswerHead, FieldBlock, write_head, write_request
@@ -143,6 +144,7 @@ class Body:
         "_connection",
         "_deadline",
         "_failed",
+        "_generation",
         "_limit",
         "_pool",
         "_request",
@@ -162,6 +164,7 @@ class Body:
     ) -> None:
         self._connection: Connection | Exchange | None = connection
         self._failed = False
+        self._generation = forks.count
         self._pool = pool
         self._slot = slot
         self._request = request
@@ -179,6 +182,7 @@ class Body:
         Raises:
             ChunkedEncodingError: it broke off, or its framing is wrong.
             ReadTimeout: nothing came for too long; `TotalTimeout` where the total limit ran out.
+            ConnectionError: the answer came to another process, of which this is a fork.
         """
         connection = self._connection
         if connection is None:
@@ -188,6 +192,8 @@ class Body:
         limit = self._limit
         if within is not None and (limit is None or within < limit):
             limit = within
+        if self._generation != forks.count:
+            raise self._of_the_parent()
         try:
             data = connection.read_body(most, limit, self._deadline)
         except BaseException as error:  # a kill, too: where in the body it stopped, nobody knows
@@ -214,10 +220,21 @@ class Body:
             request=self._request,
         )
 
+    def _of_the_parent(self) -> ConnectionError:
+        """Let go of a connection that is another process's, and return the error that says so."""
+        self._failed = True
+        self.close()
+        url = without_secrets(self._request.url or "")
+        return ConnectionError(
+            f"{url}: the body of this answer is for the process that has asked for it, and this is"
+            " a fork of that: read it before the fork, or ask again here",
+            request=self._request,
+        )
+
     def expect_all(self, whole: bool) -> None:
         """Take note that all of the body is waited for: see `reqkit.message.raw.BodySource`."""
         connection = self._connection
-        if type(connection) is Exchange:
+        if type(connection) is Exchange and self._generation == forks.count:
             connection.expect_all(whole)
 
     def close(self) -> None:

@@ -88,8 +88,10 @@ class Multiplexed:
         self._buffer = pool.buffer() if self.shared else memoryview(b"")
         self.error: OSError | None = None
         self._network = network
-        self._pool = weakref.ref(pool)
+        #: The forks before it: a child process has a copy, and must not write to what its parent
+        #: goes on with.
         self._generation = forks.count
+        self._pool = weakref.ref(pool)
         self._retired = False
         self._closed = False
         #: In blocking code, whoever was lent the stream moves bytes. Where that was interrupted,
@@ -181,15 +183,16 @@ class Multiplexed:
             now: have the server told at once, where this is called by what may do so. A finalizer
                 may not: it may come in the middle of anything.
         """
+        if self._generation != forks.count:
+            if not self.shared:
+                self.close()  # the parent process's stream goes on
+            return
         if self.shared:
             self._left.append(exchange)
             if now and self.stream.is_here():
                 self._turn()
             else:
                 self.kick()
-            return
-        if self._generation != forks.count:
-            self.close()  # the parent process's stream goes on
             return
         if not self._amid and self.error is None and self.is_reusable():
             try:
@@ -218,6 +221,8 @@ class Multiplexed:
     def _turn(self) -> None:
         """Send what was added. Called by the loop."""
         self._due = False
+        if self._generation != forks.count:
+            return
         left = self._left
         while left:
             exchange = left.pop()
@@ -235,6 +240,9 @@ class Multiplexed:
 
     def _send(self) -> None:
         """Send what is pending as far as it can be at once; the rest when the socket takes more."""
+        if self._generation != forks.count:
+            self.stream.unwatch()
+            return
         try:
             done = self._flush()
             if done is self._writes:
@@ -277,6 +285,9 @@ class Multiplexed:
                 loop alone.
         """
         if self._closed:
+            return
+        if self._generation != forks.count:
+            self.stream.unwatch()  # a copy of the parent's loop, whose bytes these are
             return
         receive, wire, buffer = self.stream.receive_now, self.wire, self._buffer
         taken = 0

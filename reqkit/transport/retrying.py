@@ -21,7 +21,7 @@ from ..exceptions import (
 )
 from ..message.retryafter import too_long
 from ..message.urls import without_secrets
-from ..network import current, no_such_name
+from ..network import current, forks, no_such_name
 from ..timeouts import Deadline
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ def send_again(
     most = 300.0 if request._policy is None else request._policy.retry_after_max
     tries, before = 0, None
     first = request._attempt
+    generation = forks.count
     while True:
         request._attempt = first + tries
         tries += 1
@@ -158,8 +159,8 @@ def send_again(
             raise
         except (ReqkitConnectionError, ReadTimeout) as error:
             add_tries(error, tries, before)
-            if is_permanent(error):
-                raise
+            if is_permanent(error) or generation != forks.count:
+                raise  # there is no such name, or this is a copy in a child process
             try:
                 policy = policy.increment(method, url, error=urllib3_error_for(error, url))
             except Exception:  # a MaxRetryError, or what a subclass raises

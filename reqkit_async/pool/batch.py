@@ -14,6 +14,7 @@ from gevent.event import AsyncResult, Event
 
 from reqkit import Request, Response
 from reqkit.exceptions import RequestException
+from reqkit.network import forks
 from reqkit.sessions.outcome import Outcome
 from reqkit.timeouts import Deadline
 
@@ -158,6 +159,7 @@ class Batch:
         closed: whether the call has ended.
         ends: the moment of the call's deadline, in monotonic seconds, or None.
         hub: the gevent hub that the call belongs to.
+        generation: the forks before it began: a child process has a copy that never goes on.
         timer: the deadline's.
         stopped: whether nothing more of it is to be started.
         reason: makes the error of what is stopped.
@@ -181,6 +183,7 @@ class Batch:
         self.interrupted = self.closed = False
         self.ends: float | None = None
         self.hub: Any = None
+        self.generation: int = forks.count
         self.timer: Any = None
         self.stopped = False
         self.reason: Reason | None = None

@@ -20,6 +20,7 @@ from greenlet import getcurrent
 from reqkit import Request, Response, Session
 from reqkit.base.signatures import explicit_signature
 from reqkit.message.keywords import unknown
+from reqkit.network import forks
 from reqkit.timeouts import clock
 
 from .._types import CallKeywords, PoolKeywords
@@ -35,7 +36,7 @@ from .requests import as_request, as_requests
 from .retries import policy_of
 from .sending import Sender
 from .size import slots_for
-from .spawned import SpawnedBatch, would_wait_forever, wrong_thread
+from .spawned import SpawnedBatch, would_wait_forever, wrong_process, wrong_thread
 from .stop_reasons import cancelled, expired, interpreter_is_ending
 from .stopping import Shutdown
 from .workers import Workers
@@ -87,6 +88,7 @@ class Pool:
         _check_session(session)
         self.size = size
         self._hub: weakref.ref[Any] | None = None
+        self._generation = forks.count
         self.stats: Stats = Stats()
         self._options = BatchOptions(policy=policy_of(retries)).with_settings(settings, "Pool")
         limited = per_host is not None or rate is not None or bool(delay)
@@ -372,8 +374,9 @@ class Pool:
             except BaseException:  # a kill or an interrupt, too
                 self._kill()
                 raise
-        else:
+        elif self._generation == forks.count:
             self._kill()
+        # Else what it does goes on in the parent process, and this one is about to end.
 
     def _repr_html_(self) -> str:
         from ..report.notebook import stats_html
@@ -392,7 +395,7 @@ class Pool:
         """Return the hub of the pool's thread: that of who uses it first.
 
         Raises:
-            RuntimeError: this is another thread's.
+            RuntimeError: this is another thread's, or what it does is the parent process's.
         """
         hub = gevent.get_hub()
         own = None if self._hub is None else self._hub()
@@ -400,6 +403,10 @@ class Pool:
             self._hub = weakref.ref(hub)
         elif own is not hub:
             raise wrong_thread()
+        if self._generation != forks.count:
+            if self._workers.batches:
+                raise wrong_process()
+            self._generation = forks.count
         return hub
 
     # -- the beginning and the end of a call ------------------------------------------------
@@ -407,6 +414,7 @@ class Pool:
     def _begin(self, batch: Batch, ends: float | None) -> None:
         """Have a batch's requests sent, until its deadline."""
         batch.hub = self._own_hub()
+        batch.generation = forks.count
         batch.ends = ends
         if self.size is not None and self.size > (GEVENT.most_idle or 0):
             GEVENT.most_idle = self.size
@@ -423,6 +431,8 @@ class Pool:
 
     def _expire(self, batch: Batch) -> None:
         """Stop a batch at its deadline. Runs in the hub."""
+        if batch.generation != forks.count:
+            return
         iterated = isinstance(batch, IteratedBatch)
         self._shutdown.begin(batch, expired, everything=not iterated)
         # Whoever takes its entries may be busy elsewhere.
@@ -462,6 +472,8 @@ def _wait_for(batch: Batch, timeout: float | None = None) -> None:
     """Wait until there is something new to see of a batch."""
     if batch.hub is not None and get_hub_if_exists() is not batch.hub:
         raise wrong_thread()
+    if batch.generation != forks.count:
+        raise wrong_process()
     batch.changed.clear()
     try:
         batch.changed.wait(timeout)

@@ -22,7 +22,7 @@ from reqkit.message.keywords import UNSET
 from reqkit.message.request import NO_ARGUMENTS, UnsentRequest
 from reqkit.message.retryafter import retry_after, too_long
 from reqkit.message.urls import prepare_url
-from reqkit.network import use
+from reqkit.network import forks, use
 from reqkit.sessions import SingleUseSession
 from reqkit.sessions.outcome import failed_response
 from reqkit.timeouts import Deadline, Timeouts, clock
@@ -108,6 +108,8 @@ class Sender:
                 job.deadline = _deadline_of(request, session)
             prefetch = job.prefetch if request._arguments.prefetch is None else None
             session.attempt(job, prefetch, job.deadline)
+            if job.batch.generation != forks.count:
+                return  # a copy in a child process: hooks run, and the entry is made, in the parent
             if job.stop is not None:
                 raise job.stop  # which the user's code has swallowed
             response: Any = job.response

@@ -12,6 +12,7 @@ from gevent.hub import Waiter, get_hub
 from greenlet import getcurrent
 
 from reqkit import Request
+from reqkit.network import forks
 from reqkit.sessions.outcome import failed_response
 
 from ..progress import SILENT, Reporter
@@ -20,7 +21,8 @@ from .exits import SYSTEM_ERRORS, Exit, is_signals
 from .options import BatchOptions
 from .stop_reasons import cancelled
 
-__all__ = ["Handle", "SendingGreenlet", "SpawnedBatch", "would_wait_forever", "wrong_thread"]
+__all__ = ["Handle", "SendingGreenlet", "SpawnedBatch", "would_wait_forever",
+           "wrong_process", "wrong_thread"]  # fmt: skip
 
 if TYPE_CHECKING:  # they take no parameters when the program runs
     _Result: TypeAlias = AsyncResult[Any]
@@ -41,6 +43,7 @@ class Handle(_Result):  # type: ignore[misc]
         super().__init__()
         self.exit: Exit | None = None
         self._pools_hub = get_hub()
+        self._generation = forks.count
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Wait for the entry, and return it."""
@@ -53,6 +56,8 @@ class Handle(_Result):  # type: ignore[misc]
     def _wait_checked(self, blocks: bool, wait: Callable[..., Any], *arguments: Any) -> Any:
         if blocks and not self.ready() and get_hub() is not self._pools_hub:
             raise wrong_thread()
+        if blocks and not self.ready() and self._generation != forks.count:
+            raise wrong_process()
         try:
             entry = wait(*arguments)
         except LoopExit:
@@ -103,6 +108,7 @@ class SendingGreenlet(_Greenlet):  # type: ignore[misc]
     def __init__(self, function: Callable[..., Any], request: Any, *arguments: Any) -> None:
         super().__init__(_sent, function, request, *arguments)
         self.exit: Exit | None = None
+        self._generation = forks.count
 
     @property
     def exception(self) -> BaseException | None:
@@ -148,6 +154,11 @@ class SendingGreenlet(_Greenlet):  # type: ignore[misc]
                 "this request was sent in another thread, whose greenlets alone can wait for it:"
                 " wait there, and hand the response over (queue.Queue)"
             )
+        if blocks and not self.ready() and self._generation != forks.count:
+            raise RuntimeError(
+                "this request was sent by the process that has forked this one, and its answer is"
+                " for that one: send it again here"
+            )
         try:
             return wait(*arguments)
         except LoopExit:
@@ -177,6 +188,14 @@ def wrong_thread() -> RuntimeError:
     return RuntimeError(
         "this pool is another thread's: a Pool belongs to the thread that uses it first. Make one"
         " for each thread; a Session may be shared by all"
+    )
+
+
+def wrong_process() -> RuntimeError:
+    """Return the error for a pool that was at work when this process was forked off."""
+    return RuntimeError(
+        "this pool is at work in the process that has forked this one, and what it sends is for"
+        " that one: make another pool here; a Session may be used in both"
     )
 
 

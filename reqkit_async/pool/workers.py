@@ -21,7 +21,7 @@ from greenlet import getcurrent
 
 from reqkit.base.tracebacks import forget_frames
 from reqkit.message.urls import prepare_url, with_base
-from reqkit.network import use
+from reqkit.network import forks, use
 from reqkit.timeouts import Deadline, clock
 
 from ..network import GEVENT, blocked_loops
@@ -83,6 +83,8 @@ class Workers:
         self.most: int = most
         self.limited: bool = limited
         self.active: int = 0
+        #: The forks before these batches: in a child process nothing of theirs is sent.
+        self.generation: int = forks.count
         self.batches: deque[Batch] = deque()
         self._greenlets: set[Any] = set()
         #: The one that was started and has not run yet: it sees to the next.
@@ -112,6 +114,7 @@ class Workers:
         """Take requests from a batch, too."""
         if self._watched is None:
             self._watched = blocked_loops.watch()
+        self.generation = forks.count
         self.batches.append(batch)
         self.arrange()
 
@@ -129,6 +132,8 @@ class Workers:
         """See to it that what may start starts: at once, or when its time has come."""
         if self._starting is not None or len(self._greenlets) >= self.most:
             return  # who starts or ends looks again
+        if self.generation != forks.count:
+            return
         if self._has_work():
             worker = self._starting = gevent.Greenlet(self._work)
             self._greenlets.add(worker)
@@ -238,7 +243,7 @@ class Workers:
         if len(batches) > 1:
             self.arrange()  # the iterable of one may keep this one waiting
         with use(GEVENT):
-            while len(self._greenlets) <= self.most:
+            while len(self._greenlets) <= self.most and self.generation == forks.count:
                 try:
                     # Most have one batch, no limits and nothing to do again.
                     if self.queue is None and not (self._later or self._again or len(batches) != 1):

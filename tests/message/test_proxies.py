@@ -224,3 +224,12 @@ def test_given_proxies_do_not_heed_the_environments_no_proxy(
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
     assert select_proxy({"all": "http://a"}, *HTTP) == "http://a"
+
+
+def test_a_name_that_is_too_long_is_looked_up_by_its_ends() -> None:
+    host = "a." * 50_000 + "example.org"
+    assert bypasses("example.org", host, 80)
+    assert not bypasses("example.com", host, 80)
+    assert len(list(proxies._suffixes(host))) < 130
+    assert list(proxies._suffixes("b" * 300 + ".org")) == ["org"]
+    assert list(proxies._suffixes("a.b.c")) == ["a.b.c", "b.c", "c"]

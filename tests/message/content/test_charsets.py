@@ -3,6 +3,7 @@ from __future__ import annotations
 import codecs
 import json
 import sys
+import time
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from reqkit.message.content import charsets
 from reqkit.message.content.charsets import (
+    SAMPLE_BYTES,
     apparent_encoding,
     charset_from_content_type,
     decode_as,
@@ -293,3 +295,12 @@ def test_the_json_rule(content: bytes, encoding: str) -> None:
 @given(st.binary(max_size=6) | st.lists(st.sampled_from(b"\0\xff\xfea\xef\xbb\xbf")).map(bytes))
 def test_the_json_rule_is_the_standard_librarys(content: bytes) -> None:
     assert json_encoding(content) == json.detect_encoding(content)
+
+
+@pytest.mark.parametrize("piece", [b"a", b"Aa", b"a ", b"\xff", b"a\xff", b"<", b"a" * 99 + b" "])
+def test_guessing_takes_linear_time(piece: bytes) -> None:
+    content = b"\xff\xfe " * 12 + piece * (SAMPLE_BYTES // len(piece))
+    begin = time.process_time()
+    charsets._is_another_script(content[:SAMPLE_BYTES])
+    # A quadratic reader would need most of a minute.
+    assert time.process_time() - begin < 5
