@@ -158,22 +158,32 @@ class ReadableBody:
         self._source = PeekedBody(ahead, source)
         return ahead[:size]
 
-    def iter_encoded(self) -> Iterator[bytes]:
-        """Yield the body as it came, its Content-Encoding not undone, keeping none of it. Blocks.
+    def iter_whole(self, decode: bool) -> Iterator[bytes]:
+        """Yield all of the body as it arrives, keeping none of it. Blocks.
+
+        Args:
+            decode: undo its Content-Encoding.
 
         Raises:
             StreamConsumedError: it was streamed already.
-            RequestException: as `content`.
+            RequestException: as `content`; also where it is closed before its end.
         """
         if self._content is not False:
             return slices(self._content or b"", None)
         if self._streamed or self._raw_ended():
             raise self._consumed()
         self._streamed = True
-        return self._pieces(_DECODE_STEP, decode=False)
+        return self._pieces(_DECODE_STEP, decode)
 
-    def _pieces(self, most: int, decode: bool = True) -> Iterator[bytes]:
-        """Yield the body as it arrives, decoded or not, at most ``most`` bytes at a time."""
+    def _pieces(self, most: int, decode: bool = True, watched: bool = False) -> Iterator[bytes]:
+        """Yield the body as it arrives, at most ``most`` bytes at a time.
+
+        Args:
+            most: how many.
+            decode: undo its Content-Encoding.
+            watched: somebody sees each piece, and may close the response at one: that is its end.
+                Else what was closed meanwhile is an error, for the rest is missing.
+        """
         adopted = self._raw is not None and self._whole is None
         source: Any = AdoptedBody(self._raw) if adopted else self._take_source()
         ended = False
@@ -186,6 +196,8 @@ class ReadableBody:
                     self._received += len(data)
                     self._refuse_larger(self._received)
                     yield data
+                    if watched and source.closed:
+                        return
                 ended = True
             while not ended:
                 assert decoder is not None
@@ -195,6 +207,8 @@ class ReadableBody:
                     self._received += len(piece)
                     self._refuse_larger(self._received)
                     yield piece
+                    if watched and source.closed:
+                        return
         except RequestException as error:
             self._name(error)
             raise
@@ -322,11 +336,11 @@ class ReadableBody:
             raise self._consumed()
         self._streamed = True
         if chunk_size is None:
-            return self._pieces(_DECODE_STEP)
+            return self._pieces(_DECODE_STEP, watched=True)
         most = max(chunk_size, _DECODE_STEP)
         if self.max_content_size is not None:
             most = min(most, max(self.max_content_size + 1, _DECODE_STEP))
-        return cut_closing(self._pieces(most), chunk_size)
+        return cut_closing(self._pieces(most, watched=True), chunk_size)
 
     @overload
     def iter_lines(

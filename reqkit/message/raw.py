@@ -92,6 +92,10 @@ class BodySource(Protocol):
     Its errors are reqkit's own.
     """
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed before its end."""
+
     def read(self, most: int, within: float | None = None) -> bytes:
         """Wait for some bytes, so many seconds at most; none mean that the body has ended."""
 
@@ -326,6 +330,8 @@ class WholeBody:
 
     __slots__ = ("_at", "_data")
 
+    closed = False
+
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
@@ -353,6 +359,11 @@ class PeekedBody:
         self._ahead = ahead
         self._source = source
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed before its end."""
+        return self._source.closed
+
     def read(self, most: int, within: float | None = None) -> bytes:
         """Return the next bytes."""
         if self._ahead:
@@ -374,6 +385,8 @@ class AdoptedBody:
     """A body that somebody put in ``raw``: any file, urllib3's response among them."""
 
     __slots__ = ("_file", "_generator", "_live")
+
+    closed = False
 
     def __init__(self, file: Any) -> None:
         self._file = file

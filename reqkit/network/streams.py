@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from .forking import forks
+
 __all__ = ["PLAIN", "PolledStream", "StdlibStream", "bounded", "close_socket", "stream_on"]
 
 T = TypeVar("T")
@@ -118,11 +120,13 @@ class PolledStream(StdlibStream):
     system call instead of two.
     """
 
-    __slots__ = ()
+    __slots__ = ("_waits_in",)
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         super().__init__(sock)
+        #: The process in which a thread waits for it, by the count of forks.
+        self._waits_in: int | None = None
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
         """Send all of it. The limit is for each wait until the peer takes more."""
@@ -136,7 +140,7 @@ class PolledStream(StdlibStream):
     def _send_rest(self, view: memoryview, sent: int, timeout: float | None) -> None:
         poller = self._polled(select.POLLOUT)
         while sent < len(view):
-            _wait(poller, timeout)
+            self._wait(poller, timeout)
             with contextlib.suppress(BlockingIOError):
                 sent += self.sock.send(view[sent:])
 
@@ -153,7 +157,18 @@ class PolledStream(StdlibStream):
         poller = self._poller
         if poller is None:
             poller = self._poller = self._polled(select.POLLIN)
-        _wait(poller, timeout)
+        self._wait(poller, timeout)
+        if self._poller is not poller:
+            raise OSError(errno.EBADF, "the connection is closed")  # by another thread
+
+    def _wait(self, poller: Any, timeout: float | None) -> None:
+        """Wait for what a poller looks at; signals that come meanwhile do not extend the limit."""
+        self._waits_in = forks.count
+        try:
+            if not poller.poll(None if timeout is None else max(bounded(timeout), 0.0) * 1000):
+                raise TimeoutError(errno.ETIMEDOUT, "timed out")
+        finally:
+            self._waits_in = None
 
     def receive(self, most: int, timeout: float | None) -> bytes:
         """Wait for bytes and return up to ``most`` of them."""
@@ -176,11 +191,14 @@ class PolledStream(StdlibStream):
             except BlockingIOError:
                 self.wait_readable(timeout)
 
-
-def _wait(poller: Any, timeout: float | None) -> None:
-    """Wait for what a poller looks at; signals that come meanwhile do not extend the limit."""
-    if not poller.poll(None if timeout is None else max(bounded(timeout), 0.0) * 1000):
-        raise TimeoutError(errno.ETIMEDOUT, "timed out")
+    def close(self) -> None:
+        """Close the socket; a thread that waits on it gets an ``OSError``."""
+        self._poller = None  # first: what that thread sees then is no end of the answer
+        if self._waits_in == forks.count:
+            # Closing alone wakes nobody. In a forked child, this would end its parent's connection.
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+        close_socket(self.sock)
 
 
 def close_socket(sock: Any) -> None:

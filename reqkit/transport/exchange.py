@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from typing import TYPE_CHECKING, Final
 
@@ -137,7 +138,11 @@ def _gone(error: ConnectionGone, request: PreparedRequest, url: str) -> RequestE
 
 
 class Body:
-    """The part of an answer's body that was not read with the head."""
+    """The part of an answer's body that was not read with the head.
+
+    Attributes:
+        closed: whether it was closed before its end.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -150,6 +155,7 @@ class Body:
         "_request",
         "_slot",
         "_times",
+        "closed",
     )
 
     def __init__(
@@ -171,6 +177,7 @@ class Body:
         self._limit = limit
         self._deadline = deadline
         self._times = times
+        self.closed: bool = False
 
     def read(self, most: int, within: float | None = None) -> bytes:
         """Wait for some bytes; none mean that the body has ended. Blocks.
@@ -188,6 +195,9 @@ class Body:
         if connection is None:
             if self._failed:
                 raise self._lost()
+            if self.closed:  # by another thread, or greenlet: what came is not the whole
+                error = OSError(errno.EBADF, "the body was closed")
+                raise failure(error, "receive", self._request, None, None)
             return b""
         limit = self._limit
         if within is not None and (limit is None or within < limit):
@@ -204,7 +214,7 @@ class Body:
             if ours is error:
                 raise
             raise ours from error
-        if connection.ended:
+        if connection.ended and self._connection is not None:  # another thread may have closed it
             self._connection = None
             self._times.received = clock()
             self._pool.release(connection)
@@ -241,6 +251,7 @@ class Body:
         """Close the connection (of HTTP/2: the stream), unless the body was read whole."""
         connection = self._connection
         if connection is not None:
+            self.closed = True
             self._connection = None
             connection.close()
             if self._slot is not None:

@@ -7,6 +7,7 @@ it the stream it knows a `Carrier`: see `multiplex`.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, Protocol, final
 
@@ -266,6 +267,8 @@ class Exchange:
         if stream.whole and stream.error is None:
             most = stream.held
         while True:
+            if self.over:
+                raise OSError(errno.EBADF, "the answer was closed on this side")
             data = wire.read(stream, most)
             if connection.shared and wire.pending:
                 connection.kick()

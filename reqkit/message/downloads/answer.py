@@ -48,11 +48,8 @@ class Answer(Protocol):
     def look_ahead(self, size: int) -> bytes:
         """Return how the body begins, still encoded, without reading it."""
 
-    def iter_encoded(self) -> Iterator[bytes]:
-        """Yield the body as it came."""
-
-    def iter_content(self, chunk_size: int | None) -> Iterator[bytes]:
-        """Yield the body."""
+    def iter_whole(self, decode: bool) -> Iterator[bytes]:
+        """Yield the body, decoded or as it came."""
 
     def raise_for_status(self) -> None:
         """Raise where the status is an error."""

@@ -189,7 +189,7 @@ def _fill(
     progress: Progress | None,
 ) -> None:
     """Write what there is to be read after what the part has already."""
-    pieces = response.iter_content(None) if decodes else response.iter_encoded()
+    pieces = response.iter_whole(decodes)
     total = announced(response, partial.size, decodes)
     if cut is not None:
         first, last = cut

@@ -8,6 +8,7 @@ of these on top of another.
 from __future__ import annotations
 
 import contextlib
+import errno
 import ssl
 from collections.abc import Callable
 from typing import Any, Final
@@ -234,6 +235,7 @@ class TlsStream:
                     break
                 except ssl.SSLError:
                     self._fail()
+                    self._check_open()
                     raise
                 if not count:
                     self._ended = True
@@ -408,11 +410,20 @@ class TlsStream:
         if self._failed:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, "TLS has failed on this connection already")
         data = (receive or self._inner.receive)(_CHUNK, timeout)
+        self._check_open()
         if data:
             self._incoming.write(data)
             return True
         self._ended = True
         return False
+
+    def _check_open(self) -> None:
+        """Raise an error where another thread has closed it: what comes then is no end of a body.
+
+        It is the peer's answer to the end that was said.
+        """
+        if self._generation < 0:
+            raise OSError(errno.EBADF, "the connection is closed") from None
 
     def _decrypt(self, most: int, timeout: float | None) -> bytes | None:
         """Return decrypted bytes, none at the end; None where a whole record is not there yet."""
@@ -424,6 +435,7 @@ class TlsStream:
             return None
         except ssl.SSLError:
             self._fail()
+            self._check_open()
             raise
         if self._outgoing.pending:
             self._flush(timeout)
