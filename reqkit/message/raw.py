@@ -237,6 +237,8 @@ class RawBody(io.RawIOBase):
         return data
 
     def _up_to(self, amt: int | None, decode_content: bool | None = None) -> bytes:
+        if super().closed:
+            return b""
         decode = self.decode_content if decode_content is None else decode_content
         everything = amt is None or amt < 0
         parts = [self._rest]
@@ -265,6 +267,8 @@ class RawBody(io.RawIOBase):
 
     def read1(self, amt: int = -1) -> bytes:
         """Read what comes next, still encoded: up to ``amt`` bytes, without waiting for more."""
+        if super().closed:
+            return b""
         data = self._rest or self._more(self.decode_content)
         if 0 <= amt < len(data):
             data, self._rest = data[:amt], data[amt:]
