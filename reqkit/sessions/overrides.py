@@ -6,6 +6,7 @@ session that overrides none is asked none of them.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
@@ -18,7 +19,7 @@ from ..message.request import UnsentRequest
 from ..message.response import Response
 from ..message.urls import Target
 from ..transport.routes import parse_proxy
-from .chain import Chain
+from .chain import CallConnection, Chain
 from .outcome import Outcome
 from .redirects import may_keep_auth, next_message, redirect_location, redirect_method
 from .sending import Sending
@@ -30,6 +31,12 @@ OVERRIDABLE: Final = (
     "get_adapter", "get_redirect_target", "merge_environment_settings", "prepare_request",
     "rebuild_auth", "rebuild_method", "send", "should_strip_auth",
 )  # fmt: skip
+
+
+#: What a subclass's `send` is a part of, in the code that runs now.
+_sending: Final[contextvars.ContextVar[Chain | None]] = contextvars.ContextVar(
+    "reqkit_sending", default=None
+)
 
 
 class OverriddenChain(Chain):
@@ -195,6 +202,20 @@ class OverridableSession(Sending):
 
     # -- by the steps that a subclass has of its own ------------------------------------------
 
+    def _chain_to_send(
+        self, prepared: PreparedRequest, options: CallConnection, given: UnsentRequest
+    ) -> Chain:
+        whole = _sending.get()
+        if whole is None or whole.prepared is not prepared:
+            return super()._chain_to_send(prepared, options, given)
+        # A part of a request whose limits count for all of it, a batch's too.
+        policy = whole.policy
+        chain = self._chain_class(options, given, None, None if policy is None else policy.deadline)
+        chain.gate = whole.gate
+        if chain.gate is not None and chain.policy is not None:
+            chain.policy.retries = None
+        return chain
+
     def _exchange_overridden(self, outcome: Outcome, chain: Chain) -> Response:
         """Send a request as a subclass has it. Blocks."""
         request, overridden = outcome.request, self._overridden
@@ -222,6 +243,10 @@ class OverridableSession(Sending):
             settings["timeout"] = timeout
         if request.config is not None:
             settings["config"] = request.config
-        response = self.send(prepared, allow_redirects=chain.allow_redirects, **settings)
+        token = _sending.set(chain)
+        try:
+            response = self.send(prepared, allow_redirects=chain.allow_redirects, **settings)
+        finally:
+            _sending.reset(token)
         outcome.pending = []  # it has run the response hooks
         return response

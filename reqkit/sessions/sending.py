@@ -13,7 +13,7 @@ from ..message.request import UnsentRequest
 from ..message.response import Response
 from ..message.urls import without_secrets
 from ..timeouts import Deadline
-from .chain import Chain, ChainedSession
+from .chain import CallConnection, Chain, ChainedSession
 from .outcome import Outcome, failed_response
 from .redirects import forsake
 
@@ -157,6 +157,12 @@ class Sending(ChainedSession):
         request._response = result
         return result  # type: ignore[no-any-return]
 
+    def _chain_to_send(
+        self, prepared: PreparedRequest, options: CallConnection, given: UnsentRequest
+    ) -> Chain:
+        """Make what sends a prepared request under some options."""
+        return self._chain_class(options, given)
+
     def send(self, request: PreparedRequest | Any, **keywords: Any) -> Response:
         """Send a prepared request. Blocks.
 
@@ -185,7 +191,8 @@ class Sending(ChainedSession):
         try:
             config = self._settings(given.config)
             outcome.safe = config.safe_mode
-            chain = outcome.chain = self._chain_class(self._connection_for(given, config), given)
+            options = self._connection_for(given, config)
+            chain = outcome.chain = self._chain_to_send(request, options, given)
             chain.prepared = request
             outcome.response = chain.run(request)
             if config.danger_mode:
