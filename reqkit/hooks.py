@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import functools
 import traceback
+import weakref
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from .base.deferred import DeferredModule
@@ -40,6 +42,9 @@ Hook = Callable[..., Any]
 
 #: The names, in the order in which they run.
 HOOKS: Final = ("args", "pre_request", "post_request", "response")
+
+#: Of a function's code: it has ``**kwargs`` (`inspect.CO_VARKEYWORDS`).
+_HAS_KEYWORDS: Final = 0x08
 
 
 def check_name(name: object) -> str:
@@ -168,7 +173,10 @@ def merge_hooks(own: Mapping[str, Any] | None, given: Mapping[str, Any] | None) 
     return None
 
 
-@functools.lru_cache(maxsize=512)
+#: Whether hooks that are no plain functions have ``**kwargs``: what such a one holds goes with it.
+_known: weakref.WeakKeyDictionary[Hook, bool] = weakref.WeakKeyDictionary()
+
+
 def _inspect(hook: Hook) -> bool:
     try:
         parameters = inspect.signature(hook).parameters.values()
@@ -179,11 +187,17 @@ def _inspect(hook: Hook) -> bool:
 
 def takes_keywords(hook: Hook) -> bool:
     """Tell whether a hook has ``**kwargs``."""
-    function = getattr(hook, "__func__", hook)  # the cache must not keep a method's object alive
+    function = getattr(hook, "__func__", hook)
+    # One that stands for another (`functools.wraps`) has that one's signature.
+    if type(function) is FunctionType and not function.__dict__:
+        return bool(function.__code__.co_flags & _HAS_KEYWORDS)
     try:
+        found = _known.get(function)
+        if found is None:
+            found = _known[function] = _inspect(function)
+    except TypeError:  # not hashable, or nothing that can be held weakly
         return _inspect(function)
-    except TypeError:  # not hashable
-        return _inspect.__wrapped__(function)
+    return found
 
 
 def dispatch_hook(

@@ -17,6 +17,9 @@ from .importing import import_late
 
 __all__ = ["ascii_name"]
 
+#: Characters, several times as many as a name may have: what is longer is not looked into.
+_LONGEST: Final = 1024
+
 #: What is left of ASCII after mapping must have been meant as a part of a name: a full-width slash
 #: or colon would move the end of the host to where others do not see it.
 _FOREIGN: Final = re.compile(r"[\x00-\x2c\x2f\x3a-\x60\x7b-\x7f]")
@@ -32,6 +35,8 @@ def ascii_name(name: str) -> str:
     Raises:
         UnicodeError: it is no name that IDNA can express.
     """
+    if len(name) > _LONGEST:
+        raise UnicodeError("it is too long for a name")
     if name.isascii():
         return name.lower()
     idna = import_late("idna")

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 __all__ = [
     "MAX_ATTRIBUTE",
     "MAX_EXPIRES",
+    "MAX_OTHERS",
     "MAX_PAIR",
     "UNSENDABLE",
     "SetCookie",
@@ -24,6 +25,8 @@ __all__ = [
 MAX_PAIR: Final = 4096
 #: Characters of an attribute's value, past which the attribute is left out.
 MAX_ATTRIBUTE: Final = 1024
+#: Attributes that mean nothing here, past which they are left out: the jar keeps them.
+MAX_OTHERS: Final = 16
 #: The last second of the year 9999: a later end is clamped to it, so that it has a date.
 MAX_EXPIRES: Final = 253402300799
 
@@ -126,7 +129,7 @@ def _with_attributes(name: str, value: str | None, tail: str, now: float) -> Set
         elif lower == "max-age":
             if _MAX_AGE.fullmatch(given):
                 max_age = int(given)
-        else:
+        elif lower in _SPELLING or len(rest) < MAX_OTHERS:
             rest[_SPELLING.get(lower, key)] = given if equals else None
     # RFC 6265 section 5.3 step 3: Max-Age counts before Expires, wherever it stands.
     if max_age is not None:

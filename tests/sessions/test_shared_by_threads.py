@@ -5,7 +5,10 @@ What another thread does there is done in the very moment by a stand-in for what
 
 from __future__ import annotations
 
+import functools
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 
 import reqkit
 from reqkit.adapters import HTTPAdapter
+from reqkit.hooks import takes_keywords
 from reqkit.message import config
 from reqkit.sessions import chain, defaults, mounting
 from servers.messages import answer
@@ -290,3 +294,50 @@ def test_a_head_follows_no_redirect_however_it_is_spelled(scripted: Start, metho
     server = scripted(redirects)
     assert reqkit.request(method, server("/a")).status_code == 302
     assert len(server.requests) == 1
+
+
+class Held:
+    """What a hook has; and a hook itself, that takes keywords or not."""
+
+    def __call__(self, response: Any) -> None:
+        pass
+
+    def method(self, response: Any, **keywords: Any) -> None:
+        pass
+
+
+class HeldWithKeywords(Held):
+    def __call__(self, response: Any, **keywords: Any) -> None:  # type: ignore[override]
+        pass
+
+
+def _wrapped(held: Held) -> Any:
+    @functools.wraps(held.method)
+    def hook(*arguments: Any, **keywords: Any) -> Any:
+        return held.method(*arguments, **keywords)
+
+    return hook
+
+
+@pytest.mark.parametrize(
+    ("make", "takes"),
+    [
+        (lambda held: lambda response: held and None, False),
+        (lambda held: lambda response, **keywords: held and None, True),
+        (lambda held: functools.partial(lambda held, response: None, held), False),
+        (lambda held: functools.partial(lambda held, response, **more: None, held), True),
+        (lambda held: held, False),
+        (lambda held: HeldWithKeywords(), True),
+        (lambda held: held.method, True),
+        (_wrapped, True),
+        (lambda held: print, False),
+    ],
+)
+def test_what_a_hook_holds_goes_with_it(make: Callable[[Held], Any], takes: bool) -> None:
+    held = Held()
+    hook = make(held)
+    assert [takes_keywords(hook), takes_keywords(hook)] == [takes, takes]
+    kept = weakref.ref(held)
+    del held, hook
+    gc.collect()
+    assert kept() is None

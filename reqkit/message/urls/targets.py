@@ -219,8 +219,9 @@ def _target(url: str, prefix: str, rest: str, path: str) -> Target:
 
 
 def _site(url: str, prefix: str) -> Site:
+    read = site_of if len(prefix) <= _LONGEST_REMEMBERED else site_of.__wrapped__
     try:
-        return site_of(prefix)
+        return read(prefix)
     except UnusableSite as error:
         raise InvalidURL(f"URL {shown(url)} cannot be sent to: {error}") from error
 
