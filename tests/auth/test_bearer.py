@@ -370,7 +370,7 @@ def test_patched_greenlets_and_native_threads_ask_once() -> None:
     with ScriptedServer(issuer.handle) as server:
         ended = subprocess.run(
             [sys.executable, "-c", PATCHED, server.url, str(N)],
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=180,
         )  # fmt: skip
     assert (ended.stdout, ended.stderr) == ("{200}\n", "")
     assert (issuer.issued, issuer.refused) == (1, N)

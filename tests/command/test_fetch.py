@@ -99,7 +99,7 @@ def test_standard_input_is_a_stream(reqkit_command: Command, site: Site) -> None
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["url"] == site(f"/{number}")
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def test_a_slow_input_holds_back_no_answer(reqkit_command: Command, site: Site) -> None:
@@ -112,7 +112,7 @@ def test_a_slow_input_holds_back_no_answer(reqkit_command: Command, site: Site) 
     site.released.set()
     assert json.loads(process.stdout.readline())["url"] == site("/hang")
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def test_an_empty_input_is_all_good(reqkit_command: Command) -> None:

@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def run(name: str, *arguments: object, given: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", str(EXAMPLES / name), *map(str, arguments)]
     return subprocess.run(
-        command, input=given, capture_output=True, text=True, timeout=60, encoding="utf-8"
+        command, input=given, capture_output=True, text=True, timeout=300, encoding="utf-8"
     )
 
 

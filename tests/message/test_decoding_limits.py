@@ -104,7 +104,10 @@ except gevent.Timeout:
     print("stopped")
 """
     ran = subprocess.run(
-        [sys.executable, "-c", program, server()], capture_output=True, text=True, timeout=PATIENCE
+        [sys.executable, "-c", program, server()],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 3,
     )
     assert (ran.stdout, ran.stderr) == ("stopped\n", "")
 

@@ -13,7 +13,7 @@ import pytest
 from reqkit.network.streams import PolledStream, StdlibStream, stream_on
 
 #: Seconds; of what is expected to happen, and of what is expected not to.
-LIMIT = 20.0
+LIMIT = 30.0
 SHORT = 0.02
 
 Pair = tuple[StdlibStream, socket.socket]

@@ -460,7 +460,7 @@ def run_in_a_process(
         [sys.executable, *QUIET, str(script), *urls, str(authority.bundle)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=180,
         env={**os.environ, **environment},
         check=False,
     )
@@ -627,7 +627,7 @@ def run(script: str) -> tuple[str, int]:
         [sys.executable, "-W", "error::RuntimeWarning", *QUIET, "-c", textwrap.dedent(script)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     return ended.stderr, ended.returncode
@@ -802,7 +802,7 @@ def test_urllib3_itself_is_not(version: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_urllib3_future_is_named_when_reqkit_is_imported() -> None:
     script = "import urllib3; urllib3.__version__ = '2.12.905'\nimport reqkit\nimport reqkit"
     ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=180, check=False
     )
     assert ended.returncode == 0
     assert ended.stderr.count("RequestsDependencyWarning") == 1

@@ -21,7 +21,7 @@ from reqkit_async.network import GeventNetwork, dns
 from reqkit_async.network.dns import DNSCache, SystemResolver, get_resolver, set_resolver
 from servers.waiting import until
 
-LIMIT = 10.0
+LIMIT = 30.0
 
 
 class Scripted:
@@ -541,7 +541,7 @@ assert asked == [("a.test", 80, 0, 1)]
         [sys.executable, "-W", "ignore", "-c", script],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         env={**os.environ, "GEVENT_RESOLVER": resolver},
         check=False,
     )

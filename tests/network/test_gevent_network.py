@@ -28,7 +28,7 @@ from reqkit_async.network.hubs import current_hub
 from reqkit_async.network.streams import GeventStream
 from servers.waiting import SOON, until
 
-LIMIT = 10.0  # of what is expected to happen at once
+LIMIT = 30.0  # of what is expected to happen at once
 
 
 def descriptors() -> int:

@@ -156,7 +156,7 @@ def test_threads_of_gevents_pool_end_in_silence_and_leave_nothing_open(
          *(server() for server in servers), str(authority.bundle)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=180,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("done\n", "")
 

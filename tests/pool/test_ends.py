@@ -37,7 +37,7 @@ def run(script: str, *arguments: str, **environment: str) -> tuple[str, int]:
     ended = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-W", "error", "-W", "ignore:Monkey-patching ssl",
          "-c", script, *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=180, check=False,
         env={**os.environ, **environment},
     )  # fmt: skip
     return ended.stderr, ended.returncode

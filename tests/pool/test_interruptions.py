@@ -253,7 +253,7 @@ def test_what_a_signals_handler_raises_is_for_the_program(
         [sys.executable, "-c", SIGNALLED, scripted(at_once)(), kind, way],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )
     assert (done.stdout, done.stderr) == (raised + "\n", "")
@@ -304,7 +304,7 @@ def test_an_interrupt_prints_no_traceback_of_greenlets(scripted: Start, way: str
         assert program.stdout is not None
         assert program.stdout.readline() == "begun\n"
         os.kill(program.pid, signal.SIGINT)
-        out, err = program.communicate(timeout=60)
+        out, err = program.communicate(timeout=180)
     assert (out, err) == ("interrupted\n", "")
 
 

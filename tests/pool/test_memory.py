@@ -154,7 +154,7 @@ PROGRAM = """
     kinds = ["/ok", "/ok", "/reset", "/cut", "/ok", "/lazy", "/garbage", "/404"]
     requests = [
         reqkit_async.get(url + kinds[number % 8], stream=kinds[number % 8] == "/lazy")
-        for number in range(5000)
+        for number in range(2000)
     ]
     counts = collections.Counter()
     for index, response in reqkit_async.imap_enumerated(requests, size=size):
@@ -168,7 +168,7 @@ PROGRAM = """
 
 
 @pytest.mark.parametrize("size", [50, 400, None])
-def test_five_thousand_mixed_requests_with_few_descriptors(
+def test_two_thousand_mixed_requests_with_few_descriptors(
     size: int | None, scripted: Start
 ) -> None:
     def handler(connection: Connection) -> None:
@@ -194,10 +194,10 @@ def test_five_thousand_mixed_requests_with_few_descriptors(
     )
     assert ended.stderr == ""
     assert ended.stdout.splitlines() == [
-        "/404 404 625",
-        "/cut ChunkedEncodingError 625",
-        "/garbage ProtocolError 625",
-        "/lazy 200 625",
-        "/ok 200 1875",
-        "/reset ConnectionError 625",
+        "/404 404 250",
+        "/cut ChunkedEncodingError 250",
+        "/garbage ProtocolError 250",
+        "/lazy 200 250",
+        "/ok 200 750",
+        "/reset ConnectionError 250",
     ]

@@ -508,7 +508,7 @@ def test_an_interrupt_stops_all(function: str, scripted: Start) -> None:
         try:
             server.wait_for_requests(5)
             process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=30)
+            output, errors = process.communicate(timeout=120)
         finally:
             process.kill()
     assert process.returncode == 0, errors

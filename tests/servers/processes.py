@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 #: Seconds that a program has to start listening, or to end when told.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class StartError(RuntimeError):
@@ -51,7 +51,7 @@ def alone(code: str, *arguments: str) -> str:
         env=environment(),
         # Where `servers` is, and the tree's own package is not.
         cwd=Path(__file__).parents[1],
-        timeout=PATIENCE * 10,
+        timeout=PATIENCE * 5,
     )
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout + ended.stderr
     return ended.stdout

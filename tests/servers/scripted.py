@@ -20,7 +20,7 @@ from .messages import Received, answer
 from .tls import close_politely
 
 #: Seconds after which a wait for something that must happen is a failure.
-PATIENCE = 20.0
+PATIENCE = 40.0
 
 
 class PeerLeft(ConnectionError):

@@ -190,7 +190,7 @@ for context in (before, after):
     context.wrap_bio(*bio, server_hostname="localhost")
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stderr
 
