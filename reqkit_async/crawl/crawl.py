@@ -14,7 +14,6 @@ from typing import Any, Final
 from reqkit import Response, Session
 from reqkit.base.numbers import as_float
 
-from .canonical import origin_of
 from .errors import StoreError
 from .exporting import export
 from .figures import figures_of
@@ -257,7 +256,7 @@ class Crawl:
             admission.scope.begin_at(url)
             return admission.admit(turn, url, SITEMAP, seed=True)
         self._gathering.write()
-        origins = {origin_of(url) for url in self._store.seeds()}
+        origins = {origin for origin, _ in self._store.starts()}
         if not origins:
             raise ValueError("add_sitemap() without a URL: add a page first, for its host")
         if self._current.open is None:

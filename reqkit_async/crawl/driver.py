@@ -31,6 +31,7 @@ from .canonical import origin_of
 from .committing import Committer
 from .errors import RobotsUnreachable
 from .frontier import PAGES_PER_HOST, Frontier, Line
+from .pausing import let_others_run
 from .redirecting import Redirects, redirects
 from .requests import RequestArguments, ask_robots
 from .robots import Robots, Rules
@@ -144,7 +145,7 @@ class Driver:
                     self._came(*self._ended.popleft())
                 busy = self._start_some()
                 if busy:
-                    gevent.sleep(0)
+                    let_others_run()
                     continue
                 self._look_whether_over()
                 wait = self._frontier.next_time() - clock()

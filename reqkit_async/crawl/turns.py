@@ -105,7 +105,9 @@ class End:
         end = cls(page, DONE if error is None and status is not None and status < 400 else FAILED)
         end.status = status
         if error is not None:
-            end.error = f"{type(error).__name__}: {error}"[:1000]
+            text = f"{type(error).__name__}: {error}"[:1000]
+            # That of somebody's error may have half of a surrogate pair.
+            end.error = text.encode("utf-8", "replace").decode()
             answer = getattr(error, "response", None)
             if answer is not None and end.status is None:
                 end.status = answer.status_code

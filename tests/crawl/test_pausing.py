@@ -14,7 +14,17 @@ from crawl.conftest import FAST
 from crawl.site import Answer, Site, linked, tree
 
 import reqkit_async
-from reqkit_async.crawl import canonical, gathering, inserting, links, loop, sitemap_reading, store
+from reqkit_async.crawl import (
+    canonical,
+    driver,
+    gathering,
+    inserting,
+    links,
+    loop,
+    robots,
+    sitemap_reading,
+    store,
+)  # fmt: skip
 
 Crawling = Callable[..., reqkit_async.Crawl]
 
@@ -296,3 +306,19 @@ def test_short_bodies_let_others_run_now_and_then(
             past += 2 * loop._TURN  # as if the body had taken so long
             turns.append(meter.turns)
     assert len(set(turns[1:])) == 39  # the first one is measured from the beginning of the loop
+
+
+def test_very_many_pages_that_robots_refuse(
+    crawling: Crawling, site: Callable[..., Site], meter: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = Answer("User-agent: *\nDisallow: /no\n", kind="text/plain")
+    pages = site(lambda path, _: rules if path == "/robots.txt" else linked(path, []))
+    monkeypatch.setattr(robots.Rules, "allows", meter.counting(robots.Rules.allows))
+    with crawling() as crawl:
+        crawl.add(pages("/"), priority=1)
+        for number in range(MANY):
+            crawl.add(pages(f"/no/{number}"))
+        assert len(list(crawl)) == 1
+        assert crawl.stats.refused == MANY
+    assert meter.total == MANY + 1
+    assert meter.most <= driver._AT_ONCE + 1

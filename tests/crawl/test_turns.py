@@ -21,9 +21,10 @@ from crawl.site import Answer, Site, linked, tree
 
 import reqkit
 import reqkit_async
+from reqkit.sessions.outcome import failed_response
 from reqkit_async.crawl import archive, committing, driver
-from reqkit_async.crawl.schema import SITEMAP
-from reqkit_async.crawl.turns import Turn
+from reqkit_async.crawl.schema import PAGE, SITEMAP, Page
+from reqkit_async.crawl.turns import End, Turn
 from servers.processes import environment
 from servers.waiting import SOON
 
@@ -501,3 +502,10 @@ def test_a_loop_after_a_fault_goes_on(
             seen.append(response.url)
         assert sorted(seen) == [pages("/here"), pages("/there")]
         assert (crawl.stats.done, crawl.stats.queued, crawl.stats.in_flight) == (4, 0, 0)
+
+
+def test_an_errors_text_is_kept_whatever_it_has() -> None:
+    request = reqkit_async.get("http://example/")
+    response = failed_response(request, reqkit.RequestException("half of \ud83d"))
+    page = Page(1, "http://example/", PAGE, 1, 0, 0, 1, 0, 1, 0, None, None, None, None, None)
+    assert End.of(page, response).error == "RequestException: half of ?"
