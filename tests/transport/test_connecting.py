@@ -320,6 +320,42 @@ class SlowSockets(Watching):
 SLOW = [("dns", SlowNames), ("connect", SlowSockets), ("tls", Watching)]
 
 
+class StandingClock:
+    """Stands still until it is told to go: what comes before takes no time, however slow."""
+
+    def __init__(self) -> None:
+        self.left: float | None = time.monotonic()
+        self.behind = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() - self.behind if self.left is None else self.left
+
+    def go(self) -> None:
+        if self.left is not None:
+            self.behind = time.monotonic() - self.left
+            self.left = None
+
+
+def timed(network: Watching, phase: str, clock: StandingClock) -> Watching:
+    """Have a clock go once a phase begins."""
+    resolve, connect = network.resolve, network.connect
+
+    def resolving(*arguments: Any) -> list[Address]:
+        if phase == "dns":
+            clock.go()
+        return resolve(*arguments)
+
+    def connecting(*arguments: Any) -> Stream:
+        if phase == "connect":
+            clock.go()
+        stream = connect(*arguments)
+        clock.go()
+        return stream
+
+    network.resolve, network.connect = resolving, connecting  # type: ignore[method-assign]
+    return network
+
+
 @pytest.mark.parametrize(("phase", "network"), SLOW)
 def test_each_phase_has_the_connect_limit(
     phase: str, network: type[Watching], scripted: Start
@@ -351,13 +387,14 @@ def test_each_phase_has_what_is_left_of_the_total(
 ) -> None:
     server = scripted(mute)
     route = Route.to("https", "localhost", server.port)
+    clock = StandingClock()
 
     error = failing(
         route,
         ours.TotalTimeout,
         timeouts=timeouts,
-        deadline=Deadline(0.15),
-        network=network(),
+        deadline=Deadline(0.15, clock),
+        network=timed(network(), phase, clock),
     )
 
     assert error.phase == phase
