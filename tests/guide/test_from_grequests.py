@@ -143,7 +143,7 @@ def test_a_handler_makes_the_entry(server: ScriptedServer, nobody: str, scripted
 
     slow = scripted(silent)
     reqs = [
-        grequests.get(slow("/slow"), timeout=0.05),
+        grequests.get(slow("/slow"), timeout=(30, 0.05)),
         grequests.get(nobody),
         grequests.get(server("/500")),
     ]

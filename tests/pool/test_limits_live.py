@@ -175,8 +175,8 @@ def test_the_deadline_counts_while_a_host_is_held_back(scripted: Start) -> None:
 
     server = scripted(handler)
     began = time.monotonic()
-    found = reqkit_async.map([reqkit_async.get(server())] * 3, size=1, timeout=0.2)
-    assert time.monotonic() - began < 0.2 + SOON
+    found = reqkit_async.map([reqkit_async.get(server())] * 3, size=1, timeout=1)
+    assert time.monotonic() - began < 1 + SOON
     assert [one.status_code for one in found] == [503, None, None]
     assert [type(one.error) for one in found[1:]] == [TotalTimeout] * 2
 

@@ -113,7 +113,7 @@ def test_a_server_that_says_nothing_still_runs_out_of_time(scripted: Start) -> N
         connection.server.stopping.wait()
 
     server = scripted(silent)
-    for response in reqkit_async.imap([reqkit_async.get(server(), timeout=0.2)] * 3):
+    for response in reqkit_async.imap([reqkit_async.get(server(), timeout=(30, 0.2))] * 3):
         time.sleep(0.02)
         assert isinstance(response.error, reqkit.ReadTimeout)
 

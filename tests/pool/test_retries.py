@@ -177,7 +177,7 @@ def test_a_read_timeout_is_not_an_ints_matter(impatient: None, scripted: Start) 
         connection.wait_closed()
 
     server = scripted(silent)
-    (found,) = reqkit_async.map([reqkit_async.get(server(), timeout=0.05)], retries=3)
+    (found,) = reqkit_async.map([reqkit_async.get(server(), timeout=(30, 0.05))], retries=3)
     assert isinstance(found.error, ReadTimeout)
     assert len(server.requests) == 1
 
