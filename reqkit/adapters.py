@@ -12,6 +12,8 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .base.importing import import_late
+from .base.redact import redacted
+from .exceptions import ConfigError
 from .message.policy import Policy
 from .network import current
 from .network import network as seam
@@ -76,6 +78,9 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         pool_maxsize: how many connections are kept for each host.
         max_retries: failed connections tried again: an int, or a `urllib3.util.Retry`.
         pool_block: never use more than ``pool_maxsize`` connections to one host at once: wait.
+
+    Raises:
+        ConfigError: there would never be a connection to wait for.
     """
 
     #: What counts for messages that come with no filter of addresses of their own: that of the
@@ -89,6 +94,11 @@ class HTTPAdapter(OverridableAdapter, BaseAdapter):
         max_retries: Any = 0,
         pool_block: bool = DEFAULT_POOLBLOCK,
     ) -> None:
+        if pool_block and not pool_maxsize > 0:
+            raise ConfigError(
+                f"pool_maxsize is {redacted(pool_maxsize)}, with pool_block: expected 1 or more,"
+                " for nobody would ever get a connection"
+            )
         self.max_retries = max_retries
         self.config: dict[str, Any] = {}
         self._pool_connections = pool_connections

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ..base.deferred import DeferredModule
 from ..base.importing import import_late
 from ..base.logs import INFO, logger
-from ..base.redact import without_secret_parameters
-from ..exceptions import ConnectionError as ReqkitConnectionError
+from ..base.redact import redacted, without_secret_parameters
 from ..exceptions import (
+    ConfigError,
     ConnectTimeout,
     ProxyError,
     ReadTimeout,
@@ -19,6 +20,7 @@ from ..exceptions import (
     SSLError,
     TotalTimeout,
 )
+from ..exceptions import ConnectionError as ReqkitConnectionError
 from ..message.retryafter import too_long
 from ..message.urls import without_secrets
 from ..network import current, forks, no_such_name
@@ -43,14 +45,24 @@ IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE
 
 
 def policy_of(retries: Any) -> Retry:
-    """Return the Retry that ``max_retries`` stands for: a number counts failed connections."""
+    """Return the Retry that ``max_retries`` stands for: a number counts failed connections.
+
+    Raises:
+        ConfigError: it is neither a number nor a Retry.
+    """
     if hasattr(retries, "increment"):
         kept: Retry = retries
         return kept
+    try:
+        count = operator.index(retries)
+    except TypeError:
+        raise ConfigError(
+            f"max_retries is {redacted(retries)}: expected a whole number, or a urllib3.util.Retry"
+        ) from None
     make = import_late("urllib3.util").Retry
     # A Retry-After would call for a retry, too, which ``status=0`` makes an error.
     made: Retry = make(
-        total=int(retries), connect=int(retries), read=0, status=0, other=0, redirect=0,
+        total=count, connect=count, read=0, status=0, other=0, redirect=0,
         respect_retry_after_header=False,
     )  # fmt: skip
     return made

@@ -170,3 +170,24 @@ def test_a_key_log_that_cannot_be_written_is_named(
     with pytest.raises(reqkit.SSLError, match="SSLKEYLOGFILE names") as caught:
         reqkit.get("https://127.0.0.1:1/")
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_pool_that_nobody_would_get_a_connection_of(size: int) -> None:
+    with pytest.raises(reqkit.ConfigError, match=f"pool_maxsize is {size}, with pool_block"):
+        HTTPAdapter(pool_maxsize=size, pool_block=True)
+    HTTPAdapter(pool_maxsize=0)  # none is kept
+
+
+def test_retries_that_are_no_number_are_named() -> None:
+    session = reqkit.Session()
+    session.mount("http://", HTTPAdapter(max_retries="three"))
+    with pytest.raises(reqkit.ConfigError, match="max_retries is 'three'"):
+        session.get("http://a.example/")
+
+
+def test_an_encoding_that_is_no_name_counts_as_not_given(scripted: Start) -> None:
+    response = reqkit.get(scripted([answer(200, "\xe9".encode())])())
+    response.encoding = 5  # type: ignore[assignment]
+    assert response.text == "\xe9"
+    assert list(response.iter_lines(decode_unicode=True)) == ["\xe9"]

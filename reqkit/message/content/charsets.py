@@ -123,7 +123,13 @@ def charset_from_content_type(value: str | None) -> str | None:
 def text_codec(name: str | None) -> str | None:
     """Return Python's name of the charset that a label means; None where it has no text codec."""
     # Python remembers every name that it was asked for: no long ones, then.
-    if not name or len(name) > 40 or not name.isascii() or not name.isprintable():
+    if (
+        not isinstance(name, str)
+        or not name
+        or len(name) > 40
+        or not name.isascii()
+        or not name.isprintable()
+    ):
         return None
     return _codec_of(name)
 
