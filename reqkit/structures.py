@@ -7,6 +7,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMappi
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from .base.deferred import DeferredModule
+from .base.slotted import Slotted
 
 if TYPE_CHECKING:
     import difflib
@@ -276,7 +277,7 @@ def _of_pairs(
     return kind.of_pairs(pairs)
 
 
-class LookupDict(dict[str, int]):
+class LookupDict(Slotted, dict[str, int]):
     """Numbers by name, as items and as attributes.
 
     A name that is not there is None as an item, and an `AttributeError` that suggests the nearest

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from .base.numbers import as_float
 from .base.redact import redacted
+from .base.slotted import Slotted
 from .exceptions import TotalTimeout
 
 __all__ = ["DEFAULT_TIMEOUTS", "Deadline", "Timeouts", "clock"]
@@ -34,7 +35,7 @@ def _seconds(value: Any, name: str) -> float | None:
 _LONGEST: Final = 1e9
 
 
-class Timeouts:
+class Timeouts(Slotted):
     """Time limits of an exchange, in seconds; None is no limit.
 
     Args:

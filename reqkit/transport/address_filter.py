@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from ..base.slotted import Slotted
 from ..exceptions import AddressNotAllowed
 from ..hooks import takes_keywords
 from ..network import Address, numeric_address
@@ -42,7 +43,7 @@ _TEREDO: Final = ipaddress.IPv6Network("2001::/32")
 _ISATAP: Final = 0x00005EFE
 
 
-class AddressFilter:
+class AddressFilter(Slotted):
     """A user's filter, as routes have it: connections made under one serve no other.
 
     Equal to itself alone, so that what is asked may be unhashable, and hashing it costs nothing.

@@ -9,6 +9,8 @@ from itertools import repeat
 from operator import truediv
 from typing import Final
 
+from reqkit.base.slotted import Slotted
+
 from .traffic import spread
 
 __all__ = ["EXACT", "TOLD", "Latency"]
@@ -23,7 +25,7 @@ _LOG_WIDTH: Final = math.log(_WIDTH)
 _SHORTEST: Final = 1e-6
 
 
-class Latency:
+class Latency(Slotted):
     """How long requests took, in seconds. Exact for few; within 1 % for many.
 
     Memory is bounded: a microsecond to a day makes some 1,300 classes.

@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any, Final
 
+from reqkit.base.slotted import Slotted
+
 from .latency import TOLD, Latency
 from .traffic import Traffic
 
@@ -19,7 +21,7 @@ __all__ = ["Stats", "summarise"]
 _WAITING: Final = 1000
 
 
-class Stats:
+class Stats(Slotted):
     """What a batch, or a pool, has done so far. ``str()`` gives a small table.
 
     Attributes:

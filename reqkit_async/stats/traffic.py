@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
+from reqkit.base.slotted import Slotted
 from reqkit.message.urls import without_secrets
 
 __all__ = ["Hosts", "Timeline", "Traffic"]
@@ -27,7 +28,7 @@ _SLOWEST: Final = 20
 _LONGEST: Final = 500
 
 
-class Timeline:
+class Timeline(Slotted):
     """How many requests ended, and how many of them failed, by spans of time.
 
     Attributes:
@@ -93,7 +94,7 @@ class Timeline:
         }
 
 
-class Hosts:
+class Hosts(Slotted):
     """Figures by host: exact for as many as are kept by name, the rest put together."""
 
     __slots__ = ("_hosts", "_names", "others", "others_hosts")
@@ -196,7 +197,7 @@ def _host_dict(name: str | None, figures: list[float]) -> dict[str, Any]:
     }
 
 
-class Traffic:
+class Traffic(Slotted):
     """All of these, fed by `add`.
 
     Attributes:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import reqkit
+import reqkit_async
 from reqkit.adapters import HTTPAdapter
 from reqkit.auth import HTTPBasicAuth, HTTPDigestAuth
 
@@ -66,6 +67,19 @@ def test_a_pickle_names_what_users_import(value: Any) -> None:
     assert type(named.load()) is type(value)
     assert named.modules
     assert named.modules <= KNOWN
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_protocol_does(protocol: int) -> None:
+    figures = reqkit_async.summarise([reqkit.Response()])
+    limits = reqkit.Timeouts(connect=2, total=3)
+    values = [session(), reqkit.Session(), limits, figures, reqkit.codes, HTTPBasicAuth("a", "b")]
+    came = pickle.loads(pickle.dumps(values, protocol))
+    assert [type(value) for value in came] == [type(value) for value in values]
+    assert came[0].cookies["c"] == "3"
+    assert came[0].allow_address is allow
+    assert (came[2], came[3].as_dict()["requests"]) == (limits, 1)
+    assert (came[4].not_found, came[4].name, came[4]["ok"]) == (404, reqkit.codes.name, 200)
 
 
 def test_requests_and_sessions_come_back_as_they_were() -> None:
