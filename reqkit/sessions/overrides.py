@@ -225,6 +225,7 @@ class OverridableSession(Sending):
         else:
             prepared = self._prepare(request, options.config, policy=chain.policy)
         chain.prepared = prepared
+        prepared._attempt = 1 + outcome.retries
         if overridden.isdisjoint(("send", "merge_environment_settings")):
             return chain.run(prepared)
         settings = {

@@ -24,7 +24,7 @@ from .expiries import Expiries
 
 __all__ = [
     "LIBEV_LOOPS", "Ending", "Hub", "Tended", "current_hub", "current_scope", "in_turns",
-    "next_turn",
+    "next_turn", "wrong_thread",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -304,3 +304,11 @@ class Ending(Protocol):
 
     def end(self) -> None:
         """Close it where something waits for it: the thread ends, which calls this."""
+
+
+def wrong_thread() -> RuntimeError:
+    """Return the error for a connection that is used in another thread than its hub's."""
+    return RuntimeError(
+        "this connection belongs to another thread's gevent hub (or to one that was"
+        " destroyed), and can be used only there"
+    )

@@ -7,12 +7,13 @@ import sys
 from time import monotonic as clock
 from typing import Any
 
+from gevent._hub_local import get_hub_if_exists  # which makes none, as `get_hub` does
 from gevent.event import Event
 from gevent.hub import get_hub
 from greenlet import getcurrent
 
 from .expiries import EXPIRED, NEVER
-from .hubs import current_hub
+from .hubs import current_hub, wrong_thread
 
 __all__ = ["GeventSignal", "GeventWaiter"]
 
@@ -60,7 +61,10 @@ class GeventWaiter:
             self.expires = expires
             if expires < self.entry_at:
                 self._expiries.add(self, expires)
-            self.waiter = getcurrent()
+            me = getcurrent()
+            if me.parent is not self._hub and get_hub_if_exists() is not self._hub:
+                raise wrong_thread()
+            self.waiter = me
             try:
                 woken_by = switch_away()
             finally:

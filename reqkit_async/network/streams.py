@@ -29,7 +29,7 @@ from greenlet import getcurrent
 from reqkit.network import Address, SocketOptions, forks, new_socket
 
 from .expiries import EXPIRED, NEVER
-from .hubs import LIBEV_LOOPS, current_hub, next_turn
+from .hubs import LIBEV_LOOPS, current_hub, next_turn, wrong_thread
 
 __all__ = ["GeventStream", "plain_socket"]
 
@@ -143,7 +143,7 @@ class GeventStream:
         greenlet = getcurrent()
         # Most greenlets have their hub for a parent, which is sooner asked than what a thread's is.
         if greenlet.parent is not self._hub and get_hub_if_exists() is not self._hub:
-            raise self._wrong_thread()
+            raise wrong_thread()
         if watcher is None:
             raise OSError(errno.EBADF, "the connection is closed")
         if timeout is None:
@@ -175,12 +175,6 @@ class GeventStream:
             # A copy of a greenlet of the parent process: what came is the parent's.
             raise _parents()
 
-    def _wrong_thread(self) -> RuntimeError:
-        return RuntimeError(
-            "this connection belongs to another thread's gevent hub (or to one that was"
-            " destroyed), and can be used only there"
-        )
-
     def wait_readable(self, timeout: float | None) -> None:
         """Wait until `receive` has something to give; others run meanwhile."""
         self._wait(self._reads, timeout)
@@ -189,7 +183,7 @@ class GeventStream:
         """Wait until the socket takes bytes, or has connected."""
         if self._writes is None and self._reads is not None:
             if get_hub_if_exists() is not self._hub:
-                raise self._wrong_thread()
+                raise wrong_thread()
             self._writes = self._loop.io(self.sock.fileno(), _WRITE)
         self._wait(self._writes, timeout)
 
@@ -272,7 +266,7 @@ class GeventStream:
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float | None) -> None:
         """Send all of it."""
         if getcurrent().parent is not self._hub and get_hub_if_exists() is not self._hub:
-            raise self._wrong_thread()
+            raise wrong_thread()
         send = self._send
         try:
             sent = send(data)

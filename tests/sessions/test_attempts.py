@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from typing import Any
 
 import pytest
 from urllib3.util import Retry
@@ -105,3 +106,49 @@ def test_attempts_are_pickled() -> None:
         policy = Retry(5, status_forcelist=[503])
         response = reqkit.get(URL, config={"max_retries": policy})
     assert pickle.loads(pickle.dumps(response)).attempts == 2
+
+
+class _Prepares(reqkit.Session):
+    def prepare_request(self, request: Any) -> Any:
+        return super().prepare_request(request)
+
+
+class _Sends(reqkit.Session):
+    def send(self, request: Any, **keywords: Any) -> Any:
+        return super().send(request, **keywords)
+
+
+class _Merges(reqkit.Session):
+    def merge_environment_settings(self, *given: Any) -> Any:
+        return super().merge_environment_settings(*given)
+
+
+class _Rebuilds(reqkit.Session):
+    def rebuild_auth(self, *given: Any) -> None:
+        super().rebuild_auth(*given)
+
+
+@pytest.mark.parametrize("kind", [reqkit.Session, _Prepares, _Sends, _Merges, _Rebuilds])
+@pytest.mark.parametrize("way", ["session", "batch", "both"])
+def test_sessions_with_steps_of_their_own_count_alike(
+    kind: Any, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = Retry(5, status_forcelist=[503], backoff_factor=0)
+    config = {} if way == "batch" else {"max_retries": policy}
+    with (
+        testing.Router() as router,
+        caplog.at_level(logging.DEBUG, "reqkit"),
+        kind(config=config) as session,
+    ):
+        router.get(URL).answer(503).answer(503).answer(401, headers=CHALLENGE).answer(200)
+        auth = HTTPDigestAuth("ann", "secret")
+        if way == "session":
+            response = session.get(URL, auth=auth)
+        else:
+            request = reqkit_async.get(URL, session=session, auth=auth)
+            given = policy if way == "batch" else None
+            [response] = reqkit_async.map([request], retries=given)
+    assert (response.status_code, response.attempts) == (200, 4)
+    assert [one.attempts for one in response.history] == [3]
+    texts = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
+    assert [text.partition("attempt ")[2][0] for text in texts] == ["1", "2", "3", "4"]

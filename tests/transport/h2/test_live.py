@@ -889,3 +889,28 @@ def test_through_a_tunnel(
         assert errors(responses) == []
         assert {response.version for response in responses} == {20}
     assert len(server.peers) == 2
+
+
+def test_a_body_is_read_in_its_own_thread_or_is_an_error(
+    start: Start, session: reqkit.Session
+) -> None:
+    """As on HTTP/1.1; the thread has ended, and with it the hub that the connection belongs to."""
+
+    def never(request: Request) -> None:
+        request.head(200, {"content-length": "5"})
+        request.wait(lambda request: request.reset is not None)
+
+    server = start(never)
+    found: list[Any] = []
+
+    def ask() -> None:
+        request = reqkit_async.get(server(), session=session)
+        found.extend(reqkit_async.map([request], prefetch=False))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join(20)
+    with pytest.raises((RuntimeError, reqkit.RequestException)) as caught:
+        _ = found[0].content
+    assert type(caught.value) is RuntimeError
+    assert "another thread's gevent hub" in str(caught.value)
