@@ -11,7 +11,6 @@ HTTP/1.1, which most tests of pools rest on.
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import threading
 from typing import Any
@@ -37,18 +36,20 @@ class Answer:
     def __init__(self, request: Request, sock: socket.socket) -> None:
         self.request = request
         self.sock = sock
+        sock.settimeout(_POLL)  # there may be more descriptors than `select` takes
         self.buffer = b""
         self.begun = False
 
     def more(self) -> bytes:
         """Wait for bytes, for as long as the client does."""
-        while not select.select([self.sock], [], [], _POLL)[0]:
-            if self.request.reset is not None or self.request.peer.over:
-                raise Gone
-        try:
-            return self.sock.recv(65536)
-        except OSError:
-            return b""
+        while True:
+            try:
+                return self.sock.recv(65536)
+            except TimeoutError:
+                if self.request.reset is not None or self.request.peer.over:
+                    raise Gone from None
+            except OSError:
+                return b""
 
     def until(self, end: bytes) -> bytes:
         while end not in self.buffer:
@@ -139,7 +140,7 @@ class Gateway(Http2Server):
                     request.end(2)
                 else:
                     request.peer.close()
-            except ValueError:
+            except (ValueError, IndexError):  # it is no HTTP
                 request.end(1)
 
     def _serve(self, sock: Any) -> None:
