@@ -235,6 +235,10 @@ class HTTPDigestAuth(PasswordAuth):
                 self._learn(parameters.renewed(nonce), origin)
 
 
-def _values(headers: Any, name: str) -> tuple[str, ...]:
+def _values(headers: Any, name: str) -> list[str]:
+    """Return the values of a field, each by itself: a fault of one is none of the next one's."""
+    get_all = getattr(headers, "get_all", None)
+    if get_all is not None:
+        return list(get_all(name) or ())
     value = headers.get(name)
-    return () if value is None else (value,)
+    return [] if value is None else [value]

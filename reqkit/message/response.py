@@ -149,8 +149,7 @@ class Response(ReadableBody):
             headers = CaseInsensitiveDict()
             if self._fields is not None:
                 for name, value in fields_of(self._head_text):
-                    before = headers.get(name)
-                    headers[name] = value if before is None else f"{before}, {value}"
+                    headers.add(name, value)
             self._headers = headers
         return self._headers
 

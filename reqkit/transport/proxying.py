@@ -6,12 +6,14 @@ leads to the server. Errors name the proxy without its password.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ..base.importing import import_late
 from ..exceptions import InvalidSchema, InvalidURL, ProtocolError, ProxyError
 from ..network import Stream
+from ..wire.h1.errors import TOKEN
 from ..wire.h1.head import AnswerHead, find_end, parse_head, write_head
 from .routes import Proxy, authority
 
@@ -23,6 +25,9 @@ Left = Callable[[], "float | None"]
 #: Answers of 1xx to a CONNECT that are skipped.
 _MOST_INTERIM: Final = 8
 _REASON_LENGTH: Final = 80
+
+#: Basic, at the beginning of a challenge.
+_BASIC: Final = re.compile(r"(?:^|,)\s*basic(?:\s|,|$)", re.IGNORECASE)
 
 _HINTS: Final = {
     403: "it does not allow this host or port",
@@ -124,12 +129,25 @@ def _refusal(head: AnswerHead, proxy: Proxy, target: str) -> str:
     text = f"{target}: {head.status} {head.reason[:_REASON_LENGTH]}".rstrip()
     hint = _HINTS.get(head.status)
     if head.status == 407:
-        hint = (
+        hint = _other_schemes(head) or (
             "give its credentials as SCHEME://USER:PASSWORD@HOST:PORT"
             if proxy.authorization is None
             else "it does not take the credentials given for it: are they right?"
         )
     return f"{text} ({hint})" if hint else text
+
+
+def _other_schemes(head: AnswerHead) -> str:
+    """Say which ways to log in a proxy offers, where Basic is none of them."""
+    fields = head.get_all("proxy-authenticate")
+    if not fields or any(_BASIC.search(field) for field in fields):
+        return ""
+    offered = sorted({found[0] for field in fields if (found := TOKEN.match(field))})
+    return (
+        f"it offers {' and '.join(offered)[:_REASON_LENGTH] or 'nothing known'} to log in, and"
+        " reqkit logs in to proxies by Basic: set the header Proxy-Authorization by hand, or have"
+        " the proxy offer Basic"
+    )
 
 
 def require_socks(proxy: Proxy) -> None:

@@ -327,6 +327,22 @@ def test_digest_to_the_letter(scripted: Scripted, algorithm: str, qop: str) -> N
     assert list(strict.counts.values()) == [[1, 2, 3]]
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        [("WWW-Authenticate", 'Basic realm="x')],
+        [("WWW-Authenticate", "Negotiate"), ("www-authenticate", 'NTLM "\\')],
+    ],
+)
+def test_a_broken_challenge_takes_nothing_from_the_next_field(
+    scripted: Scripted, others: list[tuple[str, str]]
+) -> None:
+    challenge = ("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth"')
+    server = scripted([answer(401, fields=[*others, challenge]), answer(200)])
+    assert reqkit.get(server(), auth=HTTPDigestAuth("ann", "secret")).status_code == 200
+    assert (server.requests[1].get("Authorization") or "").startswith("Digest ")
+
+
 def text_file(path: Path) -> Any:
     (path / "t").write_text("aü" * 50_000, "utf-8")
     return (path / "t").open(encoding="utf-8")

@@ -95,6 +95,16 @@ CONNECTS: Mapping[str, tuple[bytes, str]] = {
     "404": (answer(404), "404"),
     "405": (answer(405), "405.*makes no tunnels"),
     "407": (answer(407, b"who?"), "407.*does not take the credentials"),
+    "407, Basic among others": (
+        answer(407, fields=[("Proxy-Authenticate", 'Digest realm="a, b", Basic realm="c"')]),
+        "407.*does not take the credentials",
+    ),
+    "407, other ways only": (
+        answer(407, fields=[
+            ("Proxy-Authenticate", 'Digest realm="basic"'), ("Proxy-Authenticate", "NTLM"),
+        ]),
+        "407.*offers Digest and NTLM.*by Basic",
+    ),
     "429": (answer(429), "429"),
     "500": (answer(500), "500"),
     "501": (answer(501), "makes no tunnels"),
