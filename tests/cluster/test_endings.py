@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,21 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 # -- in time, and early
 
 
+@contextlib.contextmanager
+def begun(executor: Any, site: Site) -> Iterator[reqkit_async.Pool]:
+    """A pool whose workers are there, however long that takes, and wait."""
+    with reqkit_async.Pool(3, executor=executor) as pool:
+        assert pool.map([get(site("/begun"))])[0].ok
+        site.requests.clear()
+        yield pool
+
+
 def test_a_deadline_stops_all_workers(executor: Any, site: Site) -> None:
     requests = [get(site(f"/slow{number}")) for number in range(100)]
-    began = time.monotonic()
-    entries = reqkit_async.map(requests, size=3, timeout=1, executor=executor)
-    assert time.monotonic() - began < 1 + SOON
+    with begun(executor, site) as pool:
+        began = time.monotonic()
+        entries = pool.map(requests, timeout=1)
+        assert time.monotonic() - began < 1 + SOON
     assert [type(entry.error) for entry in entries] == [reqkit.TotalTimeout] * 100
     site.gate.set()
     site.wait_for_no_connections()
@@ -86,7 +96,8 @@ def test_a_deadline_stops_all_workers(executor: Any, site: Site) -> None:
 
 def test_at_the_deadline_what_was_begun_is_handed_over(executor: Any, site: Site) -> None:
     requests = [get(site(f"/slow{number}")) for number in range(100)]
-    entries = list(reqkit_async.imap_unordered(requests, size=3, timeout=1, executor=executor))
+    with begun(executor, site) as pool:
+        entries = list(pool.imap_unordered(requests, timeout=1))
     assert {type(entry.error) for entry in entries} == {reqkit.TotalTimeout}
     assert len(entries) == len(site.requests) <= 6
     free(executor)
