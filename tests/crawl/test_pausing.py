@@ -279,7 +279,7 @@ def test_a_large_page_is_parsed_in_another_thread(
         threads[len(text) >= links._LARGE].add(threading.get_ident())
         return parse(text)
 
-    monkeypatch.setattr(links, "_parser", lambda: parsing)
+    monkeypatch.setattr(links, "html_parser", lambda: parsing)
     padding = "x" * links._LARGE
     pages = site(lambda path, _: linked(path, ["/large"], padding if path == "/large" else ""))
     with crawling() as crawl:
