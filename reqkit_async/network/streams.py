@@ -315,8 +315,15 @@ class GeventStream:
 
     def _let_others_run(self) -> None:
         """Give way: a server that is faster than we are must not keep all others waiting."""
-        if get_hub_if_exists() is self._hub:
-            next_turn()
+        if get_hub_if_exists() is self._hub and self.waiter is None:
+            # Meanwhile it is waited for, as far as others are concerned: who closes it, or the
+            # thread's end, must not take it for nobody's.
+            self.expires = NEVER
+            self.waiter = getcurrent()
+            try:
+                next_turn()
+            finally:
+                self.waiter = self._cancelled = None
         self._woken = clock()
 
     def lag(self) -> float:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
 import time
+from _socket import socket as PlainSocket
 from collections.abc import Callable
 
 import gevent
 import pytest
 
-from reqkit_async.network import GEVENT
+from reqkit_async.network import GEVENT, streams
 from reqkit_async.network.hubs import next_turn
 from servers.messages import answer
 from servers.scripted import PATIENCE, Connection, ScriptedServer
@@ -159,6 +162,35 @@ def test_threads_of_gevents_pool_end_in_silence_and_leave_nothing_open(
         timeout=180,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+@pytest.mark.parametrize("ends", ["thread", "close"])
+def test_a_stream_whose_greenlet_gives_way_is_in_use(
+    ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A greenlet that never goes on, since its thread has ended meanwhile, keeps none open."""
+    monkeypatch.setattr(streams, "next_turn", lambda: gevent.get_hub().switch())
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(PATIENCE)
+    kept: list[object] = []
+
+    def read() -> None:
+        stream = streams.GeventStream(PlainSocket(fileno=ours.detach()))
+        reader = gevent.spawn(stream.receive, 1, None)  # which has not had its turn for long
+        kept.extend((stream, reader))
+        gevent.sleep(0)
+        if ends == "close":
+            stream.close()
+            with pytest.raises(OSError, match="closed by another greenlet"):
+                reader.get()
+            kept.append("told")
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert theirs.recv(1) == b""
+    thread.join()
+    assert len(kept) == (3 if ends == "close" else 2)
+    theirs.close()
 
 
 NO_DESCRIPTORS = """
