@@ -661,6 +661,28 @@ def test_auth_goes_on_where_a_subclass_says_so(scripted: Scripted) -> None:
     assert got == ["Basic dTpw", None, "by hand"]
 
 
+@pytest.mark.parametrize(("entry", "expected"), [("default", None), ("machine 127.0.0.1", "new")])
+def test_rebuilt_auth_leaves_netrcs_default_entry_alone(
+    scripted: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str, expected: Any
+) -> None:
+    """It is for what was asked for, not for where a server leads to."""
+
+    class Rebuilds(reqkit.Session):
+        def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+            super().rebuild_auth(prepared_request, response)
+
+    path = tmp_path / "netrc"
+    path.write_text(f"{entry} login new password word\n")
+    monkeypatch.setenv("NETRC", str(path))
+    other = scripted([answer(200)])
+    first = scripted([answer(302, b"", [("Location", other("/b"))])])
+    with Rebuilds() as session:
+        session.get(first("/a"), auth=("first", "word"))
+    [sent] = other.requests
+    wanted = None if expected is None else reqkit.auth.basic_header(expected, "word")
+    assert sent.get("Authorization") == wanted
+
+
 def test_a_subclass_finds_redirects_and_methods(scripted: Scripted) -> None:
     class Finds(reqkit.Session):
         def get_redirect_target(self, resp: Any) -> Any:

@@ -15,6 +15,7 @@ import pytest
 import reqkit
 from reqkit import testing
 from reqkit.adapters import BaseAdapter, HTTPAdapter
+from reqkit.sessions import merging
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 
@@ -570,6 +571,20 @@ def test_a_session_may_be_shared_by_threads(counting_server: Callable[..., Any])
     for thread in threads:
         thread.join()
     assert statuses == [200] * 8
+
+
+def test_long_headers_of_calls_are_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody says them again, and what is remembered is memory that nobody gives back."""
+    monkeypatch.setattr(merging, "_merged", {})
+    session = reqkit.Session()
+    for name, value in (("X-Short", "1"), ("X" * 300, "1" * 300), ("X-Long", "1" * 600)):
+        for _ in range(2):
+            asked = reqkit.Request("GET", "http://h/", headers={name: value})
+            assert session.prepare_request(asked).headers[name] == value
+    assert len(merging._merged) == 3
+    long = reqkit.Request("GET", "http://h/", headers={"X" * 600: "1" * 600})
+    session.prepare_request(long)
+    assert len(merging._merged) == 3
 
 
 def test_headers_of_calls_are_merged_each_for_itself() -> None:
