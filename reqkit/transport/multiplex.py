@@ -16,6 +16,7 @@ What is lent is an `Exchange` (`stream_exchange`).
 from __future__ import annotations
 
 import errno
+import ssl
 import weakref
 from collections.abc import Hashable, Iterable
 from math import inf
@@ -346,6 +347,9 @@ class Multiplexed:
             # What came before that counts: answers, and which requests were not acted on.
             while wire.error is None and (data := self.stream.receive_some(_READ)):
                 self._call(wire.receive(data))
+        except ssl.SSLError as alert:
+            if not isinstance(error, ssl.SSLError):
+                error = alert  # tells more than that the server has closed
         except OSError:
             pass
         self.error = error
@@ -452,7 +456,9 @@ class Multiplexed:
                 self._amid = True
                 continue
             except OSError as error:
-                self.error = self.error or error
+                if not isinstance(self.error, ssl.SSLError):
+                    # TLS's alert tells more than that sending failed.
+                    self.error = error if isinstance(error, ssl.SSLError) else self.error or error
                 self.wire.end("the connection broke")
                 break
             self._heard = now = clock()

@@ -317,6 +317,7 @@ def _again(error: OSError) -> OSError:
     """Return an error like one that others get, too."""
     try:
         made = type(error)(*error.args)
+        made.__dict__.update(error.__dict__)  # of TLS's: the alert
     except Exception:  # a class of anybody's, which takes other arguments
         made = ConnectionResetError(*error.args)
     made.__cause__ = error
