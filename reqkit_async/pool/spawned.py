@@ -216,6 +216,7 @@ class SpawnedBatch(QueuedBatch):
     """
 
     failure: BaseException | None
+    outstanding: int
 
     def __init__(self, options: BatchOptions, idle: Callable[[SpawnedBatch], None]) -> None:
         super().__init__(options)

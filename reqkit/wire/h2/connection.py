@@ -21,7 +21,7 @@ from .answers import DATA_EARNS, HEAD_EARNS, MAX_INTERIM, Answers
 from .control import Control
 from .faults import Fault
 from .floods import Flood
-from .frames import HEAD, ErrorCode, Flag, Kind, kind_name
+from .frames import HEAD, ErrorCode, Flag, Kind, kind_name, pack_head
 from .hpack import HpackError, ListTooLarge
 from .sending import Sending
 from .state import LAST_ID, MAX_BLOCK, MAX_FIELDS, MAX_FRAME
@@ -34,7 +34,6 @@ _HEADERS = Kind.HEADERS
 _PADDED = Flag.PADDED
 _END_STREAM = Flag.END_STREAM
 _END_HEADERS = Flag.END_HEADERS
-pack = HEAD.pack
 #: Bytes of a frame that is looked for more of its like after.
 _LONG = 1024
 #: What has arrived is copied as a whole, up to so many bytes.
@@ -59,6 +58,7 @@ class Connection(Sending, Answers, Control):
 
     error: ProtocolError | None
     leaving: bool
+    served: int
 
     def __repr__(self) -> str:
         state = "leaving" if self.leaving else "open"
@@ -246,7 +246,7 @@ class Connection(Sending, Answers, Control):
                 or not stream.sent
                 or length > stream.room
                 or data[stop : stop + 9]
-                != pack(length >> 8, length & 0xFF, _DATA, _END_STREAM, number)
+                != pack_head(length >> 8, length & 0xFF, _DATA, _END_STREAM, number)
             ):
                 if at != stop:
                     answers -= 1

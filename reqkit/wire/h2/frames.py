@@ -5,18 +5,22 @@ Source: RFC 9113 sections 4 to 7.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import Final
 
-__all__ = ["HEAD", "PREFACE", "ErrorCode", "Flag", "Kind", "Setting", "code_name", "frame",
-           "go_away", "kind_name", "ping", "reset", "settings", "window_update"]  # fmt: skip
+__all__ = [
+    "HEAD", "PREFACE", "ErrorCode", "Flag", "Kind", "Setting", "code_name", "frame", "go_away",
+    "kind_name", "pack_head", "ping", "reset", "settings", "window_update",
+]  # fmt: skip
 
 #: What a client says first (RFC 9113 section 3.4).
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 #: A frame's head: length (of three bytes: the upper two, the lower one), kind, flags, stream.
 HEAD: Final = Struct(">HBBBL")
+#: Looked up here once.
+pack_head: Final[Callable[..., bytes]] = HEAD.pack
 _WORD: Final = Struct(">L")
 _SETTING: Final = Struct(">HL")
 _TWO_WORDS: Final = Struct(">LL")
@@ -94,7 +98,7 @@ def kind_name(kind: int) -> str:
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """Return a frame."""
     size = len(payload)
-    return HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
+    return pack_head(size >> 8, size & 0xFF, kind, flags, stream) + payload
 
 
 def settings(values: Iterable[tuple[int, int]]) -> bytes:

@@ -6,7 +6,7 @@ Source: RFC 9113 sections 5, 6.1 and 6.9.
 from __future__ import annotations
 
 from . import frames
-from .frames import HEAD, ErrorCode, Flag, Kind, frame
+from .frames import ErrorCode, Flag, Kind, frame, pack_head
 from .hpack import NO_TABLE
 from .state import LAST_ID, State
 from .streams import NARROW, WIDE, Stream
@@ -17,7 +17,6 @@ _DATA = Kind.DATA
 _HEADERS = Kind.HEADERS
 _END_HEADERS = Flag.END_HEADERS
 _WHOLE = Flag.END_STREAM | Flag.END_HEADERS
-pack = HEAD.pack
 
 
 class Sending(State):
@@ -69,7 +68,7 @@ class Sending(State):
         size = len(block)
         if size <= self._frame_size:
             flags = _WHOLE if ends else _END_HEADERS
-            self._out += (pack(size >> 8, size & 0xFF, _HEADERS, flags, number), block)
+            self._out += (pack_head(size >> 8, size & 0xFF, _HEADERS, flags, number), block)
             self.pending += size + 9
         else:
             self._open_in_parts(number, Flag.END_STREAM if ends else 0, block)
