@@ -36,8 +36,10 @@ _END_STREAM = Flag.END_STREAM
 _END_HEADERS = Flag.END_HEADERS
 #: Bytes of a frame that is looked for more of its like after.
 _LONG = 1024
-#: What has arrived is copied as a whole, up to so many bytes.
+#: What has arrived is copied as a whole, up to so many bytes, where it begins with a frame of no
+#: more than so many times 256.
 _COPIED = 65_536
+_SMALL = 16
 
 
 class Connection(Sending, Answers, Control):
@@ -90,7 +92,9 @@ class Connection(Sending, Answers, Control):
     def receive_buffer(self, buffer: memoryview, now: float) -> list[Stream]:
         """As `receive`, of what `rest_into` has begun. The buffer is not kept."""
         # Small frames are cut from bytes sooner than from a view; large ones are copied once.
-        return self._receive(buffer.tobytes() if len(buffer) <= _COPIED else buffer, now)
+        size = len(buffer)
+        small = 1 < size <= _COPIED and not buffer[0] and buffer[1] < _SMALL
+        return self._receive(buffer.tobytes() if small else buffer, now)
 
     def _receive(self, data: bytes | memoryview, now: float | None) -> list[Stream]:
         if now is not None:
