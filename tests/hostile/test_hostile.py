@@ -178,6 +178,7 @@ def test_case(name: str, way: Way) -> None:
     script = Server(case)
     with ScriptedServer(script) as server, reqkit.Session(config={"trust_env": False}) as session:
         check_ending(session, case, server("/case"), way)
+        server.wait_for_requests(1)  # whose time may be over before the server has seen it
         asked = server.requests[-1].connection
         script.done.set()
         if any(one.late for one in case.answers):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import copyreg
 import io
 import pickle
 import ssl
@@ -25,14 +24,6 @@ PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 
 def travelled(thing: Any, protocol: int = pickle.HIGHEST_PROTOCOL) -> Any:
     return pickle.loads(pickle.dumps(thing, protocol))
-
-
-@pytest.fixture(autouse=True)
-def only_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away how others pickle exceptions: tblib, once another test has brought Dask."""
-    for known in list(copyreg.dispatch_table):
-        if isinstance(known, type) and issubclass(known, BaseException):
-            monkeypatch.delitem(copyreg.dispatch_table, known)
 
 
 class LocalAuth(AuthBase):
