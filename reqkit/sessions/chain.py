@@ -202,7 +202,7 @@ class Chain:
             response.history = history  # where there is no next message, for good reasons or bad
             try:
                 message = self.next_message(response)
-            except BaseException as error:
+            except BaseException as error:  # a step of the user's may raise anything, or be stopped
                 if isinstance(error, RequestException):
                     with contextlib.suppress(RequestException):
                         drain_body(response)  # which the error has, but for its connection
@@ -328,7 +328,7 @@ class Chain:
                 extra = keywords if takes_keywords(hook) else {}
                 try:
                     result = hook(response, **extra)
-                except BaseException as error:
+                except BaseException as error:  # of the user's auth, or a kill
                     forsake(response, error)
                     raise
                 if result is not None and result is not response:
@@ -410,7 +410,7 @@ class Chain:
                     if values:
                         jars.store(session.cookies, values, target, over=self.cookies)
             return response
-        except BaseException as error:
+        except BaseException as error:  # of adapters, hooks and cookie policies, or a kill
             if isinstance(response, Response):
                 forsake(response, error)
             elif (

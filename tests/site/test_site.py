@@ -100,6 +100,7 @@ def test_search_finds(url: str, browser: Any, words: str) -> None:
     page.press("input[name=query]", "End")
     found = page.locator(".md-search-result__item").filter(has_text=words)
     found.first.wait_for(state="visible", timeout=PATIENCE * 1000)
+    assert words.lower() in found.first.inner_text().lower()
     page.close()
 
 
