@@ -24,6 +24,7 @@ from servers.daemons import (
     start_nginx,
     start_squid,
 )
+from servers.http2_daemons import STARTERS
 from servers.proxies import Proxy
 from servers.tls import Authority
 
@@ -81,6 +82,12 @@ def squid(clean_environment: None, public_folder: Path) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="session")
+def open_squid(clean_environment: None, public_folder: Path) -> Iterator[Proxy]:
+    """squid for all."""
+    yield from _run(lambda: start_squid(public_folder / "open-squid", auth=False))
+
+
+@pytest.fixture(scope="session")
 def microsocks(clean_environment: None, public_folder: Path) -> Iterator[Proxy]:
     """microsocks: SOCKS5 with password auth."""
     yield from _run(lambda: start_microsocks(public_folder / "microsocks"))
@@ -90,3 +97,25 @@ def microsocks(clean_environment: None, public_folder: Path) -> Iterator[Proxy]:
 def dante(clean_environment: None, public_folder: Path) -> Iterator[Proxy]:
     """dante: SOCKS 4 and 5 without auth."""
     yield from _run(lambda: start_dante(public_folder / "dante"))
+
+
+@pytest.fixture(scope="session")
+def http2_server(
+    clean_environment: None, public_folder: Path, authority: Authority
+) -> Iterator[Callable[[str], Daemon]]:
+    """Return a server of HTTP/2 by its name (see `http2_daemons`), started when first asked for."""
+    started: dict[str, Daemon] = {}
+
+    def start(name: str) -> Daemon:
+        if name not in started:
+            try:
+                started[name] = STARTERS[name](public_folder / f"http2-{name}", authority.ca)
+            except Missing as missing:
+                if os.environ.get("CI"):
+                    pytest.fail(f"{missing}, and CI must have it", pytrace=False)
+                pytest.skip(str(missing))
+        return started[name]
+
+    yield start
+    for server in started.values():
+        server.stop()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
@@ -13,20 +11,10 @@ import pytest
 
 import reqkit
 import reqkit_async
-from servers.daemons import DOCUMENTS, Daemon, Missing
-from servers.http2_daemons import MOST_REQUESTS, STARTERS, UPLOADS
-from servers.tls import Authority
+from servers.daemons import DOCUMENTS, Daemon
+from servers.http2_daemons import MOST_REQUESTS, STARTERS, UPLOADS, asked
 
-
-@pytest.fixture(scope="module")
-def running(
-    clean_environment: None, public_folder: Path, authority: Authority
-) -> Iterator[dict[str, Daemon]]:
-    """The servers that were asked for so far."""
-    started: dict[str, Daemon] = {}
-    yield started
-    for server in started.values():
-        server.stop()
+Start = Callable[[str], Daemon]
 
 
 @pytest.fixture(params=STARTERS)
@@ -35,23 +23,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def server(
-    name: str, running: dict[str, Daemon], public_folder: Path, authority: Authority
-) -> Daemon:
-    return started(name, running, public_folder, authority)
-
-
-def started(
-    name: str, running: dict[str, Daemon], public_folder: Path, authority: Authority
-) -> Daemon:
-    if name not in running:
-        try:
-            running[name] = STARTERS[name](public_folder / f"http2-{name}", authority.ca)
-        except Missing as missing:
-            if os.environ.get("CI"):
-                pytest.fail(f"{missing}, and CI must have it", pytrace=False)
-            pytest.skip(str(missing))
-    return running[name]
+def server(name: str, http2_server: Start) -> Daemon:
+    return http2_server(name)
 
 
 @pytest.fixture
@@ -101,10 +74,10 @@ def test_streams_that_are_stopped(name: str, server: Daemon, session: reqkit.Ses
 
 
 def test_a_thousand_of_two_thousand_streams_are_stopped(
-    running: dict[str, Daemon], public_folder: Path, authority: Authority, session: reqkit.Session
+    http2_server: Start, session: reqkit.Session
 ) -> None:
     """Their places and windows come back: the others, and more, go on over the one connection."""
-    url = started("nghttpd", running, public_folder, authority).secure("/big.bin")
+    url = http2_server("nghttpd").secure("/big.bin")
 
     def fetch(count: int, prefetch: bool) -> list[Any]:
         requests = [reqkit_async.get(url, session=session) for _ in range(count)]
@@ -125,11 +98,8 @@ def test_a_thousand_of_two_thousand_streams_are_stopped(
 
 @pytest.mark.parametrize("name", UPLOADS)
 @pytest.mark.parametrize("kind", ["bytes", "stream"])
-def test_uploads(
-    name: str, kind: str, running: dict[str, Daemon], public_folder: Path, authority: Authority,
-    session: reqkit.Session,
-) -> None:  # fmt: skip
-    server = started(name, running, public_folder, authority)
+def test_uploads(name: str, kind: str, http2_server: Start, session: reqkit.Session) -> None:
+    server = http2_server(name)
     body = bytes(range(256)) * 8000
     path = "/dav/up.bin" if name == "nginx" else "/echo"
 
@@ -145,20 +115,17 @@ def test_uploads(
         assert answer.error is None
         assert answer.version == 20
         assert answer.ok
-        if name == "nghttpd":
+        if name != "nginx":
             assert answer.content == body
     if name == "nginx":
         assert session.get(server.secure(path)).content == body
 
 
-def test_nothing_is_lost_where_nginx_closes(
-    running: dict[str, Daemon], public_folder: Path, authority: Authority, session: reqkit.Session
-) -> None:
+def test_nothing_is_lost_where_nginx_closes(http2_server: Start, session: reqkit.Session) -> None:
     """After `MOST_REQUESTS` requests nginx says GOAWAY, in the middle of others."""
-    server = started("nginx", running, public_folder, authority)
-    log = next((public_folder / "http2-nginx").glob("try-*/access.log"))
+    server = http2_server("nginx")
     for method in ("GET", "POST"):
-        before = len(log.read_text().splitlines())
+        before = len(asked(server))
         url = server.secure("/post" if method == "POST" else "/small.txt")
         count = 10_000 if method == "GET" else 2000
         responses = reqkit_async.map(
@@ -169,8 +136,7 @@ def test_nothing_is_lost_where_nginx_closes(
             size=20,
         )
         assert [response.error for response in responses if response.error is not None] == []
-        lines = [line.split() for line in log.read_text().splitlines()[before:]]
-        answered = [line for line in lines if line[0] == method]
+        answered = [line for line in asked(server)[before:] if line[0] == method]
         assert len(answered) == count  # none twice
         connections = Counter(line[2] for line in answered)
         assert max(connections.values()) <= MOST_REQUESTS

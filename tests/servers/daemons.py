@@ -255,8 +255,8 @@ def start_apache(folder: Path) -> Daemon:
     return Daemon(running, port)
 
 
-def start_squid(folder: Path) -> Proxy:
-    """Start squid: plain requests and CONNECT to any port, for who has the password."""
+def start_squid(folder: Path, *, auth: bool = True) -> Proxy:
+    """Start squid: plain requests and CONNECT to any port; for who has the password, or for all."""
     program = binary("squid")
     checker = helper("/usr/lib/squid/basic_ncsa_auth", "/usr/lib64/squid/basic_ncsa_auth")
 
@@ -271,7 +271,7 @@ http_port 127.0.0.1:{port}
 auth_param basic program {checker} {own}/passwords
 auth_param basic children 2 startup=1
 auth_param basic realm {REALM}
-acl known proxy_auth REQUIRED
+{"acl known proxy_auth REQUIRED" if auth else "acl known src 127.0.0.1"}
 http_access allow known
 http_access deny all
 cache deny all
@@ -290,7 +290,7 @@ shutdown_lifetime 0 seconds
         return [program, "-N", "-f", own / "squid.conf"]
 
     running, port = start_on_free_port(build, folder)
-    return Proxy(running, "http", port, USERINFO)
+    return Proxy(running, "http", port, USERINFO if auth else None)
 
 
 def start_microsocks(folder: Path) -> Proxy:

@@ -1,10 +1,12 @@
 """Servers of HTTP/2 that the distribution ships, run as those in `daemons` are.
 
-Each serves the same documents over TLS. What takes uploads says so in `UPLOADS`.
+Each serves the same documents over TLS. What takes uploads says so in `UPLOADS`; of those in
+`COUNTED`, `asked` tells what came over which connection.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from .daemons import DOCUMENTS, Daemon, _user, binary, helper
 from .processes import start_on_free_port
 from .tls import NAMES
 
-__all__ = ["MOST_REQUESTS", "STARTERS", "UPLOADS"]
+__all__ = ["COUNTED", "MOST_REQUESTS", "STARTERS", "UPLOADS", "asked"]
 
 #: nginx says GOAWAY after as many requests of a connection.
 MOST_REQUESTS = 100
@@ -68,6 +70,7 @@ def _nginx(folder: Path, ca: trustme.CA) -> Daemon:
                     root {root};
                     location /dav/ {{ dav_methods PUT DELETE; create_full_put_path on; }}
                     location /post {{ return 200 "posted"; }}
+                    location /redirect/ {{ return 302 /small.txt; }}
                 }}
             }}
             """
@@ -143,6 +146,9 @@ def _h2o(folder: Path, ca: trustme.CA) -> Daemon:
             f"""
 {f"user: {user}" if user else ""}
 num-threads: 1
+access-log:
+  path: {own}/access.log
+  format: "%m %U %{{connection-id}}x"
 listen:
   host: 127.0.0.1
   port: {port}
@@ -155,6 +161,16 @@ hosts:
     paths:
       "/":
         file.dir: {root}
+      "/echo":
+        mruby.handler: |
+          lambda do |env|
+            [200, {{}}, [env["rack.input"].read]]
+          end
+      "/redirect/":
+        redirect:
+          status: 302
+          internal: NO
+          url: /small.txt?
 """
         )
         return [program, "-m", "worker", "-c", own / "h2o.conf"]
@@ -214,6 +230,12 @@ https://127.0.0.1:{port}, https://localhost:{port} {{
     bind 127.0.0.1
     tls {pem} {pem}
     root * {root}
+    log {{
+        output file {own}/access.log
+        format json
+    }}
+    redir /redirect/ /small.txt
+    respond /echo "{{http.request.body}}"
     file_server
     encode gzip
 }}
@@ -235,4 +257,20 @@ STARTERS: dict[str, Callable[[Path, trustme.CA], Daemon]] = {
     "caddy": _caddy,
 }
 #: Those that take a body, and the method they take it by.
-UPLOADS = {"nginx": "PUT", "nghttpd": "POST"}
+UPLOADS = {"nginx": "PUT", "nghttpd": "POST", "h2o": "POST", "caddy": "POST"}
+#: Those that write down what they were asked.
+COUNTED = ("nginx", "h2o", "caddy")
+
+
+def asked(server: Daemon) -> list[tuple[str, str, str]]:
+    """Return method, path and connection of each request that a server of `COUNTED` has logged."""
+    log = server.program.folder / "access.log"
+    found = []
+    for line in log.read_text().splitlines() if log.exists() else ():
+        if line.startswith("{"):
+            request = json.loads(line)["request"]
+            found.append((request["method"], request["uri"], request["remote_port"]))
+        else:
+            method, path, connection = line.split()
+            found.append((method, path, connection))
+    return found
