@@ -5,18 +5,15 @@ Source: RFC 9110 section 10.2.3
 
 from __future__ import annotations
 
-import datetime
 import re
-from typing import Any, Final
+from typing import Final
 
-from ..base.deferred import DeferredModule
+from .dates import seconds_of
 
 __all__ = ["LONGEST_RETRY_AFTER", "retry_after", "too_long"]
 
 #: A Retry-After of more than this many seconds (a year) counts as this many.
 LONGEST_RETRY_AFTER: Final = 366 * 86400.0
-
-_email_utils: Any = DeferredModule("email.utils")
 
 _SECONDS: Final = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 
@@ -40,14 +37,10 @@ def retry_after(value: str | None, now: float) -> float | None:
     value = value.strip()
     if _SECONDS.fullmatch(value):
         return min(max(float(value), 0.0), LONGEST_RETRY_AFTER)
-    try:
-        date: datetime.datetime = _email_utils.parsedate_to_datetime(value)
-        if date.tzinfo is None:  # RFC 9110 section 5.6.7: a date is in UTC
-            date = date.replace(tzinfo=datetime.timezone.utc)
-        seconds = date.timestamp() - now
-    except (ValueError, TypeError, IndexError, OverflowError):
+    date = seconds_of(value)
+    if date is None:
         return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+    return min(max(date - now, 0.0), LONGEST_RETRY_AFTER)
 
 
 def too_long(asked: float, most: float) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import time
+from typing import Final, NamedTuple
 
 from ...exceptions import RequestException
+from ..dates import seconds_of
 from ..urls import without_secrets
 from .answer import Answer, check_is_file
 from .partial import Partial
 from .ranges import content_range
 
 __all__ = ["AskAgain", "Rest", "ask_again", "begin_anew", "goes_on", "resumed", "what_is_there"]
+
+
+#: Seconds by which a server's clock and ours may differ.
+_SKEW: Final = 60.0
 
 
 class Rest(NamedTuple):
@@ -123,4 +129,10 @@ def _validator(response: Answer) -> str | None:
     if tag is not None and not tag.startswith("W/"):  # a weak one does not vouch for bytes
         return str(tag)
     modified: str | None = response.headers.get("last-modified")
-    return modified if tag is None else None
+    if tag is not None or modified is None:
+        return None
+    changed, date = seconds_of(modified), response.headers.get("date")
+    # RFC 9110 section 8.8.2.2: a file that changes twice within a second has one date for both.
+    # Where the server does not say what time it is, its clock and ours may differ.
+    now = time.time() - _SKEW if date is None else seconds_of(date)
+    return modified if changed is not None and now is not None and now - changed >= 1.0 else None

@@ -35,6 +35,7 @@ class Shop:
         self.data = data
         self.tag = tag
         self.modified: str | None = None
+        self.date: str | None = None
         self.cut: int | None = None
         self.heeds = True
         self.ranges = True
@@ -55,6 +56,8 @@ class Shop:
         fields = [("ETag", self.tag)] if self.tag else []
         if self.modified:
             fields.append(("Last-Modified", self.modified))
+        if self.date:
+            fields.append(("Date", self.date))
         wanted, version = request.get("Range"), request.get("If-Range")
         if not wanted or not self.ranges:
             return answer(200, self.data, fields)
@@ -270,6 +273,33 @@ def test_without_a_strong_validator_it_starts_anew(
     scripted: Scripted, shop: Shop, path: Path, tag: Any, asks: bool
 ) -> None:
     shop.tag = tag
+    server = scripted(shop)
+    broken_off(server(), shop, path)
+    reqkit.get(server()).download(path, resume=True)
+    assert path.read_bytes() == DATA
+    assert any(wanted for wanted, _ in shop.asked) is asks
+    assert left(path) == ["file.bin"]
+
+
+NOON = "Wed, 01 Jan 2025 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("modified", "date", "asks"),
+    [
+        (NOON, "Wed, 01 Jan 2025 12:00:01 GMT", True),
+        (NOON, NOON, False),  # it may have changed once more within that second
+        (NOON, "Wed, 01 Jan 2025 11:00:00 GMT", False),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", None, False),
+        ("yesterday", "Wed, 01 Jan 2025 12:00:01 GMT", False),
+        (NOON, "now", False),
+    ],
+)
+def test_a_date_vouches_once_a_second_has_passed(
+    scripted: Scripted, shop: Shop, path: Path, modified: str, date: str | None, asks: bool
+) -> None:
+    """RFC 9110 section 8.8.2.2."""
+    shop.tag, shop.modified, shop.date = None, modified, date
     server = scripted(shop)
     broken_off(server(), shop, path)
     reqkit.get(server()).download(path, resume=True)
