@@ -14,7 +14,7 @@ from __future__ import annotations
 import json as _json
 from typing import TYPE_CHECKING, Any
 
-from ._pickling import portable_chain, portable_values, with_causes
+from ._pickling import PackedError, PickledAlone, portable_chain, portable_values, with_causes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 
-class RequestException(OSError):
+class RequestException(PickledAlone, OSError):
     """The root of all errors of a request.
 
     Attributes:
@@ -104,7 +104,16 @@ class RequestException(OSError):
             self.args = (f"{url}: {text}",)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return rebuild_error, (type(self), self.args, self._kept(), self._known())
+        known = self._known()
+        causes = known.pop("causes", None)
+        return rebuild_error, (type(self), self.args, self._kept(), known), causes
+
+    def __setstate__(self, state: list[PackedError] | dict[str, Any] | None) -> None:
+        # Last, after whatever others (tblib) take for the causes.
+        if isinstance(state, list):
+            with_causes(self, state)
+        else:
+            super().__setstate__(state)
 
     def _kept(self) -> dict[str, Any]:
         """Return the attributes of its own that can be pickled."""
@@ -328,9 +337,9 @@ class JSONDecodeError(InvalidJSONError, _json.JSONDecodeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The text may have the URL before what the stdlib's error says.
-        return _rebuild_json_error, (
-            (self.msg, self.doc, self.pos), self.args, self._kept(), self._known(),
-        )  # fmt: skip
+        _, (_, args, kept, known), causes = super().__reduce__()
+        details = self.msg, self.doc, self.pos
+        return _rebuild_json_error, (details, args, kept, known), causes
 
     def __copy__(self) -> JSONDecodeError:
         copied = _rebuild_json_error(
@@ -350,11 +359,10 @@ def _rebuild_json_error(
     error = JSONDecodeError(*details, request=known.get("request"), response=known.get("response"))
     error.__dict__.update(state)
     error.args = args
-    with_causes(error, known.get("causes", ()))
     return error
 
 
-class RequestsWarning(Warning):
+class RequestsWarning(PickledAlone, Warning):
     """The root of reqkit's warnings."""
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copyreg
 import gc
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -79,20 +77,6 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture(autouse=True)
-def exceptions_pickled_by_themselves(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Take away how tblib pickles all exceptions, causes and all, once another test has used Dask.
-
-    But for tests of Dask, which is why it is there.
-    """
-    if "tblib" in sys.modules and "cluster" not in request.path.parts:
-        for known in list(copyreg.dispatch_table):
-            if isinstance(known, type) and issubclass(known, BaseException):
-                monkeypatch.delitem(copyreg.dispatch_table, known)
 
 
 #: Why a test may be skipped in CI, too: whose process it is, and not what is missing there.

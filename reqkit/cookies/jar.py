@@ -16,13 +16,14 @@ from http.cookiejar import Cookie
 from http.cookies import Morsel
 from typing import Any
 
+from .._pickling import PickledAlone
 from .conversion import create_cookie, morsel_to_cookie
 from .storage import CookieStorage
 
 __all__ = ["CookieConflictError", "CookieJar", "remove_cookie_by_name"]
 
 
-class CookieConflictError(RuntimeError):
+class CookieConflictError(PickledAlone, RuntimeError):
     """Several cookies have the name. Ask for one with ``jar.get(name, domain=, path=)``."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .. import cookies as jars
-from .._pickling import can_be_pickled, portable_values
+from .._pickling import can_be_pickled, pack_error, portable_values, unpack_error
 from ..base.importing import import_late
 from ..exceptions import HTTPError, RequestException, rebuild_error
 from ..status_codes import reason_phrase
@@ -419,10 +419,7 @@ class Response(ReadableBody):
         if self._cookies is not None and len(self._cookies) and can_be_pickled(self._cookies):
             rare["_cookies"] = self._cookies
         if self._hook_errors:
-            rare["_hook_errors"] = [
-                error if can_be_pickled(error) else RuntimeError(repr(error))
-                for error in self._hook_errors
-            ]
+            rare["_hook_errors"] = [pack_error(error) for error in self._hook_errors]
         if self.attempts != 1:
             rare["_attempts"] = self.attempts
         if self._found_encoding and self._encoding is not None:
@@ -465,9 +462,7 @@ class Response(ReadableBody):
     def _packed_error(self, error: Exception) -> tuple[Any, ...]:
         """Return what the error can be made of again: of its request it has no copy of its own."""
         if type(error).__reduce__ is not RequestException.__reduce__:
-            if not can_be_pickled(error):
-                error = RequestException(f"{type(error).__qualname__}: {error}")
-            return (error,)
+            return (pack_error(error),)
         assert isinstance(error, RequestException)
         known = error._known(of=self.request)
         if self.request is not None and error.request is self.request:
@@ -519,12 +514,15 @@ def restored(packed: tuple[Any, ...], kind: type[Response] = Response) -> Any:
     if rare is not None:
         own = rare.pop("own", None)
         error = rare.pop("error", None)
+        errors = rare.pop("_hook_errors", None)
         for name, value in rare.items():
             setattr(response, name, value)
         if "_encoding" in rare:
             response._found_encoding = True
         if own is not None:
             response.__dict__.update(own)
+        if errors is not None:
+            response._hook_errors = [unpack_error(packed) for packed in errors]
         if error is not None:
             response.error = _restored_error(response, error)
     return response
@@ -532,7 +530,7 @@ def restored(packed: tuple[Any, ...], kind: type[Response] = Response) -> Any:
 
 def _restored_error(response: Response, packed: tuple[Any, ...]) -> Any:
     if len(packed) == 1:
-        return packed[0]
+        return unpack_error(packed[0], otherwise=RequestException)
     if packed[3].get("request") is True:
         packed[3]["request"] = response.request
     return rebuild_error(*packed)

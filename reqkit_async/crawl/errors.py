@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reqkit._pickling import PickledAlone
 from reqkit.exceptions import ConnectionError, RequestException
 
 __all__ = [
@@ -14,7 +15,7 @@ __all__ = [
 ]
 
 
-class StoreError(Exception):
+class StoreError(PickledAlone, Exception):
     """A crawl's store cannot be opened, read or written; the message says what to do.
 
     What was committed before is still there. A crawl may be begun again once the cause is gone.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copyreg
 import multiprocessing
 import threading
 import time
@@ -103,14 +102,9 @@ def dask_cluster(workers: int = 2, **settings: Any) -> Iterator[Any]:
     """Yield a client of a cluster of this machine's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # It has all exceptions there are pickled its own way, which other tests know nothing of.
-        ways = copyreg.dispatch_table.copy()
         pytest.importorskip("distributed")
         from distributed import Client, LocalCluster
 
-        for kind in copyreg.dispatch_table.keys() - ways.keys():
-            if issubclass(kind, BaseException):
-                del copyreg.dispatch_table[kind]
         with (
             LocalCluster(
                 n_workers=workers, dashboard_address=":0", silence_logs=50,
@@ -119,15 +113,6 @@ def dask_cluster(workers: int = 2, **settings: Any) -> Iterator[Any]:
             Client(cluster) as client,
         ):  # fmt: skip
             yield client
-
-
-@pytest.fixture(autouse=True)
-def pickling() -> Iterator[None]:
-    """Leave to other tests how exceptions are pickled: distributed has them go its own way."""
-    yield
-    for kind in list(copyreg.dispatch_table):
-        if isinstance(kind, type) and issubclass(kind, BaseException):
-            del copyreg.dispatch_table[kind]
 
 
 @pytest.fixture(scope="session")
