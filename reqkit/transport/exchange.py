@@ -121,16 +121,19 @@ def failure(
 
 def _gone(error: ConnectionGone, request: PreparedRequest, url: str) -> RequestException:
     """Return the error for a message that was not acted on, or not answered, and not sent again."""
+    why = f" ({error.why})" if error.why else ""
     if error.unsent and error.times > 1:
         text = (
-            f"the server has not acted on the request, {error.times} times: it refused it, or left"
-            " before it took it. Send less at a time, or later: that does no harm"
+            f"the server has not acted on the request, {error.times} times{why}: it refused it, or"
+            " left before it took it. Send less at a time, or later: that does no harm"
         )
+    elif error.times > 1:
+        text = f"the server closed the connection without an answer, {error.times} times{why}"
     else:
         text = (
-            f"the server closed the kept connection without an answer. A {request.method} is not"
-            " sent twice by itself, for the server may have acted on it: send it again where that"
-            " does no harm"
+            f"the server closed the kept connection without an answer{why}. A {request.method} is"
+            " not sent twice by itself, for the server may have acted on it: send it again where"
+            " that does no harm"
         )
     ours = ConnectionError(f"{url}: {text}")
     ours.before_sending = error.unsent

@@ -112,6 +112,11 @@ _TLS_REASONS: Final = (
         "HANDSHAKE_FAILURE",
         "it found no common cipher, or misses a client's certificate (cert=(CERT, KEY))",
     ),
+    (
+        "NO_APPLICATION_PROTOCOL",
+        "it speaks none of the protocols that it was offered (ALPN): HTTP/1.1, and HTTP/2 where"
+        " config['http2'] allows that",
+    ),
     ("UNRECOGNIZED_NAME", "it does not know this host name: is the host in the URL right?"),
     ("ALERT_INTERNAL_ERROR", "it had a fault of its own: its log tells which"),
     ("DH_KEY_TOO_SMALL", "its key is too short to be safe"),
@@ -282,8 +287,11 @@ def _of_tls(error: ssl.SSLError, where: _Failure) -> RequestException:
     reason = getattr(error, "reason", None) or ""
     if not reason and isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         reason = "EOF"
+    # Python has no name for some of OpenSSL's reasons, and gives their text alone: it is looked at,
+    # and never shown.
+    known = reason or str(error.args[-1] if error.args else "").upper().replace(" ", "_")
     for part, hint in _TLS_REASONS:
-        if part in reason:
+        if part in known:
             return kind(where.say(f"TLS with {where.peer} failed: {hint}"))
     # Never the error's own text where it has no reason: it may be anybody's.
     text = reason or type(error).__name__

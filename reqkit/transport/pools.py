@@ -125,7 +125,11 @@ class ConnectionPool:
                 self._drop_empty(key)
             # Bytes on an idle connection are nobody's answer, and an end is an end.
             if type(connection) is Multiplexed:
-                if now - connection.idle_since < IDLE_SECONDS and connection.is_live():
+                if (
+                    now - connection.idle_since < IDLE_SECONDS
+                    and connection.is_live()
+                    and connection.wire.most_streams > 0  # some take none for a while
+                ):
                     return self.lend(connection)
             elif now - connection.idle_since < IDLE_SECONDS and not connection.stream.is_readable():
                 return connection
@@ -141,12 +145,12 @@ class ConnectionPool:
         """Return the place for an exchange on a connection that nobody uses yet."""
         wire = connection.wire
         if not wire.ready:
-            # Until the server has said how many streams it allows: what it said before.
+            # Until the server has said how many streams it allows: what it said before. Where that
+            # was none, whether it takes one by now.
             others = self._lent.get(connection.key, ())
             known = [other.wire.most_streams for other in others if other.wire.ready]
-            wire.most_streams = max(
-                known, default=self._streams.get(connection.key, wire.most_streams)
-            )
+            before = self._streams.get(connection.key, wire.most_streams)
+            wire.most_streams = max(1, max(known, default=before))
         if connection.shared:
             self._lent.setdefault(connection.key, []).append(connection)
         return connection.lend()

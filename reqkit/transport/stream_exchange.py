@@ -305,7 +305,7 @@ class Exchange:
                 # More than it takes: the next ones are to try another connection.
                 wire.most_streams = min(wire.most_streams, connection.users - 1)
             if stream.unprocessed or (stream.code is None and (wire.served or wire.leaves)):
-                gone = ConnectionGone(unsent=stream.unprocessed)
+                gone = ConnectionGone(stream.unprocessed, wire.goodbye)
                 gone.__cause__ = below or error
                 return gone
             if below is not None and stream.code is None:

@@ -97,6 +97,13 @@ def tls_error(reason: str) -> ssl.SSLError:
         (tls_error("SSLV3_ALERT_HANDSHAKE_FAILURE"), "tls", ours.SSLError, "no common cipher"),
         (tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "wait", ours.SSLError, "cert=(CERT"),
         (tls_error("TLSV1_ALERT_UNKNOWN_CA"), "wait", ours.SSLError, "check cert="),
+        (
+            ssl.SSLError(1, "[SSL] tlsv1 alert no application protocol (_ssl.c:1006)"),
+            "tls",
+            ours.SSLError,
+            "none of the protocols that it was offered",
+        ),
+        (ssl.SSLError(1, "[SSL] hush (_ssl.c:1006)"), "tls", ours.SSLError, "failed: SSLError;"),
         (tls_error("SOMETHING_NEW"), "tls", ours.SSLError, "SOMETHING_NEW"),
         (ssl.SSLEOFError(8, "EOF occurred"), "tls", ours.SSLError, "closed the connection"),
         (ssl.SSLError(), "receive", ours.SSLError, "SSLError"),

@@ -45,13 +45,15 @@ class ConnectionGone(ConnectionResetError):
     Attributes:
         unsent: whether nothing of the message can have been received, or acted on.
         times: how often the message was sent in vain.
+        why: what the peer has said of it, where it has.
     """
 
     times: int = 1
 
-    def __init__(self, unsent: bool) -> None:
+    def __init__(self, unsent: bool, why: str = "") -> None:
         super().__init__("the server closed the connection without an answer")
         self.unsent = unsent
+        self.why = why
 
 
 class Connection:

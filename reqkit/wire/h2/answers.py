@@ -92,7 +92,10 @@ class Answers(State):
             if stream is None or stream.ended:
                 self._stray()
                 if stream is not None:
-                    self._end(stream, "it sent fields after the answer's end")
+                    # RFC 9113 section 5.1: half-closed (remote).
+                    self._end(
+                        stream, "it sent fields after the answer's end", ErrorCode.STREAM_CLOSED
+                    )
             elif not ends:
                 self._end(stream, "it sent fields in the middle of the answer's body")
             else:
@@ -201,7 +204,7 @@ class Answers(State):
                 ErrorCode.FLOW_CONTROL_ERROR, "the server sent more than a stream's window allows"
             )
         if stream.ended:
-            self._end(stream, "it sent bytes after the answer's end")
+            self._end(stream, "it sent bytes after the answer's end", ErrorCode.STREAM_CLOSED)
             return
         if stream.head is None:
             self._end(stream, "it sent bytes of a body (DATA) before the answer's head")

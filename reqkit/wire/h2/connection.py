@@ -51,6 +51,7 @@ class Connection(Sending, Answers, Control):
         leaving: no stream may be opened any more: the peer said GOAWAY, or it has ended.
         ready: whether the peer's settings have come.
         leaves: whether the peer has said GOAWAY.
+        goodbye: what it has said with that, where it was an error.
         most_streams: how many streams the peer allows at a time.
         served: answers whose head came over it.
         pending: bytes that `take` would return.
@@ -330,6 +331,7 @@ class Connection(Sending, Answers, Control):
             if self._first and self._rest:
                 why += " in the middle of its first frame; does it speak HTTP/2?"
             self.error = ProtocolError(why)
+        why = self.goodbye or why
         for stream in list(self.streams.values()):
             # What was never sent was not acted on.
             stream.unprocessed = stream.id > self._taken_id

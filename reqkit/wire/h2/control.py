@@ -107,6 +107,8 @@ class Control(State):
         why = f"the server closes the connection ({code_name(code)})"
         if text.isprintable() and text:
             why += f", saying {text!r}"
+        if code != ErrorCode.NO_ERROR:
+            self.goodbye = why
         for stream in [one for one in self.streams.values() if one.id > last]:
             # RFC 9113 section 6.8: these it has not acted on, and never will.
             stream.unprocessed = True
@@ -154,7 +156,8 @@ class Control(State):
             return
         stream_.window += increment
         if stream_.window > _MOST_WINDOW:
-            self._end(stream_, "WINDOW_UPDATE: too large a window")
+            # RFC 9113 section 6.9.1.
+            self._end(stream_, "WINDOW_UPDATE: too large a window", ErrorCode.FLOW_CONTROL_ERROR)
         elif not stream_.sent:
             self._stir(stream_)
 

@@ -50,6 +50,7 @@ _STATUS: Final = re.compile(r"[1-9][0-9]{2}")
 # RFC 9113 section 8.2.1: what no value may hold. Other controls are passed on, as HTTP/1.1's are.
 _FORBIDDEN: Final = re.compile(r"[\x00\r\n]")
 
+_PORT: Final = re.compile(r":[0-9]+\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _REMEMBERED: Final = 1024
@@ -217,10 +218,12 @@ def request_block(
     Raises:
         InvalidHeader, InvalidURL: the method or the path cannot be sent.
 
-    Source: RFC 9113 section 8.3.1.
+    Source: RFC 9113 sections 8.3.1 and 8.5.
     """
     kept = _BLOCKS.get((block, method, scheme, authority))
     if kept is None:
+        if method == "CONNECT":
+            return _connect_block(scheme, authority, block)
         kept = _around_path(block, method, scheme, authority)
     before, after = kept
     if not path.isascii() or not path.isprintable() or " " in path or not path:
@@ -244,6 +247,15 @@ def _around_path(
             _BLOCKS.clear()
         _BLOCKS[block, method, scheme, authority] = kept
     return kept
+
+
+def _connect_block(scheme: str, authority: str, block: FieldBlock) -> bytes:
+    """Encode a CONNECT, which has neither scheme nor path, and always a port (section 8.5)."""
+    fields, host = _encoded(block)
+    asked = authority if host is None else host
+    if not _PORT.search(asked):
+        asked += ":443" if scheme == "https" else ":80"
+    return encode_fields(((":method", "CONNECT"), (":authority", asked))) + fields
 
 
 def _encoded(block: FieldBlock) -> tuple[bytes, str | None]:

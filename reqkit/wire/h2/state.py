@@ -42,8 +42,8 @@ class State:
         "_balance", "_block", "_block_flags", "_block_id", "_decoder", "_first",
         "_frame_size", "_heads", "_last_id", "_like", "_next_id", "_out", "_reader", "_rest",
         "_room", "_since", "_stirred", "_stray_frames", "_strays", "_stream_window", "_taken_id",
-        "_unacked", "error", "leaves", "leaving", "most_streams", "pending", "ready", "served",
-        "streams", "window",
+        "_unacked", "error", "goodbye", "leaves", "leaving", "most_streams", "pending",
+        "ready", "served", "streams", "window",
     )  # fmt: skip
 
     error: ProtocolError | None
@@ -55,6 +55,7 @@ class State:
         self.error = None
         self.leaving = False
         self.leaves: bool = False
+        self.goodbye: str = ""
         self.ready: bool = False
         self.most_streams: int = _ASSUMED_STREAMS
         self.served: int = 0
@@ -156,13 +157,13 @@ class State:
             stream.stirred = True
             self._stirred.append(stream)
 
-    def _end(self, stream: Stream, why: str) -> None:
+    def _end(self, stream: Stream, why: str, code: int = ErrorCode.PROTOCOL_ERROR) -> None:
         """End a stream whose answer is malformed (RFC 9113 section 8.1.1)."""
         if not stream.ended:
             kind = ProtocolError if stream.head is None else ChunkedEncodingError
             stream.error = kind(f"the answer breaks HTTP/2's rules: {why}")
         self._stir(stream)
-        self.reset(stream, ErrorCode.PROTOCOL_ERROR)
+        self.reset(stream, code)
 
     def _check_number(self, number: int, kind: int) -> None:
         """Refuse a stream that this side has not opened (RFC 9113 section 5.1)."""

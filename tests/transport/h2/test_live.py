@@ -13,6 +13,7 @@ from typing import Any
 
 import gevent
 import h2.errors
+import h2.settings
 import pytest
 
 import reqkit
@@ -117,6 +118,27 @@ def test_the_server_s_limit_of_streams_is_kept(start: Start, session: reqkit.Ses
     assert sorted(request.path for request in server.requests[1:]) == sorted(
         f"/{number}" for number in range(40)
     )
+
+
+def test_a_server_that_takes_no_streams_for_a_while(
+    start: Start, session: reqkit.Session, blocking: reqkit.Session
+) -> None:
+    """RFC 9113 section 6.5.2: what it said so over is left alone, and others are opened."""
+    server = start(settings={"MAX_CONCURRENT_STREAMS": 0}, forgiving=True)
+    for _ in range(2):
+        requests = [reqkit_async.post(server(), data=b"x", session=session) for _ in range(20)]
+        responses = reqkit_async.map(requests, size=10)
+        assert errors(responses) == []
+        assert {response.version for response in responses} == {20}
+    for _ in range(3):
+        assert blocking.post(server(), data=b"x").text == "x"
+    assert len(server.requests) == 43
+    # Once it takes some, they share again.
+    server.settings = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 100}
+    assert errors(batch(session, [server()])) == []
+    before = len(server.peers)
+    assert errors(batch(session, [server()] * 20)) == []
+    assert len(server.peers) == before
 
 
 def test_origins_and_settings_have_connections_of_their_own(
@@ -659,6 +681,34 @@ def test_a_get_goes_again_and_a_post_does_not(start: Start, session: reqkit.Sess
     assert (got.error, got.text) == (None, "GET /get")
     assert isinstance(posted.error, reqkit.exceptions.ConnectionError)
     assert [request.path for request in server.requests].count("/post") == 1
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_why_a_server_leaves_is_told(
+    start: Start, session: reqkit.Session, blocking: reqkit.Session, blocks: bool
+) -> None:
+    """As some do where a message's fields are larger than they take."""
+
+    def handler(request: Request) -> None:
+        request.peer.go_away(request.stream, Codes.ENHANCE_YOUR_CALM)
+        request.peer.leave()
+
+    server = start(handler)
+    for method, times in (("GET", 2), ("POST", 1)):
+        if blocks:
+            with pytest.raises(reqkit.exceptions.ConnectionError) as caught:
+                blocking.request(method, server())
+            error: Any = caught.value
+        else:
+            request = reqkit_async.request(method, server(), session=session)
+            [response] = reqkit_async.map([request])
+            error = response.error
+        assert type(error) is reqkit.exceptions.ConnectionError
+        assert "(the server closes the connection (ENHANCE_YOUR_CALM))" in str(error)
+        assert ("is not sent twice" in str(error)) is (times == 1)
+        assert ("2 times" in str(error)) is (times == 2)
+        assert len(server.requests) == times
+        server.requests.clear()
 
 
 def test_http_1_where_the_server_asks_for_it(authority: Authority, ca_bundle: str) -> None:

@@ -528,6 +528,21 @@ def test_the_name_is_told_and_an_address_is_not(
     assert [one.server_name for one in server.connections] == ["localhost", None]
 
 
+def test_a_server_that_speaks_none_of_the_protocols_says_so(scripted: Start, send: Send) -> None:
+    """RFC 7301 section 3.2: by an alert, which Python's ssl has no name for."""
+
+    def refuse(connection: Connection) -> None:
+        connection.sock.recv(65536)
+        connection.send(b"\x15\x03\x03\x00\x02\x02\x78")
+        connection.wait_closed()
+
+    server = scripted(refuse)
+    for http2 in (True, False):
+        url = server().replace("http://", "https://")
+        with pytest.raises(SSLError, match="none of the protocols that it was offered"):
+            send(url, config={"http2": http2})
+
+
 def test_an_alert_tells_more_than_the_reset_that_follows_it(
     monkeypatch: pytest.MonkeyPatch,
     scripted: Start,

@@ -18,7 +18,7 @@ from reqkit.wire.h2 import frames
 from reqkit.wire.h2.connection import MAX_INTERIM, Connection
 from reqkit.wire.h2.fields import head_of_fields, request_block
 from reqkit.wire.h2.frames import ErrorCode, Flag, Kind, Setting, frame
-from reqkit.wire.h2.hpack import encode_fields
+from reqkit.wire.h2.hpack import Decoder, encode_fields
 from reqkit.wire.h2.streams import NARROW, WIDE, Stream
 
 SETTINGS = frames.settings(())
@@ -431,6 +431,55 @@ def test_an_answer_before_the_request_s_end() -> None:
     assert stream.ended
     assert stream.error is None
     assert connection.streams == {}
+
+
+@pytest.mark.parametrize(
+    ("octets", "code"),
+    [
+        (frames.window_update(1, 2**31 - 1), ErrorCode.FLOW_CONTROL_ERROR),
+        (head(1, ends=True) + head(1, ("x", "y"), ends=True), ErrorCode.STREAM_CLOSED),
+        (head(1, ends=True) + data(1, b"x"), ErrorCode.STREAM_CLOSED),
+        (head(1) + data(1, b"", True) + data(1, b"x", True), ErrorCode.STREAM_CLOSED),
+    ],
+)
+def test_the_code_that_a_fault_has_of_its_own(octets: bytes, code: int) -> None:
+    """RFC 9113 sections 5.1 and 6.9.1: while the request is still being sent."""
+    connection = Connection()
+    connection.receive(SETTINGS)
+    get(connection, "POST", ends=False)
+    connection.receive(octets)
+    resets = [one for one in sent(connection) if one[0] == Kind.RST_STREAM]
+    assert resets == [(Kind.RST_STREAM, 0, 1, code.to_bytes(4, "big"))]
+    assert connection.error is None
+
+
+@pytest.mark.parametrize("code", [ErrorCode.NO_ERROR, ErrorCode.ENHANCE_YOUR_CALM])
+def test_a_goodbye_with_an_error_is_what_the_end_is_told_by(code: int) -> None:
+    connection, stream = opened()
+    connection.receive(frames.go_away(1, code, b"too much"))
+    assert stream.error is None
+    connection.end()
+    said = "ENHANCE_YOUR_CALM), saying 'too much'"
+    assert (said in str(stream.error)) is (said in connection.goodbye) is bool(code)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "authority", "fields", "asked"),
+    [
+        ("https", "a.test", (), "a.test:443"),
+        ("http", "a.test", (), "a.test:80"),
+        ("https", "a.test:8443", (), "a.test:8443"),
+        ("https", "[::1]", (), "[::1]:443"),
+        ("https", "a.test", (("Host", "b.test"),), "b.test:443"),
+    ],
+)
+def test_connect_has_neither_scheme_nor_path(
+    scheme: str, authority: str, fields: tuple[tuple[str, str], ...], asked: str
+) -> None:
+    """RFC 9113 section 8.5."""
+    block = block_of((*fields, ("X", "y")))
+    coded = request_block("CONNECT", scheme, authority, "/x", block)
+    assert Decoder().decode(coded) == [(":method", "CONNECT"), (":authority", asked), ("x", "y")]
 
 
 def test_what_was_never_sent_was_not_processed() -> None:
