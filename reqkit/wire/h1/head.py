@@ -98,7 +98,11 @@ def find_end(buffer: bytes | bytearray, searched: int, strict: bool = False) -> 
     begins = buffer[start : start + 7]
     begun = b"HTTP/1.".startswith(begins) or (begins == b"\r" and not strict)
     if start > MOST_EMPTY or not begun:
-        hint = "; this looks like TLS: is the URL to be https?" if buffer[:1] in b"\x15\x16" else ""
+        hint = ""
+        if buffer[:1] in b"\x15\x16":
+            hint = "; this looks like TLS: is the URL to be https?"
+        elif buffer[3:5] == b"\x04\0" and buffer[5:9] == bytes(4):  # SETTINGS
+            hint = "; this looks like HTTP/2: config={'http2': 'prior'}"
         shown = excerpt(bytes(buffer[:40]).decode("latin-1"))
         raise ProtocolError(f"the answer begins with {shown}: expected 'HTTP/1.'{hint}")
     if strict and _BARE_LF.search(buffer, searched):

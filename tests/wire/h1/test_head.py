@@ -321,6 +321,7 @@ def test_find_end_in_pieces(kind: Any) -> None:
         (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH-2.0"),
         (b"<html>", "<html>"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "https"),
+        (b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64", "HTTP/2: config={'http2': 'prior'}"),
         (b"HTTP/1.1 200 OK\n", "LF instead of CR LF"),
         (b"HTTP/1.1 200 OK\r\nA: b\n\n", "LF instead of CR LF"),
         (b"HTTP/1.1 200 OK\n\nbody", "LF instead of CR LF"),
