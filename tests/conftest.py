@@ -70,13 +70,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if not is_alone(item)]
 
 
-def pytest_collection_finish() -> None:
-    """Have the collector pass over what pytest has collected: thousands of tests, never freed.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Have the collector pass over what pytest collects: thousands of tests, never freed.
 
-    Each of the full collections that tests ask for, or cause, takes half a second else.
+    It finds nothing in them meanwhile, and each of the full collections that tests ask for, or
+    cause, takes half a second else.
     """
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 #: Why a test may be skipped in CI, too: whose process it is, and not what is missing there.
@@ -103,18 +110,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def interrupts() -> None:
-    """Let interrupts through, to the programs that tests start too.
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No proxy, CA bundle or netrc from outside; HOME is an empty folder.
 
-    A shell has what it runs in the background ignore them.
+    Interrupts come through, to the programs that tests start too: a shell has what it runs in the
+    background ignore them.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No proxy, CA bundle or netrc from outside; HOME is an empty folder."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name in ENVIRONMENT or name.lower().endswith("_proxy"):

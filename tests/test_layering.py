@@ -143,6 +143,7 @@ def edges() -> Graph:
     return graph()
 
 
+@pytest.mark.once
 def test_every_folder_says_which_floors_it_stands_on(edges: Graph) -> None:
     """More than it says is an import upwards or sideways; what it only says is no longer true."""
     below = floors(edges)

@@ -152,7 +152,8 @@ def apart(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(f"shared_{request.param}")
 
 
-@pytest.fixture(params=["processes", "dask"])
+# A cluster of its own for each test takes seconds; those of `executor` are used on each Python.
+@pytest.fixture(params=["processes", pytest.param("dask", marks=pytest.mark.once)])
 def mortal(request: pytest.FixtureRequest) -> Iterator[Callable[[int], Any]]:
     """Makes an executor whose workers may be killed, with so many of them."""
     with contextlib.ExitStack() as stack:

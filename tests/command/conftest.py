@@ -20,10 +20,39 @@ from servers.messages import Received, answer
 from servers.processes import environment
 from servers.scripted import Connection, ScriptedServer
 
+HERE = Path(__file__).parent
+
+#: What is seen of the command's processes on each Python, and with the lowest dependencies.
+ON_EACH = frozenset(
+    {
+        "test_a_failure_is_status_1", "test_a_site", "test_a_terminal_gets_progress_and_results",
+        "test_as_a_module", "test_csv_columns_come_out_again", "test_going_on_after_a_kill",
+        "test_jsonl_in_and_out", "test_processes", "test_standard_input_is_a_stream",
+        "test_urls",
+    }
+)  # fmt: skip
+
 #: Seconds after which a command that should have ended is a failure.
 PATIENCE = 120.0
 
 Answer = bytes | Callable[[Connection, Received], "bytes | None"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts the command, before `-m` selects: what it does is tested in processes.
+
+    What it stands on, the pool, crawls and clusters, is tested without it, on each Python.
+    """
+    here = f"{HERE}{os.sep}"
+    for item in items:
+        if (
+            isinstance(item, pytest.Function)
+            and str(item.path).startswith(here)
+            and "reqkit_command" in item.fixturenames
+            and item.originalname not in ON_EACH
+        ):
+            item.add_marker("once")
 
 
 class Site(ScriptedServer):

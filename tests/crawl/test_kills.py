@@ -23,6 +23,9 @@ from warcio.archiveiterator import ArchiveIterator
 import reqkit_async
 from servers.processes import environment
 
+# Of moments, and of what SQLite has kept.
+pytestmark = pytest.mark.once
+
 PROGRAM = Path(__file__).with_name("program.py")
 PAGES = 150
 SIZE = 8

@@ -16,6 +16,9 @@ from servers.messages import answer
 from servers.scripted import PATIENCE, Connection, ScriptedServer
 from servers.wsgi import WSGIServer
 
+# Whole programs: what they stand on is tested on each Python.
+pytestmark = pytest.mark.once
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

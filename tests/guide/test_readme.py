@@ -21,6 +21,9 @@ from servers.proxies import Proxy
 from servers.scripted import Connection, ScriptedServer
 from servers.wsgi import WSGIServer
 
+# What is shown is the same on each Python.
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 

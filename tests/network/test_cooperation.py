@@ -480,7 +480,15 @@ def test_wherever_it_runs(
     assert [server.peak for server in servers] == [PARTIES] * 2
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "order",
+    [
+        "before",
+        pytest.param("after reqkit", marks=pytest.mark.once),
+        "after both",
+        pytest.param("after use", marks=pytest.mark.once),
+    ],
+)
 @pytest.mark.parametrize("what", PATCHED)
 def test_when_all_is_patched(
     what: str,

@@ -14,6 +14,9 @@ import pytest
 
 from servers.processes import start_on_free_port
 
+# Of what the system allows.
+pytestmark = pytest.mark.once
+
 SERVER = Path(__file__).parents[1] / "servers" / "fast_main.py"
 
 #: Each name is looked up with files open, as the system's look-ups have.

@@ -26,6 +26,9 @@ from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
 from servers.waiting import SOON
 
+# Of amounts: each fault has tests of its own, on each Python.
+pytestmark = pytest.mark.once
+
 Start = Callable[..., ScriptedServer]
 
 BODY = b"0123456789" * 20

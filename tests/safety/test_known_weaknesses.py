@@ -527,6 +527,7 @@ def test_a_jar_of_many_cookies() -> None:
 # -- the table
 
 
+@pytest.mark.once
 def test_the_tests_that_the_security_page_names_are_there() -> None:
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     named = re.findall(r"`(test_\w+)::(test_\w+)`", text)

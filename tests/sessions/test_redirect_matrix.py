@@ -258,6 +258,7 @@ def faces() -> Iterator[Any]:
             yield pytest.param(given, face, id=f"{given}-{face.__name__}", marks=marks)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("given", "face"), list(faces()))
 @pytest.mark.parametrize("way", WAYS)
 def test_what_each_hop_receives(town: Town, way: str, given: str, face: Any) -> None:

@@ -23,6 +23,9 @@ from servers.scripted import Connection, ScriptedServer
 from servers.tls import Authority
 from servers.town import Loopback, resolving
 
+# Of what proxies answer; each kind of them is used on each Python in `test_proxies_live`.
+pytestmark = pytest.mark.once
+
 Start = Callable[..., ScriptedServer]
 Send = Callable[..., reqkit.Response]
 

@@ -276,6 +276,7 @@ def test_the_extension_compiles_without_a_warning(tmp_path: Path) -> None:
 
 
 @needs_compiler
+@pytest.mark.once
 def test_the_extension_stays_within_its_bytes(tmp_path: Path) -> None:
     """Under sanitizers, in memory of just the size of each head, and of each of its beginnings."""
     assert COMPILER
