@@ -47,35 +47,42 @@ class Control(State):
         if odd:
             raise Fault(ErrorCode.FRAME_SIZE_ERROR, "a SETTINGS frame of a wrong size")
         self._balance.spend("SETTINGS frames", 1 + count // 10)
+        window = self._stream_window
         for start in range(0, len(payload), 6):
-            self._set(
-                int.from_bytes(payload[start : start + 2], "big"),
-                int.from_bytes(payload[start + 2 : start + 6], "big"),
-            )
+            setting = int.from_bytes(payload[start : start + 2], "big")
+            value = int.from_bytes(payload[start + 2 : start + 6], "big")
+            if setting == Setting.INITIAL_WINDOW_SIZE:
+                if value > _MOST_WINDOW:
+                    raise Fault(ErrorCode.FLOW_CONTROL_ERROR, "a setting: too large a window")
+                window = value
+            else:
+                self._set(setting, value)
+        if window != self._stream_window:
+            # Once, whatever a frame says of it by the thousand: each time takes all streams.
+            self._change_windows(window)
         self.ready = True
         self._put(frame(Kind.SETTINGS, Flag.ACK, 0))
 
     def _set(self, setting: int, value: int) -> None:
         if setting == Setting.MAX_CONCURRENT_STREAMS:
             self.most_streams = value
-        elif setting == Setting.INITIAL_WINDOW_SIZE:
-            if value > _MOST_WINDOW:
-                raise Fault(ErrorCode.FLOW_CONTROL_ERROR, "a setting: too large a window")
-            # RFC 9113 section 6.9.2: it counts for the streams that are open, too.
-            change = value - self._stream_window
-            self._stream_window = value
-            for stream in self.streams.values():
-                stream.window += change
-                if stream.window > _MOST_WINDOW:
-                    raise Fault(ErrorCode.FLOW_CONTROL_ERROR, "a setting: too large a window")
-                if not stream.sent:
-                    self._stir(stream)
         elif setting == Setting.MAX_FRAME_SIZE:
             if not 16_384 <= value <= 16_777_215:
                 raise Fault(ErrorCode.PROTOCOL_ERROR, f"a setting: frames of {value} bytes")
             self._frame_size = min(value, 65_536)
         elif setting == Setting.ENABLE_PUSH and value:
             raise Fault(ErrorCode.PROTOCOL_ERROR, "a setting: the server asks for pushes")
+
+    def _change_windows(self, size: int) -> None:
+        """Take a new size of streams' windows: for those that are open, too (section 6.9.2)."""
+        change = size - self._stream_window
+        self._stream_window = size
+        for stream in self.streams.values():
+            stream.window += change
+            if stream.window > _MOST_WINDOW:
+                raise Fault(ErrorCode.FLOW_CONTROL_ERROR, "a setting: too large a window")
+            if not stream.sent:
+                self._stir(stream)
 
     def _ping(self, flags: int, number: int, payload: bytes) -> None:
         if number:

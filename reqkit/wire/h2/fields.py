@@ -178,7 +178,7 @@ def _name_fault(name: str) -> str:
             f"the answer has the pseudo-field {excerpt(name)} where only fields may be"
             " (RFC 9113 section 8.3)"
         )
-    if name != name.lower():
+    if TOKEN.fullmatch(name):
         return (
             f"the field name {excerpt(name)} has capital letters, which HTTP/2 does not allow"
             " (RFC 9113 section 8.2.1)"

@@ -146,6 +146,56 @@ def test_what_it_takes_to_end_a_connection(name: str) -> None:
     assert wire.streams == {}
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if not CASES[name].kept])
+def test_the_streams_beside_it_end_too(name: str) -> None:
+    """Whatever it is that ends a connection: none of those on it is left without an end."""
+    case = CASES[name]
+    wire = Wire()
+    if not case.bare:
+        wire.receive(SETTINGS)
+    streams = [wire.open("GET", b"\x82", ends) for ends in (True, True, False, True)]
+    wire.take()
+    # One has begun its answer by then, and one has come to its end.
+    begun = b"" if case.bare else frame(1, 4, 3, b"\x88") + frame(1, 5, 7, b"\x89")
+    stirred = wire.receive(begun)
+    for count, octets in case.sent:
+        for _ in range(count):
+            if wire.error is None:
+                stirred += wire.receive(octets, 1.0)
+    stirred += wire.end()
+    assert wire.streams == {}
+    assert wire.open("GET", b"\x82", True) is None
+    for stream in streams:
+        assert stream is not None
+        assert stream in stirred
+        assert stream.ended or stream.error is not None
+    if not case.bare and wire.error is not None:
+        assert streams[-1] is not None
+        assert streams[-1].ended
+        assert streams[-1].error is None
+
+
+def test_settings_by_the_thousand_are_not_paid_for_by_each_stream() -> None:
+    """A frame of 2,730 settings takes the streams that are open once, and what it says last."""
+    wire = Wire()
+    wire.receive(SETTINGS + frame(4, 0, 0, b"\0\3\0\0\xff\xff"))
+    touched = 0
+
+    class Counted(int):
+        def __add__(self, other: int) -> Counted:
+            nonlocal touched
+            touched += 1
+            return Counted(int(self) + other)
+
+    streams: list[Any] = [wire.open("POST", b"\x83", False) for _ in range(100)]
+    for stream in streams:
+        stream.window = Counted(stream.window)
+    wire.receive(frame(4, 0, 0, (b"\0\4\0\0\0\0" + b"\0\4\0\0\0\x09") * 1365))
+    assert wire.error is None
+    assert {stream.window for stream in streams} == {9}
+    assert touched == 100
+
+
 def test_an_error_never_shows_what_a_server_sent_in_a_cookie() -> None:
     def handler(connection: Connection) -> None:
         connection.recv_until(PREFACE)

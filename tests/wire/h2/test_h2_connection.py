@@ -433,6 +433,17 @@ def test_an_answer_before_the_request_s_end() -> None:
     assert connection.streams == {}
 
 
+def test_fields_of_a_stream_that_was_stopped_change_the_table_for_all() -> None:
+    """RFC 9113 section 4.3: blocks are decoded for whoever they are."""
+    connection, first = opened()
+    second = get(connection)
+    connection.reset(first)
+    connection.receive(frame(Kind.HEADERS, 4, 1, b"\x88\x40\x03x-a\x01b"))
+    connection.receive(frame(Kind.HEADERS, 5, 3, b"\x88\xbe"))
+    assert connection.error is None
+    assert "x-a: b\r\n" in second.head.text
+
+
 @pytest.mark.parametrize(
     ("octets", "code"),
     [
