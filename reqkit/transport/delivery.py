@@ -13,13 +13,14 @@ from ..base.logs import DEBUG, logger
 from ..exceptions import ConnectTimeout, RequestException
 from ..message.times import Times
 from ..timeouts import Deadline, Timeouts, clock
-from ..wire.h1.connection import Connection, ConnectionGone
+from ..wire.h1.connection import Connection
+from ..wire.h1.exchange import ConnectionGone
 from .exchange import Body, answer_of, answer_with, exchange, failure, head_of, times_of
+from .h2.exchange import Exchange, OlderWanted
 from .opening import Opener
 from .pools import ONLY_11, ConnectionPool
 from .retrying import IDEMPOTENT
 from .routing import direct_route, without_http2
-from .stream_exchange import Exchange, OlderWanted
 from .tracing import log_exchange, log_failure, trace_received, trace_sent
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from ..message.times import Times
 from ..message.urls import without_secrets
 from ..network import forks
 from ..timeouts import Deadline, Timeouts, clock
-from ..wire.h1.connection import Connection, ConnectionGone
+from ..wire.h1.connection import Connection
+from ..wire.h1.exchange import ConnectionGone, Exchanging
 from ..wire.h1.head import AnswerHead, FieldBlock, write_head, write_request
 from . import failures
+from .h2.exchange import Exchange
 from .pools import ConnectionPool
-from .stream_exchange import Exchange
 
 if TYPE_CHECKING:
     from ..message.prepare import PreparedRequest
@@ -270,7 +271,7 @@ class Body:
 
 
 def exchange(
-    connection: Connection | Exchange,
+    connection: Exchanging,
     request: PreparedRequest,
     head: bytes,
     closes: bool,
@@ -326,7 +327,7 @@ def exchange(
     return answer
 
 
-def times_of(connection: Connection | Exchange, started: float, times: Times | None) -> Times:
+def times_of(connection: Exchanging, started: float, times: Times | None) -> Times:
     """Return the times of an exchange, with the moments that its connection has kept.
 
     Args:
@@ -345,7 +346,7 @@ def answer_of(
     request: PreparedRequest,
     head: AnswerHead,
     whole: bytes,
-    connection: Connection | Exchange,
+    connection: Exchanging,
     started: float,
     times: Times | None,
 ) -> Response:

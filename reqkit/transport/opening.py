@@ -21,10 +21,11 @@ from ..wire.h1.connection import Connection
 from ..wire.h1.head import block_of
 from . import failures
 from .connecting import open_stream
-from .multiplex import Multiplexed
+from .h2.alone import LoneConnection
+from .h2.exchange import Exchange
+from .h2.shared import SharedConnection
 from .pools import ConnectionPool, Opening
 from .routes import Marks, Route
-from .stream_exchange import Exchange
 
 if TYPE_CHECKING:
     from ..message.prepare import PreparedRequest
@@ -177,7 +178,8 @@ class Opener:
             self._pool.learn(self._key, 11)
             return self._connection(stream)
         self._pool.learn(self._key, 20)
-        connection = Multiplexed(stream, self._key, self._network, self._pool)
+        kind = SharedConnection if self._network.multiplexes else LoneConnection
+        connection = kind(stream, self._key, self._network, self._pool)
         try:
             return self._pool.lend(connection)
         except BaseException:  # a greenlet's kill, too

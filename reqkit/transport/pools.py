@@ -15,8 +15,9 @@ from ..base.locks import native_rlock
 from ..network import Network, Semaphore, Waiter
 from ..timeouts import clock
 from ..wire.h1.connection import Connection
-from .multiplex import BUFFER, Multiplexed
-from .stream_exchange import Exchange
+from .h2.connection import Multiplexed
+from .h2.exchange import Exchange
+from .h2.shared import BUFFER
 
 __all__ = ["IDLE_SECONDS", "ONLY_11", "ConnectionPool", "Opening", "give_way"]
 
@@ -105,7 +106,6 @@ class ConnectionPool:
         """
         if self._lent:
             for shared in self._lent.get(key, ()):
-                # What `Multiplexed.room` says of one that is shared.
                 wire = shared.wire
                 if shared.users < wire.most_streams and shared.is_reusable():
                     return shared.lend()
@@ -124,7 +124,7 @@ class ConnectionPool:
             if not kept and len(idle) > 1:
                 self._drop_empty(key)
             # Bytes on an idle connection are nobody's answer, and an end is an end.
-            if type(connection) is Multiplexed:
+            if isinstance(connection, Multiplexed):
                 if (
                     now - connection.idle_since < IDLE_SECONDS
                     and connection.is_live()

@@ -17,7 +17,7 @@ import reqkit_async
 from reqkit.adapters import HTTPAdapter
 from reqkit.network import current
 from reqkit.wire.h1.connection import Connection as Wire
-from reqkit.wire.h1.connection import ConnectionGone
+from reqkit.wire.h1.exchange import ConnectionGone
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
 

@@ -14,11 +14,12 @@ from ..._types import Stream
 from ...exceptions import ChunkedEncodingError, IncompleteHead, ProtocolError
 from ...timeouts import Deadline
 from .answer import AnswerHead
+from .exchange import ConnectionGone
 from .framing import ChunkedReader, Framing, framing_of, keeps_alive
 from .head import find_end, parse_head
 from .reader import read_next
 
-__all__ = ["Connection", "ConnectionGone"]
+__all__ = ["Connection"]
 
 _BY_LENGTH: Final = Framing.LENGTH
 #: Bytes asked of the stream at once.
@@ -39,36 +40,14 @@ _NO_LENGTH: Final = frozenset(("HEAD", "CONNECT"))
 _NO_HEAD: Final = AnswerHead(11, 0, "", "", {})
 
 
-class ConnectionGone(ConnectionResetError):
-    """The peer had closed a kept connection before a byte of the answer came.
-
-    Attributes:
-        unsent: whether nothing of the message can have been received, or acted on.
-        times: how often the message was sent in vain.
-        why: what the peer has said of it, where it has.
-    """
-
-    times: int = 1
-
-    def __init__(self, unsent: bool, why: str = "") -> None:
-        super().__init__("the server closed the connection without an answer")
-        self.unsent = unsent
-        self.why = why
-
-
 class Connection:
     """A connection, what is known of its state, and the exchange that runs on it.
 
     Attributes:
         key: what it may serve, for the pool.
         served: answers whose head came over it.
-        phase: ``send wait receive``, for messages.
-        sent: when the last message was out, in monotonic seconds; set by who has it sent.
-        headed: when the head of its answer was there; set likewise.
-        ended: whether the answer's last byte was read.
+        phase, sent, headed, ended, beside: as `Exchanging` has them.
         idle_since: when it came back to the pool.
-        beside: as the one request that it serves has it: how many hosts' connections are kept, and
-            how many of each; None leaves it to the pool.
     """
 
     __slots__ = (
@@ -138,19 +117,7 @@ class Connection:
         limit: float | None,
         deadline: Deadline | None,
     ) -> None:
-        """Send a message. Blocks while the peer does not take it.
-
-        Args:
-            head: as `reqkit.wire.h1.head.write_head` makes it.
-            body: bytes, or pieces of a stream.
-            chunked: frame each piece as a chunk (RFC 9112 section 7.1).
-            limit: seconds that each wait may take.
-            deadline: of the whole exchange.
-
-        Raises:
-            ConnectionGone: the connection was kept, and the peer has closed it meanwhile.
-            OSError: sending failed.
-        """
+        """Send a message, its head written by `reqkit.wire.h1.head.write_head`. Blocks."""
         self.phase = "send"
         self.ended = False
         started = False
@@ -208,22 +175,7 @@ class Connection:
         deadline: Deadline | None,
         strict: bool = False,
     ) -> tuple[AnswerHead, bytes | None]:
-        """Wait for the answer's head. Blocks.
-
-        Args:
-            method: the request's.
-            limit: seconds that each wait may take.
-            deadline: of the whole exchange.
-            strict: whether to refuse whatever RFC 9112 forbids, in the body, too.
-
-        Returns:
-            the head, and the whole body where that came along with it (None: it is to be read).
-
-        Raises:
-            ProtocolError: the head breaks HTTP's rules; `IncompleteHead` where it was cut off.
-            ConnectionGone: the connection was kept, and the peer has closed it meanwhile.
-            TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
-        """
+        """Wait for the answer's head. Blocks."""
         self.phase = "wait"
         timeout = limit if deadline is None else deadline.left(limit, "wait")
         try:
@@ -348,15 +300,7 @@ class Connection:
         raise ProtocolError(f"the server sent more than {_MOST_INTERIM} interim (1xx) answers")
 
     def read_body(self, most: int, limit: float | None, deadline: Deadline | None) -> bytes:
-        """Wait for some bytes of the body, without its framing. Blocks.
-
-        Returns:
-            up to ``most`` bytes (more where a chunk came whole); none at the end.
-
-        Raises:
-            ChunkedEncodingError: the body broke off, or its framing is wrong.
-            TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
-        """
+        """Wait for some bytes of the body; more than that where a chunk came whole. Blocks."""
         if self.ended:
             return b""
         self.phase = "receive"

@@ -2,28 +2,28 @@
 
 An `Exchange` is to its user what a `reqkit.wire.h1.connection.Connection` is: whoever sends a
 message and reads its answer need not know which of the two it is. Of the connection that has lent
-it the stream it knows a `Carrier`: see `multiplex`.
+it the stream it knows a `Carrier`: see `connection`.
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, Protocol, final
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, final
 
-from ..message.framing import framed_block
-from ..network import Waiter
-from ..timeouts import Deadline
-from ..wire.h1.connection import ConnectionGone
-from ..wire.h1.head import AnswerHead
-from ..wire.h2.connection import Connection as Wire
-from ..wire.h2.fields import check_strictly, request_block
-from ..wire.h2.frames import ErrorCode
-from ..wire.h2.streams import Stream
+from ...message.framing import framed_block
+from ...network import Waiter
+from ...timeouts import Deadline
+from ...wire.h1.exchange import ConnectionGone
+from ...wire.h1.head import AnswerHead
+from ...wire.h2.connection import Connection as Wire
+from ...wire.h2.fields import check_strictly, request_block
+from ...wire.h2.frames import ErrorCode
+from ...wire.h2.streams import Stream
 
 if TYPE_CHECKING:
-    from ..message.prepare import PreparedRequest
-    from ..message.urls import Target
+    from ...message.prepare import PreparedRequest
+    from ...message.urls import Target
 
 __all__ = ["Carrier", "Exchange", "OlderWanted"]
 
@@ -49,7 +49,7 @@ class Carrier(Protocol):
     """
 
     wire: Wire
-    shared: bool
+    shared: ClassVar[bool]
     error: OSError | None
     users: int
     beside: tuple[int, int] | None
@@ -80,8 +80,7 @@ class Exchange:
         stream: the wire's, once the request was sent.
         over: it was given back, or given up.
         waiter: where its user waits; None in blocking code, and once it has come to its end.
-        key, phase, sent, headed, ended, beside: as a `reqkit.wire.h1.connection.Connection` has
-            them.
+        phase, sent, headed, ended, beside: as `reqkit.wire.h1.exchange.Exchanging` has them.
     """
 
     __slots__ = (
@@ -147,19 +146,7 @@ class Exchange:
         limit: float | None,
         deadline: Deadline | None,
     ) -> None:
-        """Send a message. Blocks while the peer's windows are full.
-
-        Args:
-            head: as `head_of` makes it.
-            body: bytes, or pieces of a stream.
-            chunked: is of no matter: HTTP/2 frames all bodies alike.
-            limit: seconds that each wait may take.
-            deadline: of the whole exchange.
-
-        Raises:
-            ConnectionGone: the connection takes no more requests.
-            OSError, TimeoutError: sending failed.
-        """
+        """Send a message, its head by `head_of`. Blocks while the peer's windows are full."""
         connection = self._connection
         wire = connection.wire
         self.phase = "send"
@@ -214,22 +201,7 @@ class Exchange:
         deadline: Deadline | None,
         strict: bool = False,
     ) -> tuple[AnswerHead, bytes | None]:
-        """Wait for the answer's head. Blocks.
-
-        Args:
-            method: the request's.
-            limit: seconds that each wait may take.
-            deadline: of the whole exchange.
-            strict: whether to refuse whatever RFC 9113 forbids in it.
-
-        Returns:
-            the head, and the whole body where that came along with it (None: it is to be read).
-
-        Raises:
-            ProtocolError: the answer breaks HTTP/2's rules, or the server ended the stream.
-            ConnectionGone: the connection has ended, or the server has not acted on the request.
-            TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
-        """
+        """Wait for the answer's head. Blocks."""
         self.phase = "wait"
         connection, stream = self._connection, self.stream
         assert stream is not None
@@ -247,15 +219,7 @@ class Exchange:
         return head, stream.take_all()
 
     def read_body(self, most: int, limit: float | None, deadline: Deadline | None) -> bytes:
-        """Wait for some bytes of the body. Blocks.
-
-        Returns:
-            up to ``most`` bytes (all, where `expect_all` has said so); none at the end.
-
-        Raises:
-            ChunkedEncodingError: the body broke off, or breaks HTTP/2's rules.
-            TimeoutError, TotalTimeout, OSError: as the stream and the deadline have it.
-        """
+        """Wait for some bytes of the body: for all, where `expect_all` has said so. Blocks."""
         if self.ended:
             return b""
         self.phase = "receive"
