@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import sysconfig
 import warnings
 import weakref
@@ -23,6 +22,7 @@ import reqkit
 from reqkit.base.locks import native_rlock
 from reqkit.network import forks
 
+from .frames import current_frames
 from .hubs import Hub, current_hub
 
 __all__ = ["unwatch", "watch"]
@@ -59,7 +59,7 @@ class _Watched:
         kept = self.kept()
         if kept is None:
             return
-        frame = sys._current_frames().get(self.thread)
+        frame = current_frames().get(self.thread)
         if kept.turns != self.turns or frame is None or _is_waiting(frame):
             self.turns, self.since, self.named = kept.turns, now, False
         elif now - self.since >= LONG and not self.named:

@@ -15,7 +15,6 @@ import errno
 import os
 import select
 import socket
-import sys
 import weakref
 from _socket import socket as PlainSocket  # never gevent's, patched or not
 from time import monotonic as clock
@@ -29,6 +28,7 @@ from greenlet import getcurrent
 from reqkit.network import Address, SocketOptions, forks, new_socket
 
 from .expiries import EXPIRED, NEVER
+from .frames import current_frames
 from .hubs import LIBEV_LOOPS, current_hub, next_turn, wrong_thread
 
 __all__ = ["GeventStream", "plain_socket"]
@@ -436,7 +436,7 @@ class GeventStream:
 
     def _loop_runs(self) -> bool:
         """Tell whether the thread whose loop it is lives on."""
-        return bool(self._loop.ptr) and self._hub.thread_ident in sys._current_frames()
+        return bool(self._loop.ptr) and self._hub.thread_ident in current_frames()
 
     def _close(self) -> None:
         waiter, self.waiter = self.waiter, None
