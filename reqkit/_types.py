@@ -177,7 +177,7 @@ class SharedStream(Stream, Protocol):
     def is_here(self) -> bool:
         """Tell whether what runs now may call the others of these, but for `soon`."""
 
-    def soon(self, call: Callable[[], Any]) -> None:
+    def soon(self, call: Callable[[], Any]) -> Any:
         """Have something called once, after what runs now; from anywhere."""
 
     def receive_now(self, buffer: memoryview) -> int | None:

@@ -9,9 +9,8 @@ TLS needs nothing of a network: it is spoken over any `Stream` (see `reqkit.tran
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final, Protocol
 
 from .._types import SharedStream, Stream
@@ -196,11 +195,21 @@ def take_away(old: StandIn) -> None:
     stand_in = _stand_ins[-1] if _stand_ins else None
 
 
-@contextlib.contextmanager
-def use(network: Network) -> Iterator[Network]:
-    """Send all that runs in this context (this thread, task or greenlet) over another network."""
-    token = _current.set(network)
-    try:
-        yield network
-    finally:
-        _current.reset(token)
+class use:
+    """Sends all that runs in this context (this thread, task or greenlet) over another network.
+
+    A context manager, which gives the network. Never raises.
+    """
+
+    __slots__ = ("_before", "_network")
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __enter__(self) -> Network:
+        self._before = _current.get()
+        _current.set(self._network)
+        return self._network
+
+    def __exit__(self, *exception: object) -> None:
+        _current.set(self._before)

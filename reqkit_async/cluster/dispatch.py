@@ -171,7 +171,7 @@ class Dispatcher:
                 wake.clear()
                 try:
                     self._pull_some(batch)
-                except SYSTEM_ERRORS as raised:  # of the iterable
+                except (*SYSTEM_ERRORS, Exception) as raised:  # of the iterable; a signal's handler
                     interrupt(batch, raised)
                 wake.wait()
 
@@ -189,6 +189,7 @@ class Dispatcher:
             job = batch.pull()
             if job is None:
                 return False
+            batch.taken = None
             self._place(job, remote)
         return True
 

@@ -123,6 +123,7 @@ class Recovery:
         """Make the entries of what was never pulled."""
         until = clock() + _TURN
         while batch in self._dispatcher.batches and (job := batch.pull()) is not None:
+            batch.taken = None
             job.pending = []
             lost = WorkerLost(f"{job.request.describe()}: not sent: {error}")
             lost.request = job.request

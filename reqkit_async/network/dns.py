@@ -113,12 +113,18 @@ def _checked(resolver: Resolver) -> Resolver:
 class _LookUp:
     """A look-up that runs, and those who wait for it."""
 
-    __slots__ = ("addresses", "error", "event")
+    __slots__ = ("addresses", "error", "event", "greenlet")
 
     def __init__(self) -> None:
         self.event = Event()
         self.addresses: list[Address] = []
         self.error: OSError | None = None
+        #: What asks.
+        self.greenlet: Any = None
+
+    def ended(self) -> bool:
+        """Tell whether nothing asks: a signal's handler has raised in it before its first line."""
+        return self.greenlet is None or bool(self.greenlet.ready())
 
 
 class _Names:
@@ -193,9 +199,9 @@ class DNSCache:
             return _for_port(kept[2], kept[1], port)
         names.no_names.check(key)
         look_up = names.running.get(key)
-        if look_up is None:
+        if look_up is None or look_up.ended():
             look_up = names.running[key] = _LookUp()
-            gevent.spawn(self._look_up, names, look_up, host, port)
+            look_up.greenlet = gevent.spawn(self._look_up, names, look_up, host, port)
         _wait_for(look_up.event, names.hub, timeout, f"looking up {host!r}")
         if look_up.error is not None:
             # One each: a raised error gathers its own traceback.
@@ -232,7 +238,8 @@ class DNSCache:
             if isinstance(error, KeyboardInterrupt):
                 raise  # Ctrl-C, which has hit this greenlet: the program is meant
         finally:
-            del names.running[key]
+            if names.running.get(key) is look_up:
+                del names.running[key]
             look_up.event.set()
 
 

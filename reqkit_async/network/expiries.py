@@ -9,9 +9,11 @@ from heapq import heapify, heappop, heappush
 from time import monotonic as clock
 from typing import Any, Final, Protocol
 
-__all__ = ["EXPIRED", "NEVER", "Expiries", "Expiring"]
+__all__ = ["AGAIN", "EXPIRED", "NEVER", "Expiries", "Expiring"]
 
 NEVER: Final = math.inf
+#: Seconds after which a timer rings again that was not heard.
+AGAIN: Final = 0.1
 
 #: What a waiting greenlet is woken with when its time is up.
 EXPIRED: Final = object()
@@ -63,6 +65,11 @@ class Expiries:
 
     def add(self, stream: Expiring, when: float) -> None:
         """Look at a stream at a time of the monotonic clock."""
+        self._put(stream, when)
+        if when < self._timer_at:
+            self._start_timer()
+
+    def _put(self, stream: Expiring, when: float) -> None:
         if stream.entry is not None:
             self._drop(stream.entry)
         self._count += 1
@@ -71,8 +78,6 @@ class Expiries:
         stream.entry = entry
         stream.entry_at = when
         heappush(self._heap, entry)
-        if when < self._timer_at:
-            self._start_timer()
 
     def remove(self, stream: Expiring) -> None:
         """Forget a stream."""
@@ -98,7 +103,8 @@ class Expiries:
             self._timer_at = self._heap[0][0]
             pause = max(self._timer_at - clock(), 0.0) + self.SLACK
             # Not a reason for the loop to go on: what waits has a watcher of its own.
-            self._timer = self._hub.loop.timer(pause, ref=False)
+            # It rings until it was heard: a signal's handler may raise just as it does.
+            self._timer = self._hub.loop.timer(pause, AGAIN, ref=False)
             self._timer.start(self._look, update=True)
 
     def _stop_timer(self) -> None:
@@ -125,7 +131,7 @@ class Expiries:
                 if greenlet is None or stream.expires == NEVER:
                     continue
                 if stream.expires > clock():
-                    self.add(stream, stream.expires)
+                    self._put(stream, stream.expires)
                     continue
                 try:
                     # Whatever kept the loop busy until now, what came in time has come.

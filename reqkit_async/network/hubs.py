@@ -122,7 +122,7 @@ class Hub:
         self._tended.add(tended)
         if self._tending is None:
             # No reason for the loop, and so for the process, to go on.
-            self._tending = self.hub.loop.timer(_TENDING, ref=False)
+            self._tending = self.hub.loop.timer(_TENDING, _TENDING, ref=False)
             me = weakref.ref(self)
             self._tending.start(lambda: None if (kept := me()) is None else kept._sweep())
 

@@ -39,7 +39,8 @@ class GeventWaiter:
         self._expiries = kept.expiries
         self.waiter: Any = None
         self.called: bool = False
-        self._due = False
+        #: Wakes who waits, in the loop's next turn.
+        self._due: Any = None
         self.entry: list[Any] | None = None
         self.entry_at: float = NEVER
         self.expires: float = NEVER
@@ -69,6 +70,9 @@ class GeventWaiter:
                 woken_by = switch_away()
             finally:
                 self.waiter = None
+                due, self._due = self._due, None
+                if due is not None:
+                    due.stop()
             if woken_by is self:
                 self.called = False
                 return True
@@ -93,15 +97,10 @@ class GeventWaiter:
     def call(self) -> None:
         """Have the wait end, or the next one. Never blocks; from the hub's own thread."""
         self.called = True
-        if self.waiter is not None and not self._due:
-            self._due = True
-            self._hub.loop.run_callback(self._switch)
-
-    def _switch(self) -> None:
-        self._due = False
         waiter = self.waiter
-        if waiter is not None and self.called:
-            waiter.switch(self)
+        if waiter is not None and self._due is None:
+            # No function in between, in which a signal's handler might raise: nobody would wake.
+            self._due = self._hub.loop.run_callback(waiter.switch, self)
 
     def has_come(self) -> bool:
         """Tell whether it was called, where the time is up."""

@@ -222,13 +222,18 @@ class GeventStream:
         """Tell whether this is called in the thread whose loop it is."""
         return get_hub_if_exists() is self._hub and bool(self._loop.ptr)
 
-    def soon(self, call: Any) -> None:
-        """Have the loop call once; from any greenlet, any thread and a finalizer."""
+    def soon(self, call: Any) -> Any:
+        """Have the loop call once; from any greenlet, any thread and a finalizer.
+
+        Returns:
+            what has ``pending`` until then; None where there is no loop any more.
+        """
         if get_hub_if_exists() is self._hub:
             if self._loop.ptr:
-                self._loop.run_callback(call)
+                return self._loop.run_callback(call)
         elif self._loop_runs():
-            self._loop.run_callback_threadsafe(call)
+            return self._loop.run_callback_threadsafe(call)
+        return None
 
     def receive_now(self, buffer: memoryview) -> int | None:
         """Take what is there into a buffer; return how many bytes, 0 at the end; None: nothing."""

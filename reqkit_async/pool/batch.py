@@ -165,6 +165,8 @@ class Batch:
         reason: makes the error of what is stopped.
         stop_by: the moment by which what was stopped has to have ended.
         running: the jobs that greenlets run now.
+        taken: the job that was pulled last, until a greenlet runs it: where what pulled it is cut
+            short, it is to be found here.
         unsent: jobs that get hooks and an entry, and are not to be sent any more.
         puller: the greenlet that runs the caller's iterable now.
         outstanding: jobs pulled whose entry was not made.
@@ -189,6 +191,7 @@ class Batch:
         self.reason: Reason | None = None
         self.stop_by: float = 0.0
         self.running: set[Job] = set()
+        self.taken: Job | None = None
         self.unsent: deque[Job] = deque()
         self.puller: Any = None
         self.outstanding = 0
@@ -229,10 +232,12 @@ class Batch:
         return self.unsent.popleft() if self.unsent else None
 
     def finish(self, job: Job, entry: Any) -> None:
-        """Take a job's entry; the first one counts."""
+        """Take a job's entry; the first one counts.
+
+        A signal's handler may raise wherever a function is called: it is taken in one go, or not at
+        all, and then may be once more.
+        """
         if not job.done:
-            job.done = True
-            self.outstanding -= 1
             self._put(job, entry)
 
     def drop(self, job: Job) -> None:
@@ -243,6 +248,7 @@ class Batch:
             self.changed.set()
 
     def _put(self, job: Job, entry: Any) -> None:
+        """Take a job's entry, and mark the job as done."""
         raise NotImplementedError
 
 
@@ -262,7 +268,11 @@ class QueuedBatch(Batch):
 
     def pull(self) -> Job | None:
         """Take the next request."""
-        return self._queue.popleft() if self._queue else None
+        if not self._queue:
+            return None
+        job = self.taken = self._queue[0]
+        del self._queue[0]
+        return job
 
     def put(self, job: Job) -> None:
         """Queue a request."""
@@ -318,8 +328,10 @@ class ListBatch(Batch):
         index = self._pulled
         if self.stopped or self.interrupted or index >= len(self._requests):
             return None
+        job = Job(self._requests[index], index, self)
+        self.taken = job
         self._pulled = index + 1
-        return Job(self._requests[index], index, self)
+        return job
 
     @property
     def over(self) -> bool:
@@ -392,11 +404,11 @@ class ListBatch(Batch):
         """Take a job's entry; the first one counts."""
         if job.done:
             return
+        if self._raising and self.failure is None:
+            self.failure = failure_of(job, entry)
         job.done = True
         self.entries[job.index] = entry
         left = self._left = self._left - 1
-        if self._raising and self.failure is None:
-            self.failure = failure_of(job, entry)
         if not left or self.failure is not None:
             self.changed.set()
         # Last: it is the user's code, and whatever it raises must not keep the caller waiting.

@@ -74,8 +74,10 @@ class IteratedBatch(Batch):
         self.puller = getcurrent()
         try:
             request = next(iterator, _NOTHING)
-            if type(request) is not Request and request is not _NOTHING:
-                request = as_request(request)
+            if request is not _NOTHING:
+                if type(request) is not Request:
+                    request = as_request(request)
+                job = Job(request, self._pulled, self)
         except BaseException as error:  # of the user's code: a timer or a kill that hit it, too
             request = _NOTHING
             if isinstance(error, SYSTEM_ERRORS):
@@ -91,7 +93,7 @@ class IteratedBatch(Batch):
             self._iterator = None
             self.changed.set()
             return None
-        job = Job(request, self._pulled, self)  # type: ignore[arg-type]
+        self.taken = job
         self._pulled += 1
         self.outstanding += 1
         return job
@@ -127,12 +129,15 @@ class UnorderedBatch(IteratedBatch):
     def finish(self, job: Job, entry: Any) -> None:
         """Take a job's entry; the first one counts."""
         if not job.done:
-            job.done = True
-            self.outstanding -= 1
             if self.options.raise_errors:
                 entry = self._raised(job, entry)
-            self._entries.append((job.index, entry))
-            self.changed.set()
+            taken = job.index, entry
+            job.done = True
+            self.outstanding -= 1
+            try:
+                self._entries.append(taken)
+            finally:
+                self.changed.set()
 
     def take(self) -> tuple[int, Any] | None:
         """Hand over the next entry with its index, or None where there is none yet."""
@@ -155,7 +160,10 @@ class OrderedBatch(IteratedBatch):
         self._entries: dict[int, Any] = {}
 
     def _put(self, job: Job, entry: Any) -> None:
-        self._entries[job.index] = self._raised(job, entry)
+        entry = self._raised(job, entry)
+        job.done = True
+        self.outstanding -= 1
+        self._entries[job.index] = entry
         if job.index == self._handed or not self.outstanding:
             self.changed.set()
 

@@ -276,6 +276,10 @@ class HostQueue(Generic[T]):
             del self._lines[host]  # where it stands, it is passed over
         return True
 
+    def holds(self, item: T) -> bool:
+        """Tell whether an item waits. Looks at all of them."""
+        return any(item in line.items for line in self._lines.values())
+
     def pop_ready(self, now: float) -> tuple[Hashable, T] | None:
         """Take the next item that may start now, and count it as started.
 

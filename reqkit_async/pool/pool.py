@@ -25,6 +25,7 @@ from reqkit.timeouts import clock
 
 from .._types import CallKeywords, PoolKeywords
 from ..network import GEVENT
+from ..network.expiries import AGAIN
 from ..progress import SILENT, open_progress
 from ..stats import Stats
 from .batch import Batch, Failed, ListBatch
@@ -420,7 +421,7 @@ class Pool:
             GEVENT.most_idle = self.size
         self.stats.start()
         if ends is not None:
-            batch.timer = batch.hub.loop.timer(max(ends - clock(), 0.0))
+            batch.timer = batch.hub.loop.timer(max(ends - clock(), 0.0), AGAIN)
             batch.timer.start(self._expire, batch, update=True)
         try:
             self._workers.add(batch)
@@ -432,11 +433,15 @@ class Pool:
     def _expire(self, batch: Batch) -> None:
         """Stop a batch at its deadline. Runs in the hub."""
         if batch.generation != forks.count:
+            batch.timer.stop()
             return
         iterated = isinstance(batch, IteratedBatch)
         self._shutdown.begin(batch, expired, everything=not iterated)
         # Whoever takes its entries may be busy elsewhere.
         gevent.spawn(self._shutdown.wait_alone, batch)
+        # Until here it rings again: a signal's handler may raise just as it does.
+        if batch.timer is not None:
+            batch.timer.stop()
 
     def _end(self, batch: Batch) -> None:
         """Let go of a call's batch: whatever is left of it is stopped, and waited for."""

@@ -134,16 +134,25 @@ class Sender:
             if job.stop is not None:
                 raise job.stop
         except BaseException as stop:  # whatever was thrown into it: the request gets its entry
-            self._stopped(job, _NOBODYS if session is None else session, stop)
+            session = _NOBODYS if session is None else session
+            try:
+                self._stopped(job, session, stop)
+            except Exception as another:  # which a signal's handler has raised, just here
+                self._stopped(job, session, another)
+                raise
             if not isinstance(stop, (Stop, Exception)):
                 raise
             forget_frames(stop)  # which hold the job, and the job its stop
             return
-        if plain and not job.done:
-            self._stats.add(entry)
+        try:
+            if plain and not job.done:
+                self._stats.add(entry)
+                job.batch.finish(job, entry)
+            else:
+                self._settle(job, entry)
+        except BaseException:  # of a signal's handler: the entry is there all the same
             job.batch.finish(job, entry)
-        else:
-            self._settle(job, entry)
+            raise
 
     def fail_rest(self, batch: ListBatch, most: int) -> bool:
         """Make the entries of requests that were never pulled, where no code of the user's runs.
@@ -452,6 +461,7 @@ def send_here(request: Request, prefetch: bool) -> Any:
     batch = ListBatch(BatchOptions(prefetch), [request], SILENT)
     job = batch.pull()
     assert job is not None
+    batch.taken = None
     job.greenlet = getcurrent()
     try:
         with use(GEVENT):

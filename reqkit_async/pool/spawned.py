@@ -250,13 +250,17 @@ class SpawnedBatch(QueuedBatch):
 
     def _put(self, job: Job, entry: Any) -> None:
         assert job.handle is not None
-        job.handle.set(entry)
         if self.options.raise_errors and self.failure is None:
             self.failure = failure_of(job, entry)
         reporter = self.reporter
-        if not self.outstanding:
-            self._idle(self)
-        if not self.outstanding or self.failure is not None:
-            self.changed.set()
+        job.done = True
+        self.outstanding -= 1
+        try:
+            job.handle.set(entry)
+            if not self.outstanding:
+                self._idle(self)
+        finally:
+            if not self.outstanding or self.failure is not None:
+                self.changed.set()
         if reporter is not SILENT:
             reporter.step()

@@ -25,6 +25,7 @@ from reqkit.network import forks, use
 from reqkit.timeouts import Deadline, clock
 
 from ..network import GEVENT, blocked_loops
+from ..network.expiries import AGAIN
 from .batch import Batch, Job
 from .exits import SYSTEM_ERRORS
 from .interruption import interrupt
@@ -130,7 +131,7 @@ class Workers:
 
     def arrange(self) -> None:
         """See to it that what may start starts: at once, or when its time has come."""
-        if self._starting is not None or len(self._greenlets) >= self.most:
+        if len(self._greenlets) >= self.most or self._starting is not None:
             return  # who starts or ends looks again
         if self.generation != forks.count:
             return
@@ -236,51 +237,91 @@ class Workers:
 
     def _work(self) -> None:
         """Take one request after the other until none may start."""
+        try:
+            with use(GEVENT):
+                self._starting = None
+                if len(self.batches) > 1:
+                    self.arrange()  # the iterable of one may keep this one waiting
+                self._take_and_send()
+        except Exception as hit:  # of a signal's handler, between two requests
+            self._go_on_after(hit)
+        finally:
+            # Here, where what a signal's handler raises comes to who waits for the batch; the hub,
+            # which has it done too, would tell of it, and go on.
+            self._ended(getcurrent())
+
+    def _take_and_send(self) -> None:
         me = getcurrent()
         send = self.send
-        self._starting = None
         batches = self.batches
-        if len(batches) > 1:
-            self.arrange()  # the iterable of one may keep this one waiting
-        with use(GEVENT):
-            while len(self._greenlets) <= self.most and self.generation == forks.count:
-                try:
-                    # Most have one batch, no limits and nothing to do again.
-                    if self.queue is None and not (self._later or self._again or len(batches) != 1):
-                        job = batches[0].pull()
-                    else:
-                        job = self._take()
-                except SYSTEM_ERRORS as error:  # of an iterable
-                    interrupt(self._puller_batch(), error)
-                    break
-                if job is None:
-                    break
-                running = job.batch.running
-                self.active += 1
+        while len(self._greenlets) <= self.most and self.generation == forks.count:
+            try:
+                # Most have one batch, no limits and nothing to do again.
+                if self.queue is None and not (self._later or self._again or len(batches) != 1):
+                    job = batches[0].pull()
+                else:
+                    job = self._take()
+            except SYSTEM_ERRORS as error:  # of an iterable
+                interrupt(self._puller_batch(), error)
+                break
+            if job is None:
+                break
+            batch = job.batch
+            running = batch.running
+            self.active += 1
+            try:
                 running.add(job)
-                try:
-                    job.greenlet = me
-                    job.scheduler = self
-                    if len(self._greenlets) < self.most:
-                        self.arrange()
-                    send(job)
-                except SYSTEM_ERRORS as error:
-                    interrupt(job.batch, error, job)
-                except BaseException as hit:
-                    # Somebody's timer or kill that hit a worker: the job is settled, and the
-                    # others need the slot.
-                    forget_frames(hit)
-                finally:
-                    self.active -= 1
-                    running.discard(job)
-                    job.greenlet = job.scheduler = None
-                    if job.has_slot:
-                        self._leave(job)
-                    if job.sent:
-                        job.sent = False
-                        job.host = None  # another attempt begins anew
-                    if job.batch.stopped:
-                        job.batch.changed.set()
+                batch.taken = None
+                job.greenlet = me
+                job.scheduler = self
+                if len(self._greenlets) < self.most:
+                    self.arrange()
+                send(job)
+            except SYSTEM_ERRORS as error:
+                interrupt(batch, error, job)
+            except Exception as hit:
+                # Of a signal's handler: what is a request's own is in its entry.
+                if not job.started and not job.done:
+                    self._enqueue(job)
+                interrupt(batch, hit, job)
+            except BaseException as hit:
+                # Somebody's timer or kill that hit a worker: the job is settled, and the
+                # others need the slot.
+                forget_frames(hit)
+            finally:
+                self.active -= 1
+                job.greenlet = job.scheduler = None
+                running.discard(job)
+                if job.has_slot:
+                    self._leave(job)
+                if job.sent:
+                    job.sent = False
+                    job.host = None  # another attempt begins anew
+                if batch.stopped:
+                    batch.changed.set()
+
+    def _go_on_after(self, hit: Exception) -> None:
+        """End the call that a worker was at work for with what has come between two requests.
+
+        Nothing that it had in its hands is lost: it is sent by another.
+        """
+        for batch in self.batches:
+            job, batch.taken = batch.taken, None
+            if job is not None and not (job.started or job.done or self._keeps(job)):
+                self._enqueue(job)
+        if self.batches:
+            interrupt(self.batches[0], hit)
+        else:
+            gevent.get_hub().handle_error(getcurrent(), type(hit), hit, hit.__traceback__)
+
+    def _keeps(self, job: Job) -> bool:
+        """Tell whether a job waits for its turn."""
+        queue = self.queue
+        return (
+            job in self._again
+            or any(entry[2] is job for entry in self._later)
+            or (queue is not None and queue.holds(job))
+        )
 
     def pass_to(self, job: Job, host: str, deadline: Deadline | None) -> None:
         """Have a message of a job that is under way wait for its turn at its host. Blocks.
@@ -452,9 +493,10 @@ class Workers:
         if when >= self._timer_at:
             return
         self._stop_timer()
-        self._timer_at = when
-        self._timer = gevent.get_hub().loop.timer(max(when - clock(), 0.0))
+        # It rings until it was heard: a signal's handler may raise just as it does.
+        self._timer = gevent.get_hub().loop.timer(max(when - clock(), 0.0), AGAIN)
         self._timer.start(self._woken, update=True)
+        self._timer_at = when
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -464,8 +506,10 @@ class Workers:
         self._timer_at = math.inf
 
     def _woken(self) -> None:
-        self._stop_timer()
+        self._timer_at = math.inf
         self.arrange()
+        if self._timer_at == math.inf:  # else it is another
+            self._stop_timer()
 
 
 def _ended(workers: weakref.ref[Workers], worker: Any) -> None:

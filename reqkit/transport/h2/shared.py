@@ -45,7 +45,7 @@ class SharedConnection(Multiplexed):
         super().__init__(stream, key, network, pool)
         self._buffer = pool.buffer()
         #: A call was asked for and has not come yet.
-        self._due = False
+        self._due: Any = None
         #: The socket is watched for taking more.
         self._writes = False
         self._unsent: memoryview | None = None
@@ -110,13 +110,14 @@ class SharedConnection(Multiplexed):
 
     def kick(self) -> None:
         """Have what is pending sent, soon."""
-        if not self._due:
-            self._due = True
-            self.stream.soon(self._turn)
+        due = self._due
+        # One that was to come, and has failed before its first line, would be waited for for ever.
+        if due is None or not due.pending:
+            self._due = self.stream.soon(self._turn)
 
     def _turn(self) -> None:
         """Send what was added. Called by the loop."""
-        self._due = False
+        self._due = None
         if self._generation != forks.count:
             return
         left = self._left
@@ -170,7 +171,16 @@ class SharedConnection(Multiplexed):
 
     def _arrived(self) -> None:
         """Take in what is there, and let those go on whom it concerns. Called by the loop."""
-        self._take_in(clock() + _TURN_SECONDS)
+        try:
+            self._take_in(clock() + _TURN_SECONDS)
+        except BaseException:
+            # Of a signal's handler, amid the frames: nobody knows what of them was taken in.
+            self.error = ConnectionAbortedError(
+                errno.ECONNABORTED, "a signal's handler has raised while an answer was read"
+            )
+            self._call(self.wire.end("the connection was broken off on this side"))
+            self._end()
+            raise
 
     def _take_in(self, until: float = 0.0) -> None:
         """Take in what is there, and call those whom it concerns.
@@ -212,7 +222,7 @@ class SharedConnection(Multiplexed):
         else:
             if not self.is_open():
                 return
-            if wire.pending and not self._due:
+            if wire.pending and self._due is None:
                 self._send()
             elif wire.error is not None:
                 self._end()

@@ -274,10 +274,10 @@ class TlsStream:
         below: Any = self._inner
         return bool(below.is_here())
 
-    def soon(self, call: Callable[[], Any]) -> None:
+    def soon(self, call: Callable[[], Any]) -> Any:
         """Have something called once, after what runs now; from anywhere."""
         below: Any = self._inner
-        below.soon(call)
+        return below.soon(call)
 
     def receive_now(self, buffer: memoryview) -> int | None:
         """Decrypt what is there into a buffer; return how many bytes that was, 0 at the end.
