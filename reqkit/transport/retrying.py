@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ from ..exceptions import (
     TotalTimeout,
 )
 from ..exceptions import ConnectionError as ReqkitConnectionError
-from ..message.retryafter import too_long
+from ..message.retryafter import retry_after, too_long
 from ..message.urls import without_secrets
 from ..network import current, forks, no_such_name
 from ..timeouts import Deadline
@@ -36,8 +37,8 @@ else:
     urllib3_errors = DeferredModule("urllib3.exceptions")
 
 __all__ = [
-    "IDEMPOTENT", "add_tries", "ending_of", "is_permanent", "policy_of", "retries_used_up",
-    "send_again", "urllib3_error_for", "waits_too_long",
+    "IDEMPOTENT", "add_tries", "asked_for", "ending_of", "is_permanent", "policy_of",
+    "retries_used_up", "send_again", "urllib3_error_for", "waits_too_long",
 ]  # fmt: skip
 
 #: What may be sent twice (RFC 9110 section 9.2.2).
@@ -194,7 +195,7 @@ def send_again(
                 response.close()
                 raise retries_used_up(url, request, response) from used_up
             return response
-        later = _asked_for(policy, answer) if policy.respect_retry_after_header else None
+        later = asked_for(policy, answer, time.time())
         in_time = deadline is None or later is None or later < deadline.at - deadline.now()
         if later is not None and later > most and in_time:
             if policy.raise_on_status:
@@ -208,8 +209,30 @@ def send_again(
         _sleep(wait, deadline, tries, before, request)
 
 
-def _asked_for(policy: Retry, answer: Any) -> float | None:
-    """Return the seconds that a Retry-After asks for, None where it says nothing that can be."""
+def asked_for(policy: Retry, answer: Any, now: float) -> float | None:
+    """Return the seconds that an answer's Retry-After asks a policy to wait.
+
+    It is read as everywhere here, fractions too; one that reads it in its own way is asked.
+
+    Args:
+        policy: what is left of the retries.
+        answer: has ``headers``.
+        now: the time as of ``time.time()``, that a date is compared with.
+
+    Returns:
+        the seconds; None where the policy does not care, or the field says nothing that can be.
+    """
+    if not policy.respect_retry_after_header:
+        return None
+    retry: Any = import_late("urllib3.util").Retry
+    kind: Any = type(policy)
+    if (
+        kind.get_retry_after is retry.get_retry_after
+        and kind.parse_retry_after is retry.parse_retry_after
+    ):
+        asked = retry_after(answer.headers.get("retry-after"), now)
+        most = getattr(policy, "retry_after_max", None)
+        return asked if asked is None or most is None else min(asked, most)
     try:
         return policy.get_retry_after(answer)
     except (urllib3_errors.InvalidHeader, ValueError, OverflowError):

@@ -12,6 +12,7 @@ from reqkit.exceptions import ConnectionError, ProtocolError, RequestException, 
 from reqkit.message.urls import without_secrets
 from reqkit.transport.retrying import (
     IDEMPOTENT,
+    asked_for,
     is_permanent,
     retries_used_up,
     urllib3_error_for,
@@ -35,7 +36,15 @@ _LONGEST_HOLD: Final = 300.0
 
 
 class RetryPolicy(Protocol):
-    """What is left of the retries of one request."""
+    """What is left of the retries of one request.
+
+    Attributes:
+        respects: whether a Retry-After counts.
+    """
+
+    @property
+    def respects(self) -> bool:
+        """Whether a Retry-After counts."""
 
     def after(
         self,
@@ -68,6 +77,8 @@ class BackOff:
     """
 
     __slots__ = ("_used", "left")
+
+    respects: Final[bool] = True
 
     def __init__(self, left: int, used: int = 0) -> None:
         self.left: int = left
@@ -116,10 +127,11 @@ def _is_passing(error: BaseException) -> bool:
 class _Urllib3Policy:
     """What a `urllib3.util.Retry` allows."""
 
-    __slots__ = ("_retry",)
+    __slots__ = ("_retry", "respects")
 
-    def __init__(self, retry: Retry) -> None:
+    def __init__(self, retry: Retry, respects: bool) -> None:
         self._retry = retry
+        self.respects: bool = respects
 
     def after(
         self,
@@ -142,7 +154,7 @@ class _Urllib3Policy:
                 if is_permanent(error):
                     return None
                 left = retry.increment(method, url, error=urllib3_error_for(error, url))
-                return left.get_backoff_time(), _Urllib3Policy(left)
+                return left.get_backoff_time(), _Urllib3Policy(left, self.respects)
             asked = "retry-after" in response.headers
             if not retry.is_retry(method, response.status_code, asked):
                 return None
@@ -151,14 +163,14 @@ class _Urllib3Policy:
             if error is None and retry.raise_on_status:
                 raise retries_used_up(url, response.request, response) from used_up
             return None
-        wait: float | None = None
-        if asked and retry.respect_retry_after_header:
-            wait = retry_after(response.headers.get("retry-after"), wall)
-            if wait is not None and wait > longest:
-                if retry.raise_on_status:
-                    raise waits_too_long(url, wait, longest, response.request, response)
-                return None
-        return (left.get_backoff_time() if wait is None else wait), _Urllib3Policy(left)
+        wait = asked_for(left, response, wall) if asked else None
+        if wait is not None and wait > longest:
+            if retry.raise_on_status:
+                raise waits_too_long(url, wait, longest, response.request, response)
+            return None
+        return (left.get_backoff_time() if wait is None else wait), _Urllib3Policy(
+            left, self.respects
+        )
 
 
 class _Answer:
@@ -176,7 +188,9 @@ class _Answer:
 
 def policy_of_config(retries: Any) -> RetryPolicy:
     """Return the policy that ``config['max_retries']`` stands for: an int counts connections."""
-    return _Urllib3Policy(retry_of(retries))
+    # Of the Retry that a number stands for, a Retry-After calls for no retry; it holds its host.
+    given = retries if isinstance(retries, Retry) else None
+    return _Urllib3Policy(retry_of(retries), given is None or given.respect_retry_after_header)
 
 
 def policy_of(retries: Any) -> RetryPolicy | None:
@@ -188,7 +202,7 @@ def policy_of(retries: Any) -> RetryPolicy | None:
     if retries is None or retries is False:
         return None
     if isinstance(retries, Retry):
-        return _Urllib3Policy(retries)
+        return _Urllib3Policy(retries, retries.respect_retry_after_header)
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise ValueError(
             f"retries is {retries!r}: expected how often a failed request is sent again, a whole"

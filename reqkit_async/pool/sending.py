@@ -231,7 +231,7 @@ class Sender:
         """Hold a host back where its answer asks for that (RFC 9110 section 10.2.3)."""
         wait = retry_after(response._field("retry-after"), time.time())
         scheduler = self._scheduler
-        if not wait or scheduler is None:
+        if not wait or scheduler is None or not (job.policy is None or job.policy.respects):
             return
         try:
             # Who said so: it may have been a redirect's target.

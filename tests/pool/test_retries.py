@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 import pytest
 from urllib3.util import Retry
 
 import reqkit
 import reqkit_async
 from reqkit.exceptions import ConnectionError, ReadTimeout
+from reqkit.transport.retrying import asked_for
 from reqkit_async.pool import retries as policies
 from servers.messages import answer
 from servers.scripted import Connection, ScriptedServer
@@ -189,3 +191,50 @@ def test_very_many_retries_have_a_bounded_pause() -> None:
     assert again is not None
     assert 30 <= again[0] <= 60
     assert all(0.25 * 2**used <= policies.back_off(used) <= 0.5 * 2**used for used in range(7))
+
+
+class OwnReading(Retry):
+    """Reads the field in its own way."""
+
+    def get_retry_after(self, response: Any) -> float | None:
+        return 7.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("2", 2.0), (" 2 ", 2.0), ("0.25", 0.25), ("1.", 1.0), ("0", 0.0), ("-1", 0.0),
+        ("soon", None), ("1, 5", None), ("", None), ("\u0663", None), ("9" * 30, 50.0), ("9" * 5000, 50.0),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0), ("Thu, 01 Jan 1970 00:00:40 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 50.0), ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+    ],
+)  # fmt: skip
+def test_a_retry_after_means_one_and_the_same(value: str, seconds: float | None) -> None:
+    """In blocking code, and in a batch."""
+    response = reqkit.Response(503, "")
+    response.headers["Retry-After"] = value
+    policy = Retry(3, status_forcelist=[503], backoff_factor=0)
+    policy.retry_after_max = 50
+    assert asked_for(policy, response, 60.0) == seconds
+    tried = policies.policy_of(policy)
+    assert tried is not None
+    if seconds != 50.0:
+        waits = tried.after("GET", "http://a.test/", response, None, 60.0)
+        assert waits is not None
+        assert waits[0] == (seconds or 0.0)
+    assert asked_for(policy.new(respect_retry_after_header=False), response, 60.0) is None
+    assert asked_for(OwnReading(3), response, 60.0) == 7.0
+
+
+def test_a_retry_that_does_not_respect_it_is_not_held_back(scripted: Start) -> None:
+    server = scripted(failing(2, status(503, ("Retry-After", "3600"))))
+    policy = Retry(3, status_forcelist=[503], respect_retry_after_header=False)
+    with gevent.Timeout(30, RuntimeError("it is held back")):
+        (found,) = reqkit_async.map([server()], retries=policy)
+    assert found.ok
+    # A number says nothing of that.
+    server = scripted(failing(1, status(503, ("Retry-After", "1"))))
+    began = time.monotonic()
+    asked = reqkit_async.get(server(), config={"max_retries": 2})
+    reqkit_async.map([asked, server()], size=1)
+    assert time.monotonic() - began >= 1.0
