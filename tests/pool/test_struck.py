@@ -200,7 +200,8 @@ def test_deadlines_are_kept(
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(SharedConnection, "_turn"), (SharedConnection, "_flush"), (Wire, "receive_buffer")]
+    ("owner", "name"),
+    [(SharedConnection, "_turn"), (SharedConnection, "_flush"), (Wire, "receive_buffer")],
 )
 def test_streams_of_http_2_go_on_or_end(
     monkeypatch: pytest.MonkeyPatch, told: io.StringIO, owner: Any, name: str
