@@ -59,6 +59,20 @@ def test_many_streams(name: str, server: Daemon, session: reqkit.Session) -> Non
         assert response.content == DOCUMENTS[paths[number % len(paths)]]
 
 
+#: Servers that take fields of 18 KB, which are sent in two frames.
+LARGE_FIELDS = ("nghttpd", "apache", "h2o", "caddy")
+
+
+@pytest.mark.parametrize("name", LARGE_FIELDS)
+def test_fields_of_several_frames(name: str, http2_server: Start, session: reqkit.Session) -> None:
+    url = http2_server(name).secure("/small.txt")
+    headers = {f"x-{number}": "\x80" * 300 for number in range(20)}
+    requests = [reqkit_async.get(url, session=session, headers=headers) for _ in range(20)]
+    for answer in (*reqkit_async.map(requests), session.get(url, headers=headers)):
+        assert (answer.error, answer.version) == (None, 20)
+        assert answer.content == DOCUMENTS["small.txt"]
+
+
 def test_streams_that_are_stopped(name: str, server: Daemon, session: reqkit.Session) -> None:
     path = "big.bin" if name != "haproxy" else "small.txt"
     for _ in range(5):

@@ -28,6 +28,7 @@ from servers.waiting import until
 
 Start = Callable[..., Http2Server]
 Codes = h2.errors.ErrorCodes
+Limits = h2.settings.SettingCodes
 
 
 @pytest.fixture
@@ -134,11 +135,85 @@ def test_a_server_that_takes_no_streams_for_a_while(
         assert blocking.post(server(), data=b"x").text == "x"
     assert len(server.requests) == 43
     # Once it takes some, they share again.
-    server.settings = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 100}
+    server.settings = {Limits.MAX_CONCURRENT_STREAMS: 100}
     assert errors(batch(session, [server()])) == []
     before = len(server.peers)
     assert errors(batch(session, [server()] * 20)) == []
     assert len(server.peers) == before
+
+
+def test_a_limit_of_streams_that_changes_midway(start: Start, session: reqkit.Session) -> None:
+    changes = {10: 1, 60: 1000}
+
+    def handler(request: Request) -> None:
+        most = changes.get(int(request.path[1:]))
+        if most is not None:
+            with request.peer.sending() as connection:
+                connection.update_settings({Limits.MAX_CONCURRENT_STREAMS: most})
+        echo(request)
+
+    server = start(handler, settings={"MAX_CONCURRENT_STREAMS": 90})
+    assert errors(batch(session, [server("/0")])) == []
+    urls = [server(f"/{number}") for number in range(1, 150)]
+    responses = batch(session, urls, size=30)
+    assert errors(responses) == []
+    assert [response.text for response in responses] == [f"GET /{n}" for n in range(1, 150)]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "stream"])
+@pytest.mark.parametrize("blocks", [True, False])
+def test_windows_that_change_amid_an_upload(kind: str, blocks: bool) -> None:
+    """From nothing, up, down below nothing, and up again: not a byte more comes than may."""
+    body = bytes(range(256)) * 200
+    #: What is sent at each step, and how many bytes of the body may have come then.
+    steps = [
+        (size_of_windows(10), 10),
+        (size_of_windows(3) + size_of_windows(20), 20),
+        (size_of_windows(0) + frame(8, 0, 3, bytes((0, 0, 0, 25))), 25),
+        (size_of_windows(70_000), len(body)),
+    ]
+    came = bytearray()
+
+    def handler(connection: Connection) -> None:
+        connection.recv_until(PREFACE)
+        # Before these settings have come, a client may send more.
+        connection.send(size_of_windows(0))
+        sent, ended = 0, False
+        while not ended:
+            head = connection.recv_exact(9)
+            payload = connection.recv_exact(int.from_bytes(head[:3], "big"))
+            number = int.from_bytes(head[5:], "big")
+            if (head[3], number) == (1, 1):
+                connection.send(frame(1, 5, 1, b"\x89"))
+            elif head[3] == 0:
+                came.extend(payload)
+                ended = bool(head[4] & 1)
+            before = steps[sent - 1][1] if sent else 0
+            if number == 3 and sent < len(steps) and len(came) >= before:
+                assert len(came) == before
+                connection.send(steps[sent][0])
+                sent += 1
+        connection.send(frame(1, 5, 3, b"\x89"))
+        connection.wait_closed()
+
+    data: Any = body
+    if kind == "stream":
+        data = (body[start : start + 999] for start in range(0, len(body), 999))
+    with ScriptedServer(handler) as server, reqkit.Session(config={"http2": "prior"}) as session:
+        if blocks:
+            assert session.get(server()).status_code == 204
+            assert session.post(server(), data=data).status_code == 204
+        else:
+            assert errors(batch(session, [server()])) == []
+            request = reqkit_async.post(server(), data=data, session=session)
+            [response] = reqkit_async.map([request])
+            assert (response.error, response.status_code) == (None, 204)
+    assert bytes(came) == body
+
+
+def size_of_windows(size: int) -> bytes:
+    """Return the settings that say how large the windows of streams are."""
+    return frame(4, 0, 0, b"\0\4" + size.to_bytes(4, "big"))
 
 
 def test_origins_and_settings_have_connections_of_their_own(
