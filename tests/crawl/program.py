@@ -1,12 +1,15 @@
-"""A crawl in a process of its own, that ends by a signal where the test says.
+"""Crawls in processes of their own, that end by a signal where the test says.
 
-    python program.py STORE URL HANDED '{"size": 8, "kill": ["body", 7], "archive": "x.warc.gz"}'
+For each line of its input, ``[STORE, URL, HANDED, {"size": 8, "kill": ["body", 7], "archive":
+"x.warc.gz"}]``, it forks a process that crawls, writes that one's id, and how it has ended. What a
+crawl needs is imported once for all of them; neither a loop nor a thread is there before.
 
 Each page that is handed over is a line in HANDED, written before its turn has done anything.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -15,6 +18,13 @@ from typing import Any
 
 import reqkit_async
 from reqkit_async.crawl import archive as archives
+
+#: What the first crawl in a process would import.
+NEEDED = (
+    "brotli", "encodings.idna", "gevent.pool", "gevent.queue", "gevent.threadpool", "gzip",
+    "inspect", "selectolax.lexbor", "warcio.archiveiterator", "warcio.recordbuilder",
+    "warcio.warcwriter",
+)  # fmt: skip
 
 
 def die() -> None:
@@ -33,9 +43,7 @@ class Countdown:
             die()
 
 
-def main() -> int:
-    store, url, handed = sys.argv[1:4]
-    options = json.loads(sys.argv[4])
+def crawl_once(store: str, url: str, handed: str, options: dict[str, Any]) -> None:
     where, number = options.pop("kill", (None, 0))
     countdown = Countdown(number)
     if where == "archive":
@@ -62,8 +70,21 @@ def main() -> int:
             if where == "body":
                 countdown()
             crawl.follow(response)
-    return 0
+
+
+def main() -> None:
+    for name in NEEDED:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(2, 1)
+            crawl_once(*json.loads(line))
+            return
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warcio.cli
 from crawl.site import Answer, Site, linked, tree
 from warcio.archiveiterator import ArchiveIterator
 
@@ -46,6 +47,17 @@ class Victims:
         self._guard = threading.Lock()
         self._left = 0
         self._victim = 0
+        self._known = threading.Event()
+        self._errors = folder / "errors.txt"
+        with self._errors.open("wb") as errors:
+            self._forks = subprocess.Popen(
+                [sys.executable, str(PROGRAM)],
+                env=environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         self.site = Site(self._answered)
 
     def _answered(self, path: str, fields: dict[str, str]) -> Answer | None:
@@ -53,6 +65,7 @@ class Victims:
             if self._left and path != "/robots.txt":
                 self._left -= 1
                 if not self._left:
+                    self._known.wait(PATIENCE)
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(self._victim, signal.SIGKILL)
         if path == "/page/5":
@@ -66,25 +79,47 @@ class Victims:
         options: dict[str, Any] = {"size": SIZE, "archive": str(self.archive)}
         if kill is not None and kill[0] != "fetch":
             options["kill"] = kill
-        command = [
-            sys.executable, str(PROGRAM), str(self.store), self.site("/page/0"), str(self.handed),
-            json.dumps(options),
-        ]  # fmt: skip
-        process = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE)
+        self._known.clear()
         with self._guard:
-            self._victim = process.pid
             self._left = kill[1] if kill is not None and kill[0] == "fetch" else 0
+        self._tell([str(self.store), self.site("/page/0"), str(self.handed), options])
+        self._victim = int(self._heard())
+        self._known.set()
         try:
-            _, errors = process.communicate(timeout=PATIENCE)
+            status = int(self._heard())
         finally:
-            process.kill()
             with self._guard:
                 self._left = 0
-        if process.returncode == -signal.SIGKILL:
+        self._victim = 0
+        if status == -signal.SIGKILL:
             self.kills += 1
         else:
-            assert process.returncode == 0, errors.decode()
-        return process.returncode
+            assert status == 0, self._errors.read_text()
+        return status
+
+    def _tell(self, what: object) -> None:
+        assert self._forks.stdin is not None
+        self._forks.stdin.write(json.dumps(what) + "\n")
+        self._forks.stdin.flush()
+
+    def _heard(self) -> str:
+        assert self._forks.stdout is not None
+        limit = threading.Timer(PATIENCE, self.close)
+        limit.start()
+        try:
+            line = self._forks.stdout.readline()
+        finally:
+            limit.cancel()
+        assert line, f"no answer within {PATIENCE} s: {self._errors.read_text()}"
+        return line
+
+    def close(self) -> None:
+        """End what starts crawls, and the one that runs."""
+        with self._forks:
+            self._forks.kill()
+        if self._victim:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._victim, signal.SIGKILL)
 
     def check(self) -> None:
         """See that all is there, and once."""
@@ -109,17 +144,19 @@ class Victims:
                 if record.rec_type == "response" and record.content_stream().read() is not None
             ]
         assert Counter(kept) == Counter(self.site(path) for path in pages)
-        check = subprocess.run(
-            [sys.executable, "-m", "warcio.cli", "check", str(self.archive)], capture_output=True
-        )
-        assert check.returncode == 0, check.stdout.decode()
+        with pytest.raises(SystemExit) as ended:
+            warcio.cli.main(["check", str(self.archive)])
+        assert ended.value.code == 0
 
 
 @pytest.fixture
 def victims(tmp_path: Path) -> Iterator[Victims]:
     made = Victims(tmp_path)
     with made.site:
-        yield made
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 def moments(seed: int, count: int) -> list[tuple[str, int]]:
