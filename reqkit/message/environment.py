@@ -7,7 +7,9 @@ switches greenlets.
 
 from __future__ import annotations
 
+import codecs
 import os
+import stat
 import time
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -100,6 +102,13 @@ class _Read(NamedTuple):
 
 _NETRC: Final = Variables("NETRC")
 _MOST_FILES: Final = 8
+_LARGEST_NETRC: Final = 1 << 22
+_AT_ONCE: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
 _read_files: dict[str, _Read] = {}
 #: Seconds for which it is not looked again whether there is a netrc: to look for the files costs as
 #: much as a good part of a request, and would be done for each.
@@ -132,9 +141,9 @@ def netrc_credentials(
     """Return the login and password that netrc has for a host, or None.
 
     The file is ``NETRC``'s where that is set, else ``~/.netrc`` or ``~/_netrc``. It is read when
-    it has changed. A file that cannot be opened is as none; words in it that netrc does not know
-    are passed over, with a `RequestsWarning` when it is read, which has nothing of the file's text.
-    The entry ``default`` counts for hosts that have none.
+    it has changed. What cannot be opened, or is no file, is as none; words in it that netrc does
+    not know are passed over, with a `RequestsWarning` when it is read, which has nothing of the
+    file's text. The entry ``default`` counts for hosts that have none.
 
     Args:
         host: the host's name alone, parsed from the URL: no port, no user.
@@ -145,7 +154,7 @@ def netrc_credentials(
     if path is None:
         return None
     entries = _netrc_entries(path)
-    return None if entries is None else entries.find(host.strip("[]").lower(), user, default)
+    return None if entries is None else entries.find(host, user, default)
 
 
 def _netrc_path() -> str | None:
@@ -172,23 +181,40 @@ def _usual_files(home: str | bytes | None) -> tuple[str, ...]:
     return os.path.join(folder, ".netrc"), os.path.join(folder, "_netrc")
 
 
+def _text_of(octets: bytes) -> str:
+    """Return a netrc's text, as editors and shells write it; its lines end in LF."""
+    wide = octets.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = octets.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = octets.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _netrc_entries(path: str) -> Netrc | None:
-    # A netrc that may not be read, or went away meanwhile, is as none.
+    # A netrc that may not be read, or went away meanwhile, is as none. So is what is no file: a
+    # pipe might never be written to, and a device (/dev/null is usual) never end.
     try:
         status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return None
         version = (status.st_mtime_ns, status.st_size, status.st_ino)
         kept = _read_files.get(path)
         if kept is not None and kept.version == version:
             return kept.entries
-        with open(path, "rb") as file:
-            octets = file.read()
-    except OSError:
+        # What takes the file's place after it was looked at might have it wait.
+        with open(os.open(path, _AT_ONCE), "rb") as file:
+            octets = file.read(_LARGEST_NETRC + 1)
+    except (OSError, ValueError):  # the latter for a name that no file can have
         return None
-    try:
-        text = octets.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = octets.decode("latin-1")
-    entries = parse_netrc(text.replace("\r\n", "\n"))
+    if len(octets) > _LARGEST_NETRC:
+        octets = b""
+        warn(
+            f"{path} has more than {_LARGEST_NETRC} bytes, and is passed over: expected a netrc."
+            " Name another file in NETRC",
+            RequestsWarning,
+        )
+    entries = parse_netrc(_text_of(octets))
     if len(_read_files) >= _MOST_FILES:
         _read_files.clear()
     _read_files[path] = _Read(version, entries)

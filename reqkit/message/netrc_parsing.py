@@ -6,6 +6,8 @@ programs, macros. Values may be quoted, and a backslash stands before what is me
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -38,10 +40,11 @@ class Netrc(NamedTuple):
         """Return login and password for a host, or None.
 
         Args:
-            host: its name, in lower case.
+            host: its name, as a URL has it: an IPv6 address with or without brackets.
             user: whose password it is to be; None for the first entry's.
             default: whether the entry for all other hosts counts.
         """
+        host = _compared(host.lower())
         for entry in (
             *(one for one in self.entries if one.host == host),
             *(one for one in self.entries if default and one.host is None),
@@ -91,9 +94,18 @@ def parse_netrc(text: str) -> Netrc:
 def _spelled_in_ascii(host: str) -> str:
     """Return a host's name as those of URLs are compared."""
     try:
-        return ascii_name(host)
+        return _compared(ascii_name(host))
     except UnicodeError:  # no URL has it
         return host.lower()
+
+
+def _compared(host: str) -> str:
+    """Return a host in the form in which two that are one are equal: IPv6 is written many ways."""
+    host = host.removeprefix("[").removesuffix("]")
+    if ":" in host:
+        with contextlib.suppress(ValueError):
+            return ipaddress.IPv6Address(host).compressed
+    return host
 
 
 class _Words:

@@ -210,14 +210,14 @@ class _Downloads:
         try:
             there = []
             for file in in_turns(self.files):
-                if file.sha256 and (file.path.is_file() or file.beside.is_file()):
+                if file.sha256 and (file.path.is_file() or file.has_part):
                     there.append(file)
                 else:
                     self._start(file)
             for file in in_turns(there):  # is read while others are on their way
                 if self.failure is not None or _passed(ends):
                     break
-                if file.is_there():
+                if file.is_there(pool.session):
                     self._ended(file, file.path)
                 else:
                     self._start(file)

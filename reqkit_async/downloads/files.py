@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,7 @@ import gevent
 from reqkit import Request, Response, Session
 from reqkit.base.redact import redacted
 from reqkit.exceptions import ChecksumError
-from reqkit.message.downloads import Rest, rest_of, save
+from reqkit.message.downloads import Rest, rest_of, save, take_whole
 from reqkit.message.urls import without_secrets
 from reqkit.sessions import SingleUseSession
 
@@ -69,37 +71,39 @@ class File:
         self.tries: int = 0
         self.last: str | None = None
 
-    @property
-    def checked(self) -> bool:
-        """Whether there is something to be checked before it takes its place."""
-        return self.sha256 is not None or self.size is not None
-
-    def is_there(self) -> bool:
+    def is_there(self, session: Session | None) -> bool:
         """Tell by its checksum whether what is in its place is the file. Reads it; others run.
 
         A call that was stopped while it checked a file has left it, whole, beside its place.
+
+        Args:
+            session: for a request that has none.
         """
-        for path in (self.path, self.beside):
-            try:
-                if self.size is not None and path.stat().st_size != self.size:
-                    continue
-                if digest_of(path) == self.sha256:
-                    if path is not self.path:
-                        os.replace(path, self.path)
-                    return True
-            except OSError:
-                continue  # what cannot be read is replaced, or says why it cannot
+        with contextlib.suppress(OSError):  # what cannot be read is replaced, or says why it cannot
+            fits = self.size is None or self.path.stat().st_size == self.size
+            if fits and digest_of(self.path) == self.sha256:
+                return True
+        url = self._resumed_url(session)
+        with contextlib.suppress(OSError, ChecksumError):
+            return url is not None and take_whole(self.path, url, self._check)
         return False
 
     @property
-    def beside(self) -> Path:
-        """Where it is written to: it is checked before it takes its place."""
-        return self.path.with_name(self.path.name + ".unchecked") if self.checked else self.path
+    def has_part(self) -> bool:
+        """Whether there may be a part of it."""
+        return os.path.lexists(self.path.with_name(self.path.name + ".part"))
 
     def rest(self, session: Session | None) -> Rest | None:
         """Return what there is of it, and is to be gone on with. Sends nothing."""
-        beside = self.beside
-        if not self.resumes or not os.path.lexists(beside.with_name(beside.name + ".part")):
+        url = self._resumed_url(session)
+        try:
+            return None if url is None else rest_of(self.path, url)
+        except Exception:  # sending it will say what is wrong
+            return None
+
+    def _resumed_url(self, session: Session | None) -> str | None:
+        """Return the URL of which a part is there; None where none may be gone on with."""
+        if not self.resumes or not self.has_part:
             return None
         own = self.request.session
         sender: Any = own if own is not None else session
@@ -110,9 +114,10 @@ class File:
             return None  # the caller's own: just that part is wanted
         try:
             settings = sender._settings(self.request._arguments.config)
-            return rest_of(beside, sender._target_of(self.request, settings.encode_uri).url)
+            url: str | None = sender._target_of(self.request, settings.encode_uri).url
         except Exception:  # sending it will say what is wrong
             return None
+        return url
 
     def save(self, response: Response, rest: Rest | None) -> Path:
         """Write an answer's body, check it, and have it take its place. Blocks, others run.
@@ -125,11 +130,8 @@ class File:
             AskAgain: the request has to be sent again.
             RequestException, OSError: it cannot be had, or is another file.
         """
-        if not self.checked:
-            if self.path.is_dir():  # which would have the file put into it
-                raise IsADirectoryError(f"{self.path} is a folder: expected a place for a file")
-            return save(response, self.path, rest, self.resumes)
-        beside = self.beside
+        if self.path.is_dir():  # which would have the file put into it
+            raise IsADirectoryError(f"{self.path} is a folder: expected a place for a file")
         if self.size is not None:
             announced = response.headers.get("content-length", "")
             coded = response.headers.get("content-encoding", "identity")
@@ -137,23 +139,26 @@ class File:
             if whole and int(announced) != self.size:
                 response.close()
                 raise self._wrong(f"its size is {announced} bytes, not {self.size}", response)
-        save(response, beside, rest, self.resumes)
-        wrong = ""
-        if self.size is not None and beside.stat().st_size != self.size:
-            wrong = f"its size is {beside.stat().st_size} bytes, not {self.size}"
-        elif self.sha256 is not None and (found := digest_of(beside)) != self.sha256:
-            wrong = f"its SHA-256 is {found}, not {self.sha256}"
-        if wrong:
-            beside.unlink()
-            raise self._wrong(wrong, response)
-        os.replace(beside, self.path)
-        return self.path
+        checked = self.sha256 is not None or self.size is not None
+        check = functools.partial(self._check, response=response) if checked else None
+        return save(response, self.path, rest, self.resumes, check)
 
-    def _wrong(self, why: str, response: Response) -> ChecksumError:
-        url = without_secrets(response.url or str(self.request.url))
+    def _check(self, path: Path, response: Response | None = None) -> None:
+        """See whether a file is the one that is wanted. Reads it; others run.
+
+        Raises:
+            ChecksumError: it is another one.
+        """
+        if self.size is not None and (size := path.stat().st_size) != self.size:
+            raise self._wrong(f"its size is {size} bytes, not {self.size}", response)
+        if self.sha256 is not None and (found := digest_of(path)) != self.sha256:
+            raise self._wrong(f"its SHA-256 is {found}, not {self.sha256}", response)
+
+    def _wrong(self, why: str, response: Response | None) -> ChecksumError:
+        url = without_secrets((response and response.url) or str(self.request.url))
         return ChecksumError(
             f"{url}: this is not the file that was expected: {why}; nothing was kept",
-            request=response.request,
+            request=self.request if response is None else response.request,
             response=response,
         )
 
@@ -237,7 +242,7 @@ def _check_name(where: str, name: Any) -> None:
         raise ValueError(
             f"{where}: the name is {name[:80]!r}: expected one that a file in the folder can have"
             " anywhere: without slashes, '..', control characters and the like, not ending in"
-            " .part, .version or .unchecked"
+            " .part or .version"
         )
 
 

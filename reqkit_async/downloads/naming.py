@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 from typing import Final
+from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
 __all__ = ["Names", "is_safe"]
@@ -14,9 +15,12 @@ _LONGEST: Final = 200
 _LONGEST_ENDING: Final = 20
 #: What some system or shell gives a meaning of its own.
 _ODD: Final = re.compile(r'[\x00-\x1f\x7f-\x9f\\/:*?"<>|\u2028\u2029\u202a-\u202e\u2066-\u2069]')
-_DEVICES: Final = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
+_DEVICES: Final = re.compile(
+    r"(?i)(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9\xb9\xb2\xb3]|lpt[0-9\xb9\xb2\xb3])"
+    r" *(\.|$)"
+)
 #: Files that downloads keep beside theirs.
-_KEPT_BESIDE: Final = re.compile(r"(?i)\.(part|version|unchecked)$")
+_KEPT_BESIDE: Final = re.compile(r"(?i)\.(part|version)$")
 
 
 class Names:
@@ -58,8 +62,8 @@ def is_safe(name: str) -> bool:
 
 
 def _fingerprint(name: str) -> int:
-    # Some file systems take names that differ in case for one.
-    folded = name.casefold().encode("utf-8", "surrogatepass")
+    # Some file systems take names for one that differ in case, or in how accents are written.
+    folded = normalize("NFC", normalize("NFC", name).casefold()).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(folded, digest_size=8).digest(), "little")
 
 

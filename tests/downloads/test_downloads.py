@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -306,16 +307,65 @@ def test_what_is_there_is_not_asked_for(
 
 
 def test_what_was_stopped_while_it_was_checked_is_not_asked_for_again(
-    shelf: Shelf, server: ScriptedServer, tmp_path: Path
+    shelf: Shelf, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "a.unchecked").write_bytes(content("a"))
-    (tmp_path / "b.unchecked").write_bytes(content("c"))
+    checked: list[str] = []
+
+    def stopped(path: Path) -> str:
+        checked.append(path.name)
+        raise gevent.GreenletExit
+
     items: list[Any] = [{"url": server(f"/{n}"), "sha256": digest(n)} for n in "ab"]
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "digest_of", stopped)
+        for item in items:
+            reqkit_async.download([item], tmp_path, timeout=1)
+    assert checked == ["a.part", "b.part"]
+    assert not (tmp_path / "a").exists()
+    with open(tmp_path / "b.part", "r+b") as file:
+        file.write(b"edited")
+    os.utime(tmp_path / "b.part", (1, 1))
+    shelf.asked.clear()
     found = reqkit_async.download(items, tmp_path)
     assert found == [tmp_path / "a", tmp_path / "b"]
     assert [(tmp_path / n).read_bytes() for n in "ab"] == [content(n) for n in "ab"]
     assert shelf.asked == [("b", None)]
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_what_is_checked_takes_no_place_of_another_file(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    """Only a part is written to until it is known to be the file."""
+    mine = {f"a{suffix}": b"mine" for suffix in ("", ".unchecked", ".new", ".tmp", ".part")}
+    for name, data in mine.items():
+        (tmp_path / name).write_bytes(data)
+    wrong: list[Any] = [{"url": server("/a"), "sha256": digest("b"), "name": "a"}]
+    [error] = reqkit_async.download(wrong, tmp_path)
+    assert isinstance(error, reqkit.exceptions.ChecksumError)
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == mine
+    reqkit_async.download([{"url": server("/a"), "sha256": digest("a")}], tmp_path)
+    mine["a"] = content("a")
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == mine
+
+
+def test_two_calls_at_once_that_check_the_same_files(
+    server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2)
+    real = files.digest_of
+
+    def together(path: Path) -> str:
+        both.wait(20)  # each has its own part now
+        return real(path)
+
+    monkeypatch.setattr(files, "digest_of", together)
+    item: Any = {"url": server("/a"), "sha256": digest("a")}
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda _: reqkit_async.download([item], tmp_path), "xy"))
+    assert found == [[tmp_path / "a"]] * 2
+    assert os.listdir(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == content("a")
 
 
 def test_equal_names_get_numbers(server: ScriptedServer, tmp_path: Path) -> None:
@@ -498,7 +548,7 @@ def test_a_deadline_counts_while_files_are_checked(
     read: list[str] = []
     late = threading.Event()
 
-    def is_there(file: files.File) -> bool:
+    def is_there(file: files.File, session: Any) -> bool:
         read.append(file.path.name)
         late.set()
         return True

@@ -22,6 +22,10 @@ from reqkit_async.downloads.naming import Names
         ("http://h.example/-rf", "_-rf"),
         ("http://h.example/.bashrc", "bashrc"),
         ("http://h.example/con.txt", "_con.txt"),
+        ("http://h.example/COM%C2%B9.log", "_COM\xb9.log"),
+        ("http://h.example/lpt1%20.x", "_lpt1 .x"),
+        ("http://h.example/CONOUT$", "_CONOUT$"),
+        ("http://h.example/concert.txt", "concert.txt"),
         ("http://h.example/a:b%5Cc", "a_b_c"),
         ("http://h.example/%E2%80%AEgpj.exe", "_gpj.exe"),
         ("http://h.example/a.part", "a.part_"),
@@ -40,6 +44,18 @@ def test_equal_names_are_told_apart() -> None:
     made = [names.name_for(f"http://{host}.example/A.tar.gz") for host in "abc"]
     made.append(names.name_for("http://d.example/a.TAR.GZ"))
     assert made == ["A.tar.gz", "A-2.tar.gz", "A-3.tar.gz", "a-4.TAR.GZ"]
+
+
+@pytest.mark.parametrize(
+    "segments", [("caf%C3%A9", "cafe%CC%81"), ("CAF%C3%89", "cafe%CC%81"), ("a.x", "A.X")]
+)
+def test_names_that_some_file_system_takes_for_one_are_told_apart(
+    segments: tuple[str, str],
+) -> None:
+    names = Names()
+    first, second = (names.name_for(f"http://h.example/{segment}") for segment in segments)
+    assert "-2" in second
+    assert "-2" not in first
 
 
 def test_a_name_that_looks_like_a_number_added_is_not_given_twice() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +197,83 @@ def test_a_user_chooses_the_password(
 def test_only_the_name_is_looked_up(tmp_path: Path, host: str) -> None:
     (tmp_path / ".netrc").write_text(NETRC + "machine ::1 login six password p")
     assert netrc_credentials(host) == (("six", "p") if host == "[::1]" else None)
+
+
+@pytest.mark.parametrize("written", ["::1", "[::1]", "0:0:0:0:0:0:0:1", "[0::0001]"])
+@pytest.mark.parametrize("asked", ["[::1]", "::1", "[0:0:0:0:0:0:0:1]"])
+def test_an_ipv6_address_is_one_however_it_is_written(
+    tmp_path: Path, written: str, asked: str
+) -> None:
+    (tmp_path / ".netrc").write_text(f"machine ::2 login no password n machine {written} login u")
+    assert netrc_credentials(asked) == ("u", "")
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: text.encode("utf-16"),
+        lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.replace("\n", "\r\n").encode("latin-1"),
+    ],
+    ids=["utf-16", "utf-16-be", "bom", "cr", "crlf-latin-1"],
+)
+def test_a_netrc_as_editors_and_shells_write_it(
+    tmp_path: Path, encode: Callable[[str], bytes]
+) -> None:
+    text = "# h\u00e9\nmacdef init\nput password x\n\nmachine h.example login u password p\u00e9\n"
+    (tmp_path / ".netrc").write_bytes(encode(text))
+    assert netrc_credentials("h.example") == ("u", "p\u00e9")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("place", ["pipe", "/dev/zero", "/dev/null", "folder", "loop"])
+def test_what_is_no_file_is_no_netrc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    path = tmp_path / place if not place.startswith("/") else Path(place)
+    if place == "pipe":
+        os.mkfifo(path)
+    elif place == "folder":
+        path.mkdir()
+    elif place == "loop":
+        path.symlink_to(path)
+    monkeypatch.setenv("NETRC", str(path))
+    found: list[Any] = []
+    asking = threading.Thread(
+        target=lambda: found.append(netrc_credentials("h.example")), daemon=True
+    )
+    asking.start()
+    asking.join(40)
+    assert found == [None]
+
+
+def test_what_takes_a_netrcs_place_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".netrc"
+    file.write_text(NETRC)
+    flags: list[int] = []
+    real = os.open
+
+    def noting(path: str, given: int, *more: Any) -> int:
+        flags.append(given)
+        return real(path, given, *more)
+
+    monkeypatch.setattr(os, "open", noting)
+    assert netrc_credentials("h.example") == ("u", "p")
+    assert flags
+    assert all(given & getattr(os, "O_NONBLOCK", 0) for given in flags if os.name == "posix")
+
+
+def test_a_netrc_without_end_is_no_netrc(tmp_path: Path) -> None:
+    with open(tmp_path / ".netrc", "wb") as file:
+        file.write(b"machine h.example login u password p\n")
+        file.truncate(environment._LARGEST_NETRC + 1)
+    with pytest.warns(RequestsWarning, match="more than"):
+        assert netrc_credentials("h.example") is None
+    assert netrc_credentials("h.example") is None  # and is read, and told of, once
 
 
 def test_netrc_is_read_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

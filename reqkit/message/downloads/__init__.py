@@ -6,6 +6,6 @@ Begin with `saving.download`.
 from __future__ import annotations
 
 from .resuming import AskAgain, Rest
-from .saving import download, rest_of, save
+from .saving import download, rest_of, save, take_whole
 
-__all__ = ["AskAgain", "Rest", "download", "rest_of", "save"]
+__all__ = ["AskAgain", "Rest", "download", "rest_of", "save", "take_whole"]

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ...base.redact import redacted
+
 __all__ = ["file_for"]
 
 #: What a path ends in that can only be a folder's.
@@ -31,7 +33,17 @@ def file_for(response: Named, given: str) -> Path:
 
     Raises:
         OSError: there is no such folder, or something in the file's place that is to stay.
+        ValueError: no file can have such a name.
     """
+    try:
+        unusable = b"\0" in os.fsencode(given)
+    except UnicodeEncodeError:
+        unusable = True
+    if unusable:
+        raise ValueError(
+            f"the path is {redacted(given)}: no file can have such a name (a NUL, or half of a"
+            " surrogate pair)"
+        )
     path = Path(given)
     if path.is_dir():
         path /= _name_for(response)

@@ -6,6 +6,9 @@ downloaded to one place. So a part is gone on with only where its note says that
 URL and version, and a note counts only if it is one of ours: it holds the numbers (inodes) that the
 file system has given to the note itself and to the part, which nobody can have put into a file that
 was downloaded. What is not ours is left alone, and another name taken: ``NAME.1.part``.
+
+A note also says how large the part was, and when it was last written, when it was left in good
+order: one that somebody has written over since then is begun anew.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import importlib
 import os
 import stat
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 from ...base.locks import native_rlock
 
@@ -23,12 +26,14 @@ _fcntl: Any = None
 with contextlib.suppress(ImportError):  # Windows has none
     _fcntl = importlib.import_module("fcntl")
 
-__all__ = ["Partial", "part_of"]
+__all__ = ["Found", "Partial", "part_of"]
 
 #: How many names are tried for a part.
 _MOST_NAMES: Final = 1000
-_FIRST_LINE: Final = "reqkit download 1"
+_FIRST_LINE: Final = "reqkit download 2"
 _LARGEST_NOTE: Final = 16384
+#: What a note says of how its part was left: always as long, so that it is written at one go.
+_STATE_SIZE: Final = 64
 
 #: The parts that this process writes now.
 _under_way: Final[set[str]] = set()
@@ -49,9 +54,13 @@ class Partial:
         path: the part.
         size: how many bytes it had.
         version: what told the version that these are of, or None.
+        whole: whether it had all that is to be in its file.
     """
 
-    __slots__ = ("_file", "_finished", "_key", "_note", "_what", "path", "size", "version")
+    __slots__ = (
+        "_file", "_finished", "_head", "_key", "_note", "_noted", "_what", "path", "size",
+        "version", "whole",
+    )  # fmt: skip
 
     path: Path
 
@@ -59,6 +68,7 @@ class Partial:
         self._what = what
         self.size: int = 0
         self.version: str | None = None
+        self.whole: bool = False
         self._finished = False
         for number in range(_MOST_NAMES):
             between = f".{number}" if number else ""
@@ -83,7 +93,19 @@ class Partial:
         self._file.seek(0)
         self._file.truncate()
         self.size = 0
+        self.whole = False
         self._write_note(version)
+
+    def end(self) -> None:
+        """Note that the part has all of its file, before that is looked into."""
+        self._file.flush()
+        self.whole = True
+        self._write_state()
+
+    def go_on(self) -> None:
+        """Note that the part is written to, before it is."""
+        self.whole = False
+        self._write_state("open")
 
     def finish(self, target: Path) -> None:
         """Have the part, which is whole, take its file's name."""
@@ -94,7 +116,9 @@ class Partial:
             os.replace(self.path, target)
             self._finished = True
             with contextlib.suppress(OSError):
-                self._note.unlink()
+                # Another one may have found that there is no part, and have begun one.
+                if self._note.lstat().st_ino == self._noted:
+                    self._note.unlink()
         finally:
             self.close()
 
@@ -108,17 +132,18 @@ class Partial:
                 _under_way.discard(self._key)
 
     def _leave(self) -> None:
-        if self._finished:
-            self._file.close()
-            return
         # What a full disk has not taken fails once more here, and was said already.
         with contextlib.suppress(OSError):
-            if not self._file.seek(0, os.SEEK_END):
+            if not self._finished and not self._file.seek(0, os.SEEK_END):
                 for path in (self.path, self._note):
                     with contextlib.suppress(OSError):
                         path.unlink()
+            elif not self._finished:
+                self._write_state()
         with contextlib.suppress(OSError):
-            self._file.close()  # which unlocks it
+            _unlock(self._file.fileno())  # a child process has its own copy of what is open
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     # -- whose it is ------------------------------------------------------------------------
 
@@ -141,18 +166,15 @@ class Partial:
 
     def _open(self) -> bool:
         """Open the part; tell whether it may be written."""
-        for path in (self.path, self._note):
-            if path.is_symlink():  # never followed: anybody may have put one there
-                path.unlink()
         part, note = _state(self.path), _state(self._note)
         if note is not None:
             noted = _read_note(self._note, note.st_ino)
             if noted is None:
                 return False
-            number, what, version = noted
             if part is not None:
-                return part.st_ino == number and self._go_on(number, what, version)
-            self._note.unlink()  # of a part that somebody has removed
+                return part.st_ino == noted.part and self._open_again(noted)
+            with contextlib.suppress(FileNotFoundError):
+                self._note.unlink()  # of a part that somebody has removed
         elif part is not None:
             return False
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, 0o666)
@@ -167,18 +189,27 @@ class Partial:
             raise
         return True
 
-    def _go_on(self, number: int, what: str, version: str | None) -> bool:
+    def _open_again(self, noted: _Noted) -> bool:
         """Open a part that its note vouches for."""
-        descriptor = os.open(self.path, os.O_RDWR | _SAFELY)
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | _SAFELY)
+        except FileNotFoundError:  # it has taken its file's name just now
+            return False
         file = os.fdopen(descriptor, "r+b")
         state = os.fstat(descriptor)
-        if state.st_ino != number or not stat.S_ISREG(state.st_mode) or not _lock(descriptor):
+        ours = state.st_ino == noted.part and stat.S_ISREG(state.st_mode) and _lock(descriptor)
+        # Who had the lock may have had the part take its file's name, or removed it.
+        now = _state(self.path) if ours else None
+        if now is None or now.st_ino != noted.part:
             file.close()
             return False
         self._file = file
-        if what == self._what:
+        self._noted, self._head = noted.note, noted.head
+        state = os.fstat(descriptor)
+        if noted.what == self._what and noted.fits(state):
             self.size = state.st_size
-            self.version = version
+            self.version = noted.version
+            self.whole = noted.whole_at(state)
         return True
 
     def _write_note(self, version: str | None) -> None:
@@ -188,18 +219,77 @@ class Partial:
             self._note.unlink()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY
         with open(os.open(self._note, flags, 0o666), "wb") as file:
+            self._noted = os.fstat(file.fileno()).st_ino
             lines = [
                 _FIRST_LINE,
-                f"note {os.fstat(file.fileno()).st_ino}",
+                f"note {self._noted}",
                 f"part {os.fstat(self._file.fileno()).st_ino}",
                 self._what,
-                *([] if version is None else [version]),
                 "",
             ]
-            file.write("\n".join(lines).encode("latin-1"))
+            head = "\n".join(lines)
+            self._head = len(head)
+            lines = ["open".ljust(_STATE_SIZE), *([] if version is None else [version]), ""]
+            file.write((head + "\n".join(lines)).encode("latin-1"))
+
+    def _write_state(self, name: str = "") -> None:
+        """Note how the part is now."""
+        if not name:
+            state = os.fstat(self._file.fileno())
+            name = "whole" if self.whole else "left"
+            name = f"{name} {state.st_size} {state.st_mtime_ns}"
+        try:
+            descriptor = os.open(self._note, os.O_WRONLY | _SAFELY)
+        except FileNotFoundError:  # somebody has removed it, and nobody will go on with the part
+            return
+        with open(descriptor, "wb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_ino == self._noted:
+                file.seek(self._head)
+                file.write(name.ljust(_STATE_SIZE).encode("latin-1"))
 
 
-def part_of(target: Path, what: str) -> tuple[int, str] | None:
+class _Noted(NamedTuple):
+    """What a note says.
+
+    Attributes:
+        note: its own number.
+        part: its part's.
+        what: what that is a part of.
+        state: how it was left.
+        version: what told its version.
+        head: how many bytes there are before the state.
+    """
+
+    note: int
+    part: int
+    what: str
+    state: str
+    version: str | None
+    head: int
+
+    def fits(self, state: Any) -> bool:
+        """Tell whether a part may be what was left.
+
+        One of another size may have grown before a crash, or have lost its end in one; one of the
+        same size that was written since then has other bytes.
+        """
+        _, size, when = (*self.state.split(" "), "", "")[:3]
+        return size != str(state.st_size) or when == str(state.st_mtime_ns)
+
+    def whole_at(self, state: Any) -> bool:
+        """Tell whether the part has all of its file."""
+        return self.state == f"whole {state.st_size} {state.st_mtime_ns}"
+
+
+class Found(NamedTuple):
+    """A part that is there: its bytes, what tells their version, and whether these are all."""
+
+    size: int
+    version: str | None
+    whole: bool
+
+
+def part_of(target: Path, what: str) -> Found | None:
     """Look for a part that a download could go on with, and leave it as it is.
 
     Args:
@@ -207,7 +297,7 @@ def part_of(target: Path, what: str) -> tuple[int, str] | None:
         what: what is downloaded, as for `Partial`.
 
     Returns:
-        how many bytes it has, and of which version; None where there is none.
+        what is known of it; None where there is none.
     """
     for number in range(_MOST_NAMES):
         between = f".{number}" if number else ""
@@ -217,17 +307,16 @@ def part_of(target: Path, what: str) -> tuple[int, str] | None:
         if part is None and note is None:
             break
         noted = None if note is None else _read_note(beside, note.st_ino)
-        if part is None or noted is None or part.st_ino != noted[0]:
+        if part is None or noted is None or part.st_ino != noted.part:
             continue
-        _, mine, version = noted
-        if mine != what or version is None or not part.st_size:
+        if noted.what != what or not part.st_size or not noted.fits(part):
             break
-        return part.st_size, version
+        return Found(part.st_size, noted.version, noted.whole_at(part))
     return None
 
 
-def _read_note(path: Path, number: int) -> tuple[int, str, str | None] | None:
-    """Return the part's number, what it is of, and its version; None if it is no note of ours.
+def _read_note(path: Path, number: int) -> _Noted | None:
+    """Return what a note says; None if it is no note of ours.
 
     Args:
         path: the note.
@@ -238,14 +327,16 @@ def _read_note(path: Path, number: int) -> tuple[int, str, str | None] | None:
             lines = file.read(_LARGEST_NOTE).decode("latin-1").split("\n")
     except OSError:
         return None
-    if len(lines) not in (5, 6) or lines[0] != _FIRST_LINE or lines[-1]:
+    if len(lines) not in (6, 7) or lines[0] != _FIRST_LINE or lines[-1]:
         return None
-    if lines[1] != f"note {number}":
+    if lines[1] != f"note {number}" or len(lines[4]) != _STATE_SIZE:
         return None
     name, _, digits = lines[2].partition(" ")
     if name != "part" or not digits.isdecimal() or len(digits) > 40:
         return None
-    return int(digits), lines[3], (lines[4] if len(lines) == 6 else None)
+    head = sum(len(line) + 1 for line in lines[:4])
+    version = lines[5] if len(lines) == 7 else None
+    return _Noted(number, int(digits), lines[3], lines[4].rstrip(), version, head)
 
 
 #: Neither through a link nor waiting for somebody at a FIFO's other end.
@@ -262,6 +353,7 @@ class _NoFile:
 
     st_ino = -1
     st_size = 0
+    st_mtime_ns = 0
 
 
 def _state(path: Path) -> Any:
@@ -284,3 +376,8 @@ def _lock(descriptor: int) -> bool:
     except OSError:  # a file system without locks
         return True
     return True
+
+
+def _unlock(descriptor: int) -> None:
+    if _fcntl is not None:
+        _fcntl.flock(descriptor, _fcntl.LOCK_UN)

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from ...base.redact import redacted
 from ...base.warn import warn
-from ...exceptions import ChunkedEncodingError, HTTPError, RequestException
+from ...exceptions import ChecksumError, ChunkedEncodingError, HTTPError, RequestException
 from ..urls import without_secrets
 from .answer import Answer, announced, check_is_file, headers_sent, is_encoded, method_of
 from .archives import stays_compressed
@@ -19,10 +19,11 @@ from .partial import Partial, part_of
 from .ranges import Asked, asked_for
 from .resuming import AskAgain, Rest, ask_again, begin_anew, goes_on, resumed, what_is_there
 
-__all__ = ["download", "rest_of", "save"]
+__all__ = ["download", "rest_of", "save", "take_whole"]
 
 
 Progress = Callable[[int, "int | None"], Any]
+Check = Callable[[Path], Any]
 
 
 def download(
@@ -104,10 +105,44 @@ def rest_of(target: Path, url: str) -> Rest | None:
         url: of the message that asks for it.
     """
     found = part_of(target, _name("GET", url, None))
-    return None if found is None else Rest(*found)
+    if found is None or found.version is None:
+        return None
+    return Rest(found.size, found.version)
 
 
-def save(response: Answer, target: Path, rest: Rest | None, resume: bool = True) -> Path:
+def take_whole(target: Path, url: str, check: Check) -> bool:
+    """Have a part that has all of its file take that one's place. Sends nothing.
+
+    Args:
+        target: the file.
+        url: of the message that has asked for it.
+        check: raises where it is not the file: the part stays as it is then.
+
+    Returns:
+        whether there was such a part.
+    """
+    what = _name("GET", url, None)
+    found = part_of(target, what)
+    if found is None or not found.whole:
+        return False
+    partial = Partial(target, what)
+    try:
+        if not partial.whole:  # another one has taken it meanwhile
+            return False
+        check(partial.path)
+        partial.finish(target)
+    finally:
+        partial.close()
+    return True
+
+
+def save(
+    response: Answer,
+    target: Path,
+    rest: Rest | None,
+    resume: bool = True,
+    check: Check | None = None,
+) -> Path:
     """Write an answer's body as `download` does, sending nothing: whoever calls has to wait for it.
 
     Args:
@@ -115,6 +150,8 @@ def save(response: Answer, target: Path, rest: Rest | None, resume: bool = True)
         target: the file.
         rest: what the request has asked to go on with.
         resume: whether it may be gone on with at all.
+        check: called with the part's path when it is whole, before it takes its file's place:
+            raises a `ChecksumError` where it is not the file, and nothing of it is kept then.
 
     Raises:
         AskAgain: the request has to be sent again first.
@@ -124,7 +161,7 @@ def save(response: Answer, target: Path, rest: Rest | None, resume: bool = True)
         raise response.error.with_traceback(None)
     target = file_for(response, os.fspath(target))
     if rest is not None and response.status_code in (206, 416):
-        _save_rest(response, target, rest)
+        _save_rest(response, target, rest, check)
         return target
     asked = None if rest is not None else asked_for(headers_sent(response).get("range"))
     check_is_file(response, asked)
@@ -137,13 +174,13 @@ def save(response: Answer, target: Path, rest: Rest | None, resume: bool = True)
         if resume and (found := what_is_there(response, partial, decodes)) is not None:
             raise AskAgain(found)
         _fill(begin_anew(response, partial), partial, cut, decodes, None)
-        partial.finish(target)
+        _finish(partial, target, check)
     finally:
         partial.close()
     return target
 
 
-def _save_rest(response: Answer, target: Path, rest: Rest) -> None:
+def _save_rest(response: Answer, target: Path, rest: Rest, check: Check | None) -> None:
     """Write what a part goes on with after it.
 
     Raises:
@@ -156,9 +193,21 @@ def _save_rest(response: Answer, target: Path, rest: Rest) -> None:
             raise AskAgain(None)
         if response.status_code != 416:  # which says that it is there
             _fill(response, partial, None, False, None)
-        partial.finish(target)
+        _finish(partial, target, check)
     finally:
         partial.close()
+
+
+def _finish(partial: Partial, target: Path, check: Check | None) -> None:
+    """Have a whole part take its file's place, if it is the file."""
+    if check is not None:
+        partial.end()
+        try:
+            check(partial.path)
+        except ChecksumError:
+            partial.begin(None)
+            raise
+    partial.finish(target)
 
 
 def _cut(response: Answer, asked: Asked | None, decodes: bool) -> tuple[int, int | None] | None:
@@ -195,6 +244,7 @@ def _fill(
         first, last = cut
         total = None if last is None else last - first + 1
         pieces = _between(pieces, first, last)
+    partial.go_on()
     partial.file.seek(partial.size)
     partial.file.truncate()
     done = _write(pieces, partial.file, partial.size, total, progress)

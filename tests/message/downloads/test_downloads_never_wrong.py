@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import errno
 import gzip
 import os
@@ -18,6 +19,7 @@ import pytest
 import reqkit
 import reqkit_async
 from reqkit.message.downloads import naming
+from reqkit.message.downloads import partial as partials
 from reqkit.message.downloads.partial import Partial
 from reqkit.message.downloads.ranges import asked_for, content_range
 from servers.messages import Received, answer
@@ -454,6 +456,129 @@ def test_a_full_disk_leaves_a_part_that_is_gone_on_with(
     assert reqkit.get(server("/file.bin")).download(path, resume=True).read_bytes() == DATA
     assert server.requests[-1].get("Range") == f"bytes={kept}-"
     assert left(path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("at", [0, 500, 994])
+@pytest.mark.parametrize("how", ["over", "anew"])
+def test_a_part_that_was_written_over_is_not_gone_on_with(
+    scripted: Scripted, path: Path, at: int, how: str
+) -> None:
+    server = breaks_off(scripted, path)
+    part = path.with_name("file.bin.part")
+    before = part.stat()
+    data = bytearray(part.read_bytes())
+    data[at : at + 6] = b"edited"
+    if how == "over":
+        with open(part, "r+b") as file:
+            file.write(data)
+    else:
+        part.write_bytes(data)
+    os.utime(part, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000_000))
+    assert part.stat().st_size == before.st_size
+    assert reqkit.get(server("/file.bin")).download(path, resume=True).read_bytes() == DATA
+    assert server.requests[-1].get("Range") is None
+    assert left(path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("suffix", [".part", ".part.version"])
+@pytest.mark.parametrize("leads", ["file", "nowhere"])
+def test_a_link_in_the_place_of_a_part_is_left_alone(
+    scripted: Scripted, path: Path, suffix: str, leads: str
+) -> None:
+    there = path.with_name("theirs")
+    if leads == "file":
+        there.write_bytes(b"theirs")
+    link = path.with_name(path.name + suffix)
+    link.symlink_to(there)
+    server = answering(scripted, ranged)
+    assert reqkit.get(server("/file.bin")).download(path, resume=True).read_bytes() == DATA
+    assert link.is_symlink()
+    assert left(path) == sorted(["file.bin", link.name, *(["theirs"] if leads == "file" else [])])
+    if leads == "file":
+        assert there.read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("then", ["taken", "removed"])
+def test_a_part_that_goes_while_it_is_opened_is_not_written_to(
+    scripted: Scripted, path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """Another process may end its download between the part's being opened and locked."""
+    server = breaks_off(scripted, path)
+    part, note = path.with_name("file.bin.part"), path.with_name("file.bin.part.version")
+    theirs = path.with_name("theirs")
+    real = partials._lock
+    meanwhile = [True]
+
+    def late(descriptor: int) -> bool:
+        if meanwhile:
+            meanwhile.clear()
+            if then == "taken":
+                part.rename(theirs)
+            else:
+                part.unlink()
+            note.unlink()
+        return real(descriptor)
+
+    monkeypatch.setattr(partials, "_lock", late)
+    assert reqkit.get(server("/file.bin")).download(path).read_bytes() == DATA
+    assert left(path) == ["file.bin", *(["theirs"] if then == "taken" else [])]
+    if then == "taken":
+        assert theirs.read_bytes() == DATA[:1000]
+
+
+def test_a_part_that_goes_before_it_is_opened_prevents_nothing(
+    scripted: Scripted, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = breaks_off(scripted, path)
+    real = partials._state
+    looked: list[Path] = []
+
+    def seen_before(place: Path) -> Any:
+        state = real(place)
+        looked.append(place)
+        if len(looked) == 2:
+            path.with_name("file.bin.part").unlink()
+            path.with_name("file.bin.part.version").unlink()
+        return state
+
+    monkeypatch.setattr(partials, "_state", seen_before)
+    assert reqkit.get(server("/file.bin")).download(path).read_bytes() == DATA
+    assert left(path) == ["file.bin"]
+
+
+def test_a_child_process_holds_no_part(scripted: Scripted, path: Path) -> None:
+    """What is open is open in a child, too: the lock must go with the download all the same."""
+    server = breaks_off(scripted, path)
+    inherited: list[int] = []
+
+    def fork(done: int, total: int | None) -> None:
+        part = path.with_name("file.bin.part").stat().st_ino
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if os.fstat(int(name)).st_ino == part:
+                    inherited.append(os.dup(int(name)))  # as a child's copy: the same open file
+        raise KeyboardInterrupt
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("there is no /proc")
+    with pytest.raises(KeyboardInterrupt):
+        reqkit.get(server("/file.bin")).download(path, resume=True, progress=fork)
+    assert inherited
+    try:
+        assert reqkit.get(server("/file.bin")).download(path, resume=True).read_bytes() == DATA
+    finally:
+        for descriptor in inherited:
+            os.close(descriptor)
+    assert server.requests[-1].get("Range") == "bytes=1000-"
+    assert left(path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_name_that_no_file_can_have(scripted: Scripted, path: Path, name: str) -> None:
+    server = answering(scripted, ranged)
+    with pytest.raises(ValueError, match="no file can have"):
+        reqkit.get(server("/file.bin")).download(path.parent / name)
+    assert left(path) == []
 
 
 @pytest.mark.parametrize("status", [600, 999])
