@@ -59,12 +59,15 @@ class _Watched:
         kept = self.kept()
         if kept is None:
             return
-        frame = current_frames().get(self.thread)
-        if kept.turns != self.turns or frame is None or _is_waiting(frame):
+        if kept.turns != self.turns or kept.waits:
             self.turns, self.since, self.named = kept.turns, now, False
         elif now - self.since >= LONG and not self.named:
-            self.named = True
-            _name(frame, now - self.since)
+            frame = current_frames().get(self.thread)
+            if frame is None or _is_waiting(frame):  # a loop that does not say that it waits
+                self.since = now
+            else:
+                self.named = True
+                _name(frame, now - self.since)
 
 
 class _Watch:

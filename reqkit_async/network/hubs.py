@@ -55,11 +55,13 @@ class Hub:
         turns: how often the loop has looked at the network so far.
         lagged: seconds, so far, between two looks at the network that running code took, where
             it took long.
+        waits: whether the loop is looking at the network, or waits for it; never with libuv.
+        ended: whether its thread is over, and nothing runs in it any more.
     """
 
     __slots__ = (
-        "__weakref__", "_since", "_tended", "_tending", "_watchers", "expiries",
-        "generation", "hub", "lagged", "scope", "streams", "turns",
+        "__weakref__", "_since", "_tended", "_tending", "_watchers", "ended", "expiries",
+        "generation", "hub", "lagged", "scope", "streams", "turns", "waits",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -69,6 +71,8 @@ class Hub:
         self.expiries: Expiries = Expiries(hub)
         self.turns: int = 0
         self.lagged: float = 0.0
+        self.waits: bool = False
+        self.ended: bool = False
         #: When the loop last had looked at the network.
         self._since = clock()
         self._tended: weakref.WeakSet[Tended] = weakref.WeakSet()
@@ -86,10 +90,12 @@ class Hub:
         def looked() -> None:
             if (kept := me()) is not None:
                 kept.turns += 1
+                kept.waits = False
                 kept._since = clock()
 
         def looks() -> None:
             if (kept := me()) is not None:
+                kept.waits = True
                 busy = clock() - kept._since
                 if busy >= _LONG:
                     kept.lagged += busy
@@ -113,6 +119,14 @@ class Hub:
             return 0.0
         busy = clock() - self._since
         return self.lagged + busy if busy >= _LONG else self.lagged
+
+    def runs(self) -> bool:
+        """Tell whether the thread whose loop it is lives on, in this process.
+
+        The interpreter could say which threads there are, but an ended one's number is used again,
+        and asking is no small matter: see `reqkit_async.network.frames`.
+        """
+        return not self.ended and self.generation == forks.count
 
     def tend(self, tended: Tended) -> None:
         """Have something's `sweep` called now and then, and `close` when the thread ends.
@@ -138,6 +152,7 @@ class Hub:
 
     def end(self) -> None:
         """Close what is kept for the hub, whose thread ends. Never raises."""
+        self.ended = True
         self.stop()
         for tended in list(self._tended):
             with contextlib.suppress(Exception):

@@ -28,7 +28,6 @@ from greenlet import getcurrent
 from reqkit.network import Address, SocketOptions, forks, new_socket
 
 from .expiries import EXPIRED, NEVER
-from .frames import current_frames
 from .hubs import LIBEV_LOOPS, current_hub, next_turn, wrong_thread
 
 __all__ = ["GeventStream", "plain_socket"]
@@ -441,7 +440,7 @@ class GeventStream:
 
     def _loop_runs(self) -> bool:
         """Tell whether the thread whose loop it is lives on."""
-        return bool(self._loop.ptr) and self._hub.thread_ident in current_frames()
+        return bool(self._loop.ptr) and self._kept.runs()
 
     def _close(self) -> None:
         waiter, self.waiter = self.waiter, None

@@ -7,6 +7,7 @@ import gc
 import inspect
 import os
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -23,6 +24,7 @@ import reqkit
 import reqkit_async
 from reqkit.sessions.session import SingleUseSession
 from reqkit_async.network import blocked_loops
+from reqkit_async.network.hubs import LIBEV_LOOPS
 from servers.handlers import at_once
 from servers.http2 import Http2Server, Request
 from servers.messages import answer
@@ -172,6 +174,55 @@ def test_a_slow_server_is_nobodys_code(scripted: Start, watched: None) -> None:
     server = scripted(slow)
     assert reqkit_async.map([reqkit_async.get(server())])[0].ok  # a warning would be an error
     hold()  # and nobody waits for the loop any more
+
+
+class Frames:
+    """Stands for `sys._current_frames`, and counts who asks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = 0
+        self._real = sys._current_frames
+        monkeypatch.setattr(sys, "_current_frames", self)
+
+    def __call__(self) -> Any:
+        self.asked += 1
+        return self._real()
+
+
+def test_nobody_asks_where_threads_are_while_a_loop_waits(
+    scripted: Start, watched: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = Frames(monkeypatch)
+    test_a_slow_server_is_nobodys_code(scripted, watched)
+    if isinstance(gevent.get_hub().loop, LIBEV_LOOPS):
+        assert not frames.asked
+
+
+def test_closing_in_another_thread_asks_nobody_where_threads_are(
+    scripted: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = Frames(monkeypatch)
+
+    def endless(connection: Connection) -> None:
+        if connection.recv_request() is not None:
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")
+            connection.wait_closed()
+
+    server = scripted(endless)
+    kept: list[Any] = []
+
+    def fetch() -> None:
+        kept.extend(reqkit_async.map([reqkit_async.get(server())] * 2, stream=True))
+
+    for close_here in (True, False):
+        thread = threading.Thread(target=fetch if close_here else kept.clear)
+        if not close_here:
+            fetch()
+        thread.start()
+        thread.join()
+        kept.clear()  # of a thread that is over; or another has let go of what is this one's
+        server.wait_for_no_connections()
+    assert not frames.asked
 
 
 # -- threads and sessions that are over
