@@ -166,6 +166,9 @@ class Partial:
 
     def _open(self) -> bool:
         """Open the part; tell whether it may be written."""
+        for path in (self.path, self._note):
+            if path.is_symlink():  # never followed: anybody may have put one there
+                path.unlink(missing_ok=True)
         part, note = _state(self.path), _state(self._note)
         if note is not None:
             noted = _read_note(self._note, note.st_ino)

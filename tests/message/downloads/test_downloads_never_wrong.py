@@ -480,24 +480,6 @@ def test_a_part_that_was_written_over_is_not_gone_on_with(
     assert left(path) == ["file.bin"]
 
 
-@pytest.mark.parametrize("suffix", [".part", ".part.version"])
-@pytest.mark.parametrize("leads", ["file", "nowhere"])
-def test_a_link_in_the_place_of_a_part_is_left_alone(
-    scripted: Scripted, path: Path, suffix: str, leads: str
-) -> None:
-    there = path.with_name("theirs")
-    if leads == "file":
-        there.write_bytes(b"theirs")
-    link = path.with_name(path.name + suffix)
-    link.symlink_to(there)
-    server = answering(scripted, ranged)
-    assert reqkit.get(server("/file.bin")).download(path, resume=True).read_bytes() == DATA
-    assert link.is_symlink()
-    assert left(path) == sorted(["file.bin", link.name, *(["theirs"] if leads == "file" else [])])
-    if leads == "file":
-        assert there.read_bytes() == b"theirs"
-
-
 @pytest.mark.parametrize("then", ["taken", "removed"])
 def test_a_part_that_goes_while_it_is_opened_is_not_written_to(
     scripted: Scripted, path: Path, monkeypatch: pytest.MonkeyPatch, then: str
