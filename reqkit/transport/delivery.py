@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ..base.logs import DEBUG, logger
-from ..exceptions import ConnectTimeout, RequestException
+from ..exceptions import ConnectTimeout, RequestException, UnrewindableBodyError
 from ..message.times import Times
 from ..timeouts import Deadline, Timeouts, clock
 from ..wire.h1.connection import Connection
@@ -211,7 +211,11 @@ def _may_repeat(
         return False
     if not gone.unsent and request.method not in IDEMPOTENT:
         return False
-    request.rewind()
+    try:
+        request.rewind()
+    except UnrewindableBodyError as error:
+        error.before_sending = gone.unsent  # whoever has the body again may well send it
+        raise
     return True
 
 

@@ -692,6 +692,32 @@ def test_a_refused_stream_is_sent_again(start: Start, session: reqkit.Session) -
 
 
 @pytest.mark.parametrize("blocks", [True, False])
+def test_a_body_that_is_gone_and_was_not_acted_on(
+    start: Start, session: reqkit.Session, blocking: reqkit.Session, blocks: bool
+) -> None:
+    """A generator is read once; that the server has done nothing is told by the error."""
+
+    def handler(request: Request) -> None:
+        request.wait(lambda request: request.body)
+        request.peer.go_away(0)
+        request.peer.leave()
+
+    server = start(handler)
+    pieces = (bytes(1000) for _ in range(500))
+    if blocks:
+        with pytest.raises(reqkit.exceptions.UnrewindableBodyError) as caught:
+            blocking.post(server(), data=pieces)
+        error: Any = caught.value
+    else:
+        request = reqkit_async.post(server(), data=pieces, session=session)
+        [response] = reqkit_async.map([request])
+        error = response.error
+    assert isinstance(error, reqkit.exceptions.UnrewindableBodyError)
+    assert error.before_sending
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("blocks", [True, False])
 def test_a_stream_that_is_refused_for_ever_is_an_error(
     start: Start, ca_bundle: str, blocks: bool
 ) -> None:
