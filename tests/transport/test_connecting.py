@@ -832,6 +832,8 @@ def test_who_looks_the_name_up(
         b"\x05\x00\x00\x04" + bytes(18),
         b"\x05\x00\x00\x03\x05proxy\x00\x50",
         b"\x05\x00\x00\x03\x00\x00\x50",
+        b"\x05\x00\x00\x03\xff" + b"a" * 255 + b"\x00\x50",
+        b"\x05\x00\x00\x03\x02\xff\xfe\x00\x50",
     ],
 )
 def test_replies_of_every_kind_and_what_follows_them(reply: bytes, scripted: Start) -> None:
