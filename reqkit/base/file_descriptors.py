@@ -7,11 +7,15 @@ import os
 import socket
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from .locks import native_lock
 
-__all__ = ["SHORTAGES", "limit", "look_up", "shortage", "to_close"]
+__all__ = [
+    "SHORTAGES", "TOO_MANY", "limit", "look_up", "room", "shortage", "to_close", "with_room",
+]  # fmt: skip
+
+T = TypeVar("T")
 
 resource: Any
 try:
@@ -21,8 +25,18 @@ except ImportError:  # Windows
 
 #: What the system says where there is no descriptor left, for this process or at all.
 SHORTAGES: Final = frozenset((errno.EMFILE, errno.ENFILE))
+#: The same, and what to do about it.
+TOO_MANY: Final = (
+    "this process has too many open files: close responses, use fewer connections at a time, or"
+    " raise the limit (ulimit -n)"
+)
 #: The least that is kept free.
 _LEAST: Final = 4
+#: So many connections that nobody uses are closed at once.
+_AT_A_TIME: Final = 8
+#: Seconds between two tries to open a file, and after which the last one has failed.
+_PAUSE: Final = 0.02
+_PATIENCE: Final = 10.0
 #: Seconds within which no name server has answered that it cannot.
 _AT_ONCE: Final = 0.2
 #: Files that a look-up may have open.
@@ -76,6 +90,46 @@ def _pause() -> None:
     lock = native_lock()
     lock.acquire()
     lock.acquire(timeout=0.05)
+
+
+class _Room:
+    """How room is made for a descriptor; the floor that has connections says so.
+
+    Attributes:
+        give_way: closes connections that nobody uses, so many at most; returns how many.
+        sleep: waits for so many seconds; others go on meanwhile.
+    """
+
+    give_way: Callable[[int], int] = staticmethod(lambda count: 0)
+    sleep: Callable[[float], Any] = staticmethod(lambda seconds: _pause())
+
+
+#: The process's.
+room: Final = _Room()
+
+
+def with_room(attempt: Callable[[], T]) -> T:
+    """Open a file; where there is no descriptor left, have idle connections give way.
+
+    Where none is idle, it is waited for a while for some to be, or to be closed. May block.
+
+    Raises:
+        OSError: there is none left; as ``attempt`` raises.
+    """
+    ends: float | None = None
+    while True:
+        try:
+            return attempt()
+        except OSError as error:
+            if error.errno not in SHORTAGES:
+                raise
+            if not room.give_way(_AT_A_TIME):
+                now = monotonic()
+                if ends is None:
+                    ends = now + _PATIENCE
+                elif now > ends:
+                    raise
+                room.sleep(_PAUSE)
 
 
 def look_up(getaddrinfo: Callable[..., Any], host: str, port: int, others: int) -> Any:

@@ -14,8 +14,9 @@ import time
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from ..base.file_descriptors import SHORTAGES, TOO_MANY, with_room
 from ..base.warn import warn
-from ..exceptions import RequestsWarning
+from ..exceptions import RequestException, RequestsWarning
 from .netrc_parsing import Netrc, parse_netrc
 
 __all__ = ["ca_bundle", "has_netrc", "netrc_credentials"]
@@ -203,9 +204,13 @@ def _netrc_entries(path: str) -> Netrc | None:
         if kept is not None and kept.version == version:
             return kept.entries
         # What takes the file's place after it was looked at might have it wait.
-        with open(os.open(path, _AT_ONCE), "rb") as file:
+        with open(with_room(lambda: os.open(path, _AT_ONCE)), "rb") as file:
             octets = file.read(_LARGEST_NETRC + 1)
-    except (OSError, ValueError):  # the latter for a name that no file can have
+    except ValueError:  # a name that no file can have
+        return None
+    except OSError as error:
+        if error.errno in SHORTAGES:  # to send it without a password would be another request
+            raise RequestException(f"{path} cannot be opened: {TOO_MANY}") from error
         return None
     if len(octets) > _LARGEST_NETRC:
         octets = b""

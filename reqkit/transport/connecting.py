@@ -11,9 +11,9 @@ import socket
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..base.file_descriptors import SHORTAGES, to_close
+from ..base.file_descriptors import SHORTAGES, room, to_close
 from ..exceptions import ConnectionError, ConnectTimeout, InvalidURL, RequestException
-from ..network import Address, Network, Stream
+from ..network import Address, Network, Stream, current
 from ..timeouts import Deadline, Timeouts, clock
 from . import failures, proxying
 from .pools import give_way
@@ -110,6 +110,11 @@ def open_stream(
         stream.close()
         raise
     return stream
+
+
+# Files are opened on the floors below, which have no connections.
+room.give_way = give_way
+room.sleep = lambda seconds: current().sleep(seconds)
 
 
 class _Opening:

@@ -17,6 +17,7 @@ import ssl
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..base.deferred import DeferredModule, is_imported
+from ..base.file_descriptors import TOO_MANY
 from ..exceptions import (
     ChunkedEncodingError,
     ConnectionError,
@@ -64,10 +65,7 @@ _ERRNO: Final = {
 
 #: The same, where it is this machine and not the server.
 _ERRNO_HERE: Final = {
-    errno.EMFILE: (
-        "this process has too many open files: close responses, use fewer connections at a time,"
-        " or raise the limit (ulimit -n)"
-    ),
+    errno.EMFILE: TOO_MANY,
     errno.ENFILE: "this machine has too many open files: use fewer connections at a time",
     errno.ENOBUFS: "this machine is out of buffers for sockets: use fewer connections at a time",
     errno.ENOMEM: "this machine is out of memory",

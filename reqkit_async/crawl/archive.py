@@ -21,6 +21,7 @@ from typing import Any, Final
 import gevent
 
 from reqkit import Response, __version__
+from reqkit.base.file_descriptors import with_room
 from reqkit.base.importing import import_late
 from reqkit.exceptions import ContentTooLarge, RequestException
 from reqkit.message.urls import prepare_url
@@ -86,7 +87,8 @@ class Archive:
         if known is None:
             store.set("archive", self.path.name)
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._file = with_room(lambda: os.open(self.path, flags, 0o666))
         except OSError as error:
             raise StoreError(f"the archive {self.path} cannot be opened: {error}") from error
         try:

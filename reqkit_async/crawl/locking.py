@@ -7,6 +7,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from reqkit.base.file_descriptors import SHORTAGES, TOO_MANY, with_room
+
 from .errors import StoreError, StoreInUse
 
 __all__ = ["Lock", "lock_now"]
@@ -29,8 +31,10 @@ class Lock:
         self._path = path.with_name(path.name + "-lock")
         while True:
             try:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                self._file = with_room(self._open)
             except OSError as error:
+                if error.errno in SHORTAGES:
+                    raise StoreError(f"the store {path} cannot be locked: {TOO_MANY}") from error
                 raise StoreError(
                     f"the store {path} cannot be locked: {error}; it needs a folder that can be"
                     " written to"
@@ -55,6 +59,9 @@ class Lock:
         with contextlib.suppress(OSError):  # a full disk: it is only for those who read it
             os.ftruncate(self._file, 0)
             os.write(self._file, f"{os.getpid()}\n".encode())
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
     def _is_there(self) -> bool:
         try:

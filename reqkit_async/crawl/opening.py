@@ -10,6 +10,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from reqkit.base.file_descriptors import TOO_MANY, shortage, with_room
+
 from .errors import NotAStore, StoreError, StoreTooNew
 from .schema import APPLICATION_ID, SCHEMA, UPGRADE, VERSION
 
@@ -24,7 +26,17 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """Open a store's file, or make one. Whatever is not a store is not touched."""
+    """Open a store's file, or make one. Whatever is not a store is not touched.
+
+    Where there is no descriptor left, idle connections give way.
+    """
+    try:
+        return with_room(lambda: _opened(path))
+    except OSError as error:
+        raise StoreError(f"the store {path} cannot be opened: {error}") from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
     try:
         _check(path)
         if not path.exists() or not path.stat().st_size:
@@ -34,9 +46,8 @@ def opened(path: Path) -> sqlite3.Connection:
                 f"the store {path} cannot be written: it is read-only; give it write permission"
             )
         db = connect(str(path))
-    except OSError as error:
-        raise StoreError(f"the store {path} cannot be opened: {error}") from error
     except sqlite3.Error as error:
+        _check_descriptors(error)
         raise StoreError(
             f"the store {path} cannot be made: {error}; make room on its disk, or take another"
         ) from error
@@ -47,7 +58,19 @@ def opened(path: Path) -> sqlite3.Connection:
         return db
     except sqlite3.Error as error:
         db.close()
+        _check_descriptors(error)
         raise StoreError(f"the store {path} cannot be opened: {error}") from error
+
+
+def _check_descriptors(error: sqlite3.Error) -> None:
+    """See that there is a descriptor left: SQLite does not say so where there is none.
+
+    Raises:
+        OSError: there is none.
+    """
+    short = shortage(error)
+    if short is not None:
+        raise OSError(short.errno, TOO_MANY) from error
 
 
 def _check(path: Path) -> None:

@@ -18,6 +18,8 @@ from typing import Any, Final
 import gevent
 from gevent.event import Event
 
+from reqkit.base.file_descriptors import with_room
+
 __all__ = ["Checkpointer"]
 
 #: Seconds between two syncs.
@@ -86,7 +88,7 @@ class Checkpointer:
     def _sync(self) -> int:
         self._sync_first()
         try:
-            log = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+            log = with_room(lambda: os.open(self._log, os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError:
             return 0
         try:

@@ -32,6 +32,7 @@ from ..network.hubs import in_turns
 from ..pool.options import check_switch, seconds
 from ..pool.pool import Pool
 from ..pool.retries import back_off
+from ..pool.size import slots_for
 from ..pool.stop_reasons import GRACE, TimeLimit
 from ..progress import open_progress
 from .files import DownloadItem, File, files_of, header_pairs, lower
@@ -48,6 +49,9 @@ _KEYWORDS: Final = (
     "sha256", "size", "per_host", "rate", "delay", "retries", "timeout", "raise_errors", "progress",
     "session", "exception_handler",
 )  # fmt: skip
+
+#: What one takes: a connection, the partial file, and the note beside it.
+_DESCRIPTORS: Final = 3
 
 T = TypeVar("T")
 
@@ -154,6 +158,8 @@ def download(
     if isinstance(items, (str, bytes, Request, Mapping)):
         raise TypeError(f"items is one {type(items).__name__}: expected several, as in [item]")
     files = files_of(list(items), Path(os.fspath(folder)), sha256)
+    if size is None or (isinstance(size, int) and size > 0):
+        size = slots_for(size, _DESCRIPTORS)
     pool = Pool(
         size, per_host=per_host, rate=rate, delay=delay, retries=retries, session=session,
         prefetch=False,

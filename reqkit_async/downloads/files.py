@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 import gevent
 
 from reqkit import Request, Response, Session
+from reqkit.base.file_descriptors import with_room
 from reqkit.base.redact import redacted
 from reqkit.exceptions import ChecksumError
 from reqkit.message.downloads import Rest, rest_of, save, take_whole
@@ -168,7 +169,7 @@ def digest_of(path: Path) -> str:
 
     def read() -> str:
         digest = hashlib.sha256()
-        with open(path, "rb") as file:
+        with with_room(lambda: open(path, "rb")) as file:
             while piece := file.read(_CHUNK):
                 digest.update(piece)
         return digest.hexdigest()

@@ -173,3 +173,79 @@ def test_as_many_at_once_as_asked_for_where_there_is_room(port: int) -> None:
         """,
     )
     assert output.splitlines() == ["[100, 10, 300]", "True 10"]
+
+
+#: Files that are opened on the way, where all descriptors are taken.
+FILES = """
+import pathlib, tempfile
+
+folder = pathlib.Path(tempfile.mkdtemp())
+(folder / "sent").write_bytes(b"x")
+
+def upload(session):
+    return session.post(urls(1)[0], files={"f": folder / "sent"}).ok
+
+def download(session):
+    return session.get(urls(1)[0]).download(folder / "file").name
+
+def crawl(session):
+    with reqkit_async.Crawl(folder / "store.crawl"):
+        return True
+
+def with_none_left(what, kept, free):
+    with reqkit.Session() as session:
+        for number in range(kept):
+            session.get(f"http://host-{number}.test:{PORT}/").content
+        taken = []
+        try:
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            pass
+        for _ in range(free):
+            os.close(taken.pop())
+        try:
+            return what(session)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        finally:
+            for number in taken:
+                os.close(number)
+
+with reqkit.Session() as first:
+    first.get(urls(1)[0]).content
+"""
+
+
+def test_files_are_opened_where_idle_connections_can_give_way(port: int) -> None:
+    code = FILES + ("print([with_none_left(what, 12, 3) for what in (upload, download, crawl)])\n")
+    assert run(port, 64, code) == "[True, 'file', True]"
+
+
+def test_a_file_that_cannot_be_opened_is_named_as_that(port: int) -> None:
+    """A netrc is not taken for none, and a store not for a full disk."""
+    code = FILES + (
+        "from reqkit.base import file_descriptors\n"
+        "file_descriptors._PATIENCE = 0.05\n"
+        "os.environ['NETRC'] = str(folder / 'sent')\n"
+        "print(with_none_left(lambda session: session.get(urls(1)[0]), 0, 0))\n"
+        "del os.environ['NETRC']\n"
+        "print(with_none_left(crawl, 0, 0))\n"
+        "print(with_none_left(crawl, 0, 2))\n"
+        "print(with_none_left(upload, 0, 0))\n"
+    )
+    told = run(port, 64, code).splitlines()
+    assert len(told) == 4
+    assert told[0].startswith("RequestException: http://host-0.test")
+    assert all("oo many open files" in line for line in told)
+    assert not any("disk" in line or "written to" in line for line in told)
+
+
+@pytest.mark.parametrize("size", [None, 40])
+def test_downloads_take_no_more_than_there_are(port: int, size: int | None) -> None:
+    code = f"""
+    import pathlib, tempfile
+    found = reqkit_async.download(urls(80), tempfile.mkdtemp(), size={size})
+    print(sum(isinstance(one, pathlib.Path) for one in found))
+    """
+    assert run(port, 64, textwrap.dedent(code)) == "80"

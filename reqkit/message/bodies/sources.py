@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
+from ...base.file_descriptors import with_room
 from ...exceptions import UnrewindableBodyError
 
 __all__ = [
@@ -63,7 +64,7 @@ class FileAt(Restartable):
         try:
             state = os.stat(path)
             if stat.S_ISREG(state.st_mode):
-                os.close(os.open(path, os.O_RDONLY))
+                os.close(with_room(lambda: os.open(path, os.O_RDONLY)))
         except OSError as error:
             text = f"{argument}: it cannot be read ({error.strerror}), and nothing was sent"
             raise type(error)(error.errno, text, os.fsdecode(path)) from error
@@ -87,12 +88,12 @@ class FileAt(Restartable):
 
     def content(self) -> bytes:
         """Read all of it."""
-        with open(self.path, "rb") as file:
+        with with_room(lambda: open(self.path, "rb")) as file:
             return file.read()
 
     def __iter__(self) -> Iterator[bytes]:
         """Open it, and iterate over its pieces."""
-        with open(self.path, "rb") as file:
+        with with_room(lambda: open(self.path, "rb")) as file:
             while piece := file.read(PIECE):
                 yield piece
 

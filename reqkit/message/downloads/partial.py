@@ -20,6 +20,7 @@ import stat
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
+from ...base.file_descriptors import SHORTAGES, with_room
 from ...base.locks import native_rlock
 
 _fcntl: Any = None
@@ -180,7 +181,7 @@ class Partial:
                 self._note.unlink()  # of a part that somebody has removed
         elif part is not None:
             return False
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, 0o666)
+        descriptor = _opened(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         self._file = os.fdopen(descriptor, "r+b")
         if not _lock(descriptor):
             self._file.close()
@@ -195,7 +196,7 @@ class Partial:
     def _open_again(self, noted: _Noted) -> bool:
         """Open a part that its note vouches for."""
         try:
-            descriptor = os.open(self.path, os.O_RDWR | _SAFELY)
+            descriptor = _opened(self.path, os.O_RDWR)
         except FileNotFoundError:  # it has taken its file's name just now
             return False
         file = os.fdopen(descriptor, "r+b")
@@ -220,8 +221,7 @@ class Partial:
             version = None  # what cannot be asked for
         with contextlib.suppress(FileNotFoundError):
             self._note.unlink()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY
-        with open(os.open(self._note, flags, 0o666), "wb") as file:
+        with open(_opened(self._note, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
             self._noted = os.fstat(file.fileno()).st_ino
             lines = [
                 _FIRST_LINE,
@@ -242,7 +242,7 @@ class Partial:
             name = "whole" if self.whole else "left"
             name = f"{name} {state.st_size} {state.st_mtime_ns}"
         try:
-            descriptor = os.open(self._note, os.O_WRONLY | _SAFELY)
+            descriptor = _opened(self._note, os.O_WRONLY)
         except FileNotFoundError:  # somebody has removed it, and nobody will go on with the part
             return
         with open(descriptor, "wb", buffering=0) as file:
@@ -326,9 +326,11 @@ def _read_note(path: Path, number: int) -> _Noted | None:
         number: its own.
     """
     try:
-        with open(os.open(path, os.O_RDONLY | _SAFELY), "rb") as file:
+        with open(_opened(path, os.O_RDONLY), "rb") as file:
             lines = file.read(_LARGEST_NOTE).decode("latin-1").split("\n")
-    except OSError:
+    except OSError as error:
+        if error.errno in SHORTAGES:
+            raise  # it may be one of ours
         return None
     if len(lines) not in (6, 7) or lines[0] != _FIRST_LINE or lines[-1]:
         return None
@@ -349,6 +351,11 @@ _SAFELY: Final = (
     | getattr(os, "O_BINARY", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
+
+
+def _opened(path: Path, flags: int) -> int:
+    """Open a file here, and return its descriptor. May wait until there is one."""
+    return with_room(lambda: os.open(path, flags | _SAFELY, 0o666))
 
 
 class _NoFile:
