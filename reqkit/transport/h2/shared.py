@@ -114,6 +114,15 @@ class SharedConnection(Multiplexed):
         # One that was to come, and has failed before its first line, would be waited for for ever.
         if due is None or not due.pending:
             self._due = self.stream.soon(self._turn)
+            self.stream.soon(self._make_up)
+
+    def _make_up(self) -> None:
+        """Send what was added, where a signal's handler has raised before the turn's first line.
+
+        All may wait by then for the answers to what was never sent, and nobody kicks again.
+        """
+        if self._due is not None:
+            self._turn()
 
     def _turn(self) -> None:
         """Send what was added. Called by the loop."""
