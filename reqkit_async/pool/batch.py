@@ -256,6 +256,7 @@ class QueuedBatch(Batch):
     """Requests that are put into a queue, one by one, while others of it are on their way."""
 
     outstanding: int
+    taken: Job | None
 
     def __init__(self, options: BatchOptions) -> None:
         super().__init__(options)
@@ -304,6 +305,8 @@ class QueuedBatch(Batch):
 
 class ListBatch(Batch):
     """The requests of `map`: all known, all entries wanted, in order."""
+
+    taken: Job | None
 
     def __init__(self, options: BatchOptions, requests: list[Any], reporter: Reporter) -> None:
         super().__init__(options)

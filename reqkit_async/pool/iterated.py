@@ -35,6 +35,7 @@ class IteratedBatch(Batch):
     error: BaseException | None
     outstanding: int
     puller: Any
+    taken: Job | None
 
     def __init__(self, options: BatchOptions, iterator: Iterator[Any], bound: int) -> None:
         super().__init__(options)
@@ -154,6 +155,8 @@ class UnorderedBatch(IteratedBatch):
 
 class OrderedBatch(IteratedBatch):
     """The requests of `imap`: entries in the order of the requests."""
+
+    outstanding: int
 
     def __init__(self, options: BatchOptions, iterator: Iterator[Any], bound: int) -> None:
         super().__init__(options, iterator, bound)

@@ -25,6 +25,8 @@ class LoneConnection(Multiplexed):
     __slots__ = ("_amid",)
 
     shared: ClassVar[bool] = False
+    error: OSError | None
+    users: int
 
     def __init__(self, stream: Any, key: Hashable, network: Network, pool: Owner) -> None:
         super().__init__(stream, key, network, pool)

@@ -40,6 +40,8 @@ class SharedConnection(Multiplexed):
     __slots__ = ("_buffer", "_draining", "_due", "_left", "_unsent", "_waiters", "_writes")
 
     shared: ClassVar[bool] = True
+    error: OSError | None
+    users: int
 
     def __init__(self, stream: Any, key: Hashable, network: Network, pool: Owner) -> None:
         super().__init__(stream, key, network, pool)
