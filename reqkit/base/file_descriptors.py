@@ -34,7 +34,7 @@ TOO_MANY: Final = (
 _LEAST: Final = 4
 #: So many connections that nobody uses are closed at once.
 _AT_A_TIME: Final = 8
-#: Seconds between two tries to open a file, and after which the last one has failed.
+#: Seconds between two tries to open something, and after which a file's last one has failed.
 _PAUSE: Final = 0.02
 _PATIENCE: Final = 10.0
 #: Seconds within which no name server has answered that it cannot.
@@ -108,10 +108,19 @@ class _Room:
 room: Final = _Room()
 
 
-def with_room(attempt: Callable[[], T]) -> T:
-    """Open a file; where there is no descriptor left, have idle connections give way.
+def with_room(
+    attempt: Callable[[], T],
+    patience: float = _PATIENCE,
+    failed: Callable[[OSError], Any] | None = None,
+) -> T:
+    """Do what needs a descriptor; where there is none left, have idle connections give way.
 
-    Where none is idle, it is waited for a while for some to be, or to be closed. May block.
+    Where none is idle, it is waited for some to be, or to be closed. May block.
+
+    Args:
+        attempt: opens it.
+        patience: seconds after which there has to be one.
+        failed: gets the error of each try that there was none for; what it raises ends them.
 
     Raises:
         OSError: there is none left; as ``attempt`` raises.
@@ -123,10 +132,12 @@ def with_room(attempt: Callable[[], T]) -> T:
         except OSError as error:
             if error.errno not in SHORTAGES:
                 raise
+            if failed is not None:
+                failed(error)
             if not room.give_way(_AT_A_TIME):
                 now = monotonic()
                 if ends is None:
-                    ends = now + _PATIENCE
+                    ends = now + patience
                 elif now > ends:
                     raise
                 room.sleep(_PAUSE)

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..base.file_descriptors import SHORTAGES, room, to_close
+from ..base.file_descriptors import room, to_close, with_room
 from ..exceptions import ConnectionError, ConnectTimeout, InvalidURL, RequestException
 from ..network import Address, Network, Stream, current
 from ..timeouts import Deadline, Timeouts, clock
@@ -33,11 +33,7 @@ _UNFIT: Final = re.compile(r"[\x00-\x20\x7f/?#@\\]")
 
 T = TypeVar("T")
 
-#: Idle connections that give way where no descriptor is left.
-_AT_ONCE: Final = 8
-#: Seconds between two looks whether one was closed, and seconds after which that is given up
-#: where there is no connect limit.
-_PAUSE: Final = 0.02
+#: Seconds after which there has to be a descriptor, where there is no connect limit.
 _PATIENCE: Final = 60.0
 #: How often a name that was not found is looked up again, where there were few descriptors.
 _SUSPICIONS: Final = 50
@@ -179,35 +175,26 @@ class _Opening:
         return stream
 
     def with_room(self, step: _Step, attempt: Callable[[], T]) -> T:
-        """Do what needs a descriptor; where there is none left, have idle connections give way.
-
-        Where none is idle, it is waited for some to be, or to be closed: for as long as the
-        connect limit allows.
+        """Do what needs a descriptor: where there is none, for as long as the connect limit allows.
 
         Raises:
             OSError: there is none left; as ``attempt`` raises.
         """
-        ends: float | None = None
         suspected = 0
-        while True:
-            try:
-                return attempt()
-            except OSError as error:
-                if error.errno not in SHORTAGES:
-                    raise
-                if isinstance(error.__cause__, socket.gaierror):
-                    # Found by looking afterwards: it may be the name after all.
-                    suspected += 1
-                    if suspected > _SUSPICIONS:
-                        raise error.__cause__ from None
-                if not give_way(_AT_ONCE):
-                    now = clock()
-                    if ends is None:
-                        ends = now + (self.timeouts.connect or _PATIENCE)
-                    elif now > ends:
-                        raise
-                    self.network.sleep(_PAUSE)
-            step.restart()
+
+        def tried() -> T:
+            step.restart()  # of a try before
+            return attempt()
+
+        def failed(error: OSError) -> None:
+            nonlocal suspected
+            if isinstance(error.__cause__, socket.gaierror):
+                # Found by looking afterwards: it may be the name after all.
+                suspected += 1
+                if suspected > _SUSPICIONS:
+                    raise error.__cause__ from None
+
+        return with_room(tried, self.timeouts.connect or _PATIENCE, failed)
 
     def address_for(self, proxy: Proxy) -> str:
         """Look the server up here, for a proxy that is to be told its address."""

@@ -34,7 +34,6 @@ __all__ = ["deliver"]
 
 #: How often a message is sent again that servers of HTTP/2 have surely not acted on.
 _MOST_UNSENT: Final = 10
-#: RFC 9110 section 9.2.2: sending one of these twice does what sending it once does.
 
 
 def deliver(
